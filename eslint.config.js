@@ -1,0 +1,44 @@
+import eslint from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/** Forbids imports that would break a seam; `message` says which. */
+const forbid = (files, patterns) => ({
+  files,
+  rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns }] },
+});
+
+const ws = { group: ['ws'], message: 'Only coordinator/server.ts and worker/client.ts know WebSockets.' };
+const onnxruntime = { group: ['onnxruntime-node'], message: 'Only worker/engines/onnx knows ONNX Runtime.' };
+const coordinator = { group: ['**/coordinator/**'], message: 'The two sides meet in protocol/ only.' };
+const worker = { group: ['**/worker/**'], message: 'The two sides meet in protocol/ only.' };
+const scripts = { group: ['**/scripts/**'], message: 'Scripts are the outermost layer.' };
+
+export default tseslint.config(
+  { ignores: ['dist/', 'runs/', 'coverage/', 'node_modules/'] },
+  eslint.configs.recommended,
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js'] }, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      'no-console': 'error',
+      eqeqeq: 'error',
+    },
+  },
+  forbid(['protocol/**'], [ws, onnxruntime, coordinator, worker, scripts]),
+  forbid(['coordinator/**'], [ws, onnxruntime, worker, scripts]),
+  forbid(['worker/**'], [ws, onnxruntime, coordinator, scripts]),
+  forbid(['coordinator/server.ts'], [onnxruntime, worker, scripts]),
+  forbid(['worker/client.ts'], [onnxruntime, coordinator, scripts]),
+  forbid(['worker/engines/onnx/**'], [ws, coordinator, scripts]),
+  forbid(['scripts/**'], [ws, onnxruntime]),
+  { files: ['test/**'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
+  { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
+);

@@ -1,0 +1,63 @@
+/**
+ * Engine: computes gradients of one model on one device.
+ *
+ * An engine is created for a model and for the two flat vectors that hold the replica's state, and reads their current
+ * values at every call; it never writes them. Calls do not overlap: the caller awaits one before the next. What every
+ * engine must do is checked by `test/contracts/engine.contract.ts`; the plain engine in `reference.ts` is the judge.
+ */
+import type { ModelPlan } from '../../protocol/state/model-spec.ts';
+
+/** Samples in their stored form; the engine scales bytes to [0, 1] by dividing by 255. */
+export interface Microbatch {
+  /** [numSamples, inputSize] bytes; may be longer, the rest is ignored. Read only during the call. */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** [numSamples] class indices. */
+  readonly labels: Uint8Array<ArrayBuffer>;
+  /** 1 to the engine's `maxBatch`. */
+  readonly numSamples: number;
+}
+
+/** Where a gradient goes: overwritten, not added to. Views of the caller's vectors, whose identity it may keep stable. */
+export interface GradientBuffers {
+  /** [numParameters], layout order: the *sum* over the samples of d(loss)/d(parameter). */
+  readonly gradient: Float32Array<ArrayBuffer>;
+  /** [numBuffers], layout order: mean and population variance of this microbatch at each batch norm. */
+  readonly statistics: Float32Array<ArrayBuffer>;
+}
+
+export interface MicrobatchResult {
+  /** Sum over the samples of the softmax cross-entropy, in nats. */
+  readonly lossSum: number;
+  /** Samples whose largest output (the first, in a tie) is their label. */
+  readonly numCorrect: number;
+  readonly numSamples: number;
+}
+
+export type EvaluationResult = MicrobatchResult;
+
+export interface Engine {
+  /** Registry name: "onnx", "native", "reference". */
+  readonly name: string;
+  /** What really runs, for people and records: "cpu", "webgpu (NVIDIA ...)". */
+  readonly device: string;
+  readonly threads: number;
+  /** Forward in training mode (batch statistics) and backward. Rejects when the device fails. */
+  computeGradient(batch: Microbatch, into: GradientBuffers): Promise<MicrobatchResult>;
+  /** Forward with the running statistics. */
+  evaluate(batch: Microbatch): Promise<EvaluationResult>;
+  /** Frees what the engine holds; no call may follow. */
+  dispose(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly plan: ModelPlan;
+  /** [numParameters]: the replica's parameters, read at every call. */
+  readonly parameters: Float32Array<ArrayBuffer>;
+  /** [numBuffers]: the replica's running statistics, read by `evaluate`. */
+  readonly buffers: Float32Array<ArrayBuffer>;
+  /** The largest `numSamples` that will be asked for, in training and in evaluation. */
+  readonly maxBatch: number;
+  readonly threads: number;
+  /** One of the engine's device names; its default when left out. */
+  readonly device?: string;
+}
