@@ -26,7 +26,9 @@ export const PROTOCOL_ERROR_CODES = [
   'ERR_RUN_FULL',
   'ERR_TIMEOUT',
   'ERR_CLOSED',
+  'ERR_CONFIG',
   'ERR_ENGINE',
+  'ERR_LEFT',
 ] as const;
 
 export type ProtocolErrorCode = (typeof PROTOCOL_ERROR_CODES)[number];

@@ -1,0 +1,165 @@
+/**
+ * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
+ * the samples, and sends the average back to everyone.
+ *
+ * Each update is answered: by gradients of the next step, or by proof of the state it led to. So no vector that is
+ * still being sent is ever written to.
+ */
+import { ProtocolError } from '../../protocol/errors.ts';
+import type { UpdateRates } from '../../protocol/state/optimizer.ts';
+import { addVectors, createReducer, divideVector } from '../../protocol/state/reduction.ts';
+import type { Reducer } from '../../protocol/state/reduction.ts';
+import type { Replica } from '../../protocol/state/replica.ts';
+import type { Sums } from '../../protocol/wire/messages.ts';
+import { receiveKind } from '../../protocol/wire/transport.ts';
+import { blame, blameNow } from '../blame.ts';
+import { openLedger } from '../ledger.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Member } from '../membership.ts';
+import { assignmentOf } from '../step-plan.ts';
+import type { StepPlan } from '../step-plan.ts';
+
+/** One member's part of a step, on the coordinator's clock and, for durations, on its own. */
+export interface Arrival {
+  readonly member: Member;
+  /** When the last of its answer had arrived: `performance.now()` here. */
+  readonly atMs: number;
+  readonly numSamples: number;
+  readonly computeMs: number;
+  readonly encodeMs: number;
+  readonly applyMs: number;
+}
+
+export interface ReducedStep {
+  readonly totals: Sums;
+  /** Mean over the step's samples of [gradient | statistics]; valid until the next `collect`. */
+  readonly average: Float32Array<ArrayBuffer>;
+  /** Whether every entry of the average is a number. */
+  readonly isFinite: boolean;
+  /** In order of arrival; members that had a part in the step. */
+  readonly arrivals: readonly Arrival[];
+}
+
+export interface AllReduce {
+  /** Opens the first step of an epoch: tells every member its assignment. */
+  open(plan: StepPlan): void;
+  /**
+   * Waits for the step's gradients and averages them. Rejects with the `ProtocolError` of the first member that fails,
+   * naming it: a wrong answer, none within the deadline, or a connection that was lost.
+   */
+  collect(plan: StepPlan): Promise<ReducedStep>;
+  /** Sends the average to every member with the rates to apply it at, and opens the next step with it. */
+  distribute(plan: StepPlan, average: Float32Array<ArrayBuffer>, rates: UpdateRates, next?: StepPlan): void;
+  /**
+   * After an update without a next step: waits for every member's proof that its parameters equal the replica's.
+   * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
+   */
+  confirm(): Promise<Confirmation[]>;
+}
+
+export interface Confirmation {
+  readonly member: Member;
+  readonly atMs: number;
+  readonly applyMs: number;
+  readonly hashMs: number;
+}
+
+/** A vector on its way up the tree; only what was summed here may be written to. */
+interface Summand {
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly isOwn: boolean;
+}
+
+/** `replica` is the coordinator's: its parameters are what every member's must equal. */
+export function createStar(members: readonly Member[], replica: Replica, stepTimeoutMs: number): AllReduce {
+  const length = replica.plan.numParameters + replica.plan.numBuffers;
+  const average = new Float32Array(length);
+  /** Vectors to sum into, kept from step to step. */
+  const free: Float32Array<ArrayBuffer>[] = [];
+  /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
+  const owingProof = new Set<Member>();
+
+  const combine = (left: Summand, right: Summand): Summand => {
+    const own = left.isOwn ? left : right.isOwn ? right : { values: free.pop() ?? new Float32Array(length), isOwn: true };
+    addVectors(own.values, left.values, right.values);
+    if (left.isOwn && right.isOwn) free.push(right.values);
+    return own;
+  };
+
+  /** Receives everything that one member owes; returns the root of the tree if this member's part completed it. */
+  const collectFrom = async (member: Member, ledger: Ledger, reducer: Reducer<Summand>) => {
+    let root: Summand | undefined;
+    const arrival = { member, atMs: 0, numSamples: 0, computeMs: 0, encodeMs: 0, applyMs: 0 };
+    while (!ledger.isDone(member)) {
+      const result = await receiveKind(member.transport, stepTimeoutMs, 'gradient');
+      arrival.atMs = performance.now();
+      if (result.payload.length !== length) {
+        throw new ProtocolError('ERR_SHAPE_MISMATCH', `a gradient of ${result.payload.length} values, expected ${length}`);
+      }
+      const node = ledger.enter(member, result);
+      arrival.computeMs += result.computeMs;
+      arrival.encodeMs += result.encodeMs;
+      arrival.applyMs = result.applyMs;
+      for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
+      root ??= reducer.add(node, { values: result.payload, isOwn: false })?.value;
+    }
+    return { arrival, root };
+  };
+
+  /** Takes the proofs that are owed, and compares each with the replica. */
+  const takeProofs = async (): Promise<Confirmation[]> => {
+    const members = [...owingProof];
+    owingProof.clear();
+    return Promise.all(
+      members.map((member) => blame(member, replica.step, () => confirmMember(member, replica, stepTimeoutMs))),
+    );
+  };
+
+  return {
+    open(plan) {
+      for (const member of members) {
+        const assignment = assignmentOf(plan, member);
+        if (assignment) blameNow(member, plan.step, () => member.transport.send({ kind: 'step', assignment }));
+      }
+    },
+
+    async collect(plan) {
+      const ledger = openLedger(plan);
+      const reducer = createReducer<Summand>(plan.numMicrobatches, [{ first: 0, count: plan.numMicrobatches }], combine);
+      const gradients = [...plan.shares.keys()].map((member) =>
+        blame(member, plan.step, () => collectFrom(member, ledger, reducer)),
+      );
+      const [parts] = await Promise.all([Promise.all(gradients), takeProofs()]);
+      const totals = ledger.close();
+      const root = parts.find((part) => part.root)!.root!;
+      const isFinite = divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum);
+      if (root.isOwn) free.push(root.values);
+      const arrivals = parts.map((part) => part.arrival).sort((a, b) => a.atMs - b.atMs);
+      return { totals, average, isFinite, arrivals };
+    },
+
+    distribute({ step }, payload, rates, next) {
+      for (const member of members) {
+        const assignment = next && assignmentOf(next, member);
+        const opening = assignment ? { next: assignment } : {};
+        if (!assignment) owingProof.add(member);
+        blameNow(member, step, () => member.transport.send({ kind: 'update', step, rates, ...opening, payload }));
+      }
+    },
+
+    confirm: takeProofs,
+  };
+}
+
+/** Waits for a member's `applied` and compares its state with the replica's. */
+export async function confirmMember(member: Member, replica: Replica, timeoutMs: number): Promise<Confirmation> {
+  const { step, parametersSha256, applyMs, hashMs } = await receiveKind(member.transport, timeoutMs, 'applied');
+  const atMs = performance.now();
+  if (step !== replica.step || parametersSha256 !== replica.parametersSha256()) {
+    throw new ProtocolError(
+      'ERR_STATE_MISMATCH',
+      `its parameters at step ${step} are not the coordinator's at step ${replica.step}`,
+    );
+  }
+  return { member, atMs, applyMs, hashMs };
+}

@@ -1,0 +1,128 @@
+/** Follows one epoch of the loop: takes the moments, keeps the sums, and makes the epoch's record. */
+import type { Confirmation, ReducedStep } from './all-reduce/star.ts';
+import type { TestFigures } from './evaluation.ts';
+import type { Member } from './membership.ts';
+import { openEpochMetrics } from './metrics.ts';
+import type { EpochRecord, Progress } from './reporters/reporter.ts';
+
+/** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
+export interface EpochRecorder {
+  opened(): void;
+  reduced(step: ReducedStep): void;
+  distributed(): void;
+  applied(): void;
+  progress(): Progress;
+  confirmed(confirmations: readonly Confirmation[]): void;
+  close(test: TestFigures): EpochRecord;
+}
+
+interface EpochPlace {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly stepsPerEpoch: number;
+  readonly members: readonly Member[];
+}
+
+export function createEpochRecorder({ epoch, epochs, stepsPerEpoch, members }: EpochPlace): EpochRecorder {
+  const startMs = performance.now();
+  const bytesBefore = countBytes(members);
+  const metrics = openEpochMetrics(startMs, members);
+  const totals = { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
+  let last: { step: ReducedStep; reducedMs: number } | undefined;
+  let stepStartMs = startMs;
+  let ownApplyMs = 0;
+  let endMs = startMs;
+
+  return {
+    opened() {
+      stepStartMs = performance.now();
+    },
+    reduced(step) {
+      last = { step, reducedMs: performance.now() };
+      totals.lossSum += step.totals.lossSum;
+      totals.numCorrect += step.totals.numCorrect;
+      totals.numSamples += step.totals.numSamples;
+      totals.steps += 1;
+    },
+    distributed() {
+      const sentMs = performance.now();
+      const { step, reducedMs } = last!;
+      metrics.recordStep({ startMs: stepStartMs, arrivals: step.arrivals, reducedMs, sentMs, ownApplyMs });
+      stepStartMs = sentMs;
+    },
+    applied() {
+      ownApplyMs = performance.now() - stepStartMs;
+    },
+    progress() {
+      const secondsSoFar = (performance.now() - startMs) / 1000;
+      return {
+        epoch,
+        epochs,
+        stepInEpoch: totals.steps,
+        stepsPerEpoch,
+        loss: totals.lossSum / totals.numSamples,
+        trainAccuracy: totals.numCorrect / totals.numSamples,
+        samplesPerSecond: totals.numSamples / secondsSoFar,
+        secondsLeft: (secondsSoFar / totals.steps) * (stepsPerEpoch - totals.steps),
+      };
+    },
+    confirmed(confirmations) {
+      metrics.recordConfirmation(stepStartMs, confirmations, ownApplyMs);
+      endMs = performance.now();
+    },
+    close(test) {
+      const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
+      const seconds = wallMs / 1000;
+      const bytes = countBytes(members);
+      const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
+      return {
+        epoch,
+        loss: totals.lossSum / totals.numSamples,
+        trainAccuracy: totals.numCorrect / totals.numSamples,
+        testLoss: test.testLoss,
+        testAccuracy: test.testAccuracy,
+        seconds,
+        evaluationSeconds: test.evaluationSeconds,
+        samples: totals.numSamples,
+        samplesPerSecond: totals.numSamples / seconds,
+        steps: totals.steps,
+        computeSeconds: (computeMs + applyMs) / 1000,
+        communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
+        otherSeconds: (waitMs + otherMs) / 1000,
+        breakdown: {
+          computeSeconds: computeMs / 1000,
+          encodeSeconds: encodeMs / 1000,
+          wireSeconds: wireMs / 1000,
+          waitSeconds: waitMs / 1000,
+          reduceSeconds: reduceMs / 1000,
+          applySeconds: applyMs / 1000,
+          otherSeconds: otherMs / 1000,
+        },
+        bytesSent: bytes.sent - bytesBefore.sent,
+        bytesReceived: bytes.received - bytesBefore.received,
+        slowestWorker: slowest.name,
+        workers: workers.map(({ member, samples, ...times }) => ({
+          id: member.id,
+          name: member.name,
+          engine: member.engine,
+          device: member.device,
+          threads: member.threads,
+          samples,
+          computeSeconds: times.computeMs / 1000,
+          communicationSeconds: times.communicationMs / 1000,
+          waitSeconds: times.waitMs / 1000,
+        })),
+      };
+    },
+  };
+}
+
+/** Bytes of frames to and from the workers so far. Evaluation's few bytes count towards the epoch they end. */
+function countBytes(members: readonly Member[]): { sent: number; received: number } {
+  const total = { sent: 0, received: 0 };
+  for (const { transport } of members) {
+    total.sent += transport.bytesSent;
+    total.received += transport.bytesReceived;
+  }
+  return total;
+}

@@ -1,0 +1,87 @@
+/**
+ * Ledger: which microbatch of the open step is whose, and which are done. Every sample of a step counts exactly once.
+ *
+ * It is told of assignments and of results, and refuses a result that nobody was asked for, that came before, or that
+ * belongs to another step. It moves no data.
+ */
+import { internalError, ProtocolError } from '../protocol/errors.ts';
+import { wholeSubtrees } from '../protocol/state/reduction.ts';
+import type { TreeNode } from '../protocol/state/reduction.ts';
+import { part } from '../protocol/state/sharding.ts';
+import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
+import type { Member } from './membership.ts';
+import type { StepPlan } from './step-plan.ts';
+
+export interface Ledger {
+  /**
+   * Enters a member's result. Throws `ProtocolError`: ERR_STALE_RESULT for another step or a node that is done,
+   * ERR_UNEXPECTED_MESSAGE for a node that is not this member's, ERR_SHAPE_MISMATCH for wrong numbers of samples.
+   */
+  enter(member: Member, result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize): TreeNode;
+  /** Whether everything that the member was asked for has been entered. */
+  isDone(member: Member): boolean;
+  /** Totals over the step, added in the order of the microbatches. Only when every one has been entered. */
+  close(): Sums;
+}
+
+interface NodeSize {
+  readonly numMicrobatches: number;
+}
+
+/** Opens the ledger of one step. */
+export function openLedger(plan: StepPlan): Ledger {
+  const outstanding = new Map<Member, TreeNode[]>();
+  for (const [member, share] of plan.shares) outstanding.set(member, wholeSubtrees(share, plan.numMicrobatches));
+  const entered: (Sums | undefined)[] = Array.from({ length: plan.numMicrobatches }, () => undefined);
+  const batch = { first: 0, count: plan.numSamples };
+
+  return {
+    enter(member, result) {
+      const context = { worker: member.id, step: plan.step };
+      if (result.step !== plan.step) {
+        throw new ProtocolError('ERR_STALE_RESULT', `a result of step ${result.step} in step ${plan.step}`, context);
+      }
+      const range = `microbatches ${result.firstMicrobatch} to ${result.firstMicrobatch + result.numMicrobatches - 1}`;
+      const nodes = outstanding.get(member) ?? [];
+      const at = nodes.findIndex(
+        (node) => node.first === result.firstMicrobatch && node.count === result.numMicrobatches,
+      );
+      if (at === -1) {
+        const isRepeated = entered[result.firstMicrobatch] !== undefined;
+        throw new ProtocolError(
+          isRepeated ? 'ERR_STALE_RESULT' : 'ERR_UNEXPECTED_MESSAGE',
+          `${range} ${isRepeated ? 'came before' : 'were not asked for'}`,
+          context,
+        );
+      }
+      const samples = Array.from({ length: result.numMicrobatches }, (_, i) => {
+        return part(batch, plan.numMicrobatches, result.firstMicrobatch + i).count;
+      });
+      const counts = result.microbatches.map((sums) => sums.numSamples);
+      if (counts.length !== samples.length || counts.some((count, i) => count !== samples[i])) {
+        throw new ProtocolError(
+          'ERR_SHAPE_MISMATCH',
+          `${range}: samples [${counts.join(', ')}], expected [${samples.join(', ')}]`,
+          context,
+        );
+      }
+      nodes.splice(at, 1);
+      for (const [i, sums] of result.microbatches.entries()) entered[result.firstMicrobatch + i] = sums;
+      return { first: result.firstMicrobatch, count: result.numMicrobatches };
+    },
+    isDone: (member) => (outstanding.get(member) ?? []).length === 0,
+    close() {
+      const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };
+      for (const [index, sums] of entered.entries()) {
+        if (!sums) throw internalError(`step ${plan.step} closed without microbatch ${index}`);
+        totals.lossSum += sums.lossSum;
+        totals.numCorrect += sums.numCorrect;
+        totals.numSamples += sums.numSamples;
+      }
+      if (totals.numSamples !== plan.numSamples) {
+        throw internalError(`step ${plan.step} counted ${totals.numSamples} of ${plan.numSamples} samples`);
+      }
+      return totals;
+    },
+  };
+}

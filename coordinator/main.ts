@@ -1,0 +1,202 @@
+/**
+ * A run from beginning to end: data, run directory, workers, training, result. The commands differ only in where their
+ * workers come from, which `summonWorkers` decides.
+ */
+import { setMaxListeners } from 'node:events';
+import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
+import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
+import { planModel } from '../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../protocol/state/model-spec.ts';
+import { createReplica } from '../protocol/state/replica.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { confirmMember, createStar } from './all-reduce/star.ts';
+import { blame } from './blame.ts';
+import { obtainDataset, selectSamples } from './dataset-fetch.ts';
+import { createMembership } from './membership.ts';
+import type { Member, Membership } from './membership.ts';
+import type { Reporter, RunResult } from './reporters/reporter.ts';
+import { checkRunConfig, EVALUATION_BATCH } from './run-config.ts';
+import type { RunConfig } from './run-config.ts';
+import { createRunDirectory } from './run-directory.ts';
+import type { RunDirectory } from './run-directory.ts';
+import { train } from './trainer.ts';
+
+/** What a source of workers may use. */
+export interface SummonContext {
+  readonly membership: Membership;
+  readonly replica: Replica;
+  readonly dataset: Dataset;
+  /** Tells that a worker that was to come will not: the run ends with this error. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export interface WorkerSource {
+  /** The run is over and the workers are dismissed: waits for them to be gone, and makes sure of it. */
+  stop(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly config: RunConfig;
+  /** For `config.json`: versions and the command, beside the configuration. */
+  readonly origin: object;
+  readonly runDir?: string;
+  readonly dataDir?: string;
+  /** Aborted by the user: the run ends after the step at hand. */
+  readonly signal: AbortSignal;
+  readonly reporter: Reporter & { line(text: string): void };
+  summonWorkers(context: SummonContext): Promise<WorkerSource>;
+}
+
+/**
+ * Carries out a run and leaves its directory behind, whatever happens: `result.json` says how it ended, and
+ * `model.safetensors` holds the parameters of the last step that was applied.
+ *
+ * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run.
+ */
+export async function carryOutRun(options: RunOptions): Promise<RunResult> {
+  const { config, reporter } = options;
+  checkRunConfig(config);
+  checkInput(config.model);
+  const plan = planModel(config.model);
+  const bytes = await obtainDataset({ log: reporter.line, ...(options.dataDir && { dataDir: options.dataDir }) });
+  const dataset = selectSamples(bytes, config.trainSamples, config.testSamples);
+  const replica = createReplica(plan, config.optimizer, config.seed);
+  const directory = await createRunDirectory(config.model.name, options.runDir);
+  await directory.writeConfig(config, options.origin);
+
+  const startMs = performance.now();
+  const progress = { epochs: 0, testAccuracy: null as number | null };
+  const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
+    const result: RunResult = {
+      status,
+      steps: replica.step,
+      epochs: progress.epochs,
+      testAccuracy: progress.testAccuracy,
+      seconds: (performance.now() - startMs) / 1000,
+      parametersSha256: replica.parametersSha256(),
+      ...(error === undefined ? {} : { error: errorRecord(error) }),
+    };
+    await directory.writeModel(replica);
+    await directory.writeResult(result);
+    directory.logger.info(result, `run ${status}`);
+    reporter.onEnd?.(result, directory.path);
+    return result;
+  };
+
+  try {
+    const status =
+      config.maxSteps === 0
+        ? 'completed'
+        : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, progress });
+    return await end(status);
+  } catch (error) {
+    if (options.signal.aborted && error === options.signal.reason) return await end('interrupted');
+    directory.logger.error({ err: error }, describeError(error));
+    const result = await end('failed', error);
+    if (error instanceof ProtocolError) return result;
+    throw error;
+  }
+}
+
+interface RunParts extends RunOptions {
+  readonly bytes: DatasetBytes;
+  readonly dataset: Dataset;
+  readonly replica: Replica;
+  readonly directory: RunDirectory;
+  readonly progress: { epochs: number; testAccuracy: number | null };
+}
+
+/** Gathers the workers, trains, and lets them go. */
+async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
+  const { config, dataset, replica, directory, reporter, progress } = parts;
+  const failure = new AbortController();
+  const signal = AbortSignal.any([parts.signal, failure.signal]);
+  setMaxListeners(0, signal);
+  const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+  const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
+
+  const membership = createMembership({
+    welcome: {
+      runId: directory.runId,
+      model: config.model,
+      seed: config.seed,
+      optimizer: config.optimizer,
+      globalBatch: config.globalBatch,
+      numMicrobatches: config.microbatches,
+      evaluationBatch: EVALUATION_BATCH,
+      numTrainSamples: dataset.train.numSamples,
+      numTestSamples: dataset.test.numSamples,
+      patienceMs: Math.ceil(joinTimeoutMs + stepTimeoutMs * (1 + dataset.test.numSamples / EVALUATION_BATCH)),
+    },
+    datasetBytes: parts.bytes,
+    log: (level, line, fields) => {
+      directory.logger[level](fields ?? {}, line);
+      if (level === 'warn') reporter.line(line);
+    },
+    onReady: ({ name }, numReady) => {
+      if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
+    },
+  });
+  const onFailure = (error: Error) => failure.abort(error);
+  const source = await parts.summonWorkers({ membership, replica, dataset, onFailure });
+  let reason = 'the run has failed';
+  try {
+    const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
+    await synchronise(members, replica, stepTimeoutMs);
+    reporter.onStart?.(config, members, directory.path);
+    const status = await train({
+      config,
+      numTrainSamples: dataset.train.numSamples,
+      numTestSamples: dataset.test.numSamples,
+      members,
+      allReduce: createStar(members, replica, stepTimeoutMs),
+      replica,
+      signal: parts.signal,
+      onProgress: (step) => reporter.onProgress?.(step),
+      onEpoch: async (record) => {
+        progress.epochs = record.epoch;
+        progress.testAccuracy = record.testAccuracy;
+        await directory.appendEpoch(record);
+        await directory.writeModel(replica);
+        directory.logger.info(record, `epoch ${record.epoch}`);
+        reporter.onEpoch?.(record);
+      },
+    });
+    reason = `the run is ${status}`;
+    return status;
+  } finally {
+    membership.dismiss(reason);
+    await source.stop();
+  }
+}
+
+/** Gives every member the whole state, and waits for the proof that it has it. */
+async function synchronise(members: readonly Member[], replica: Replica, timeoutMs: number): Promise<void> {
+  const parametersSha256 = replica.parametersSha256();
+  await Promise.all(
+    members.map((member) =>
+      blame(member, undefined, () => {
+        member.transport.send({ kind: 'snapshot', step: replica.step, parametersSha256, payload: replica.state });
+        return confirmMember(member, replica, timeoutMs);
+      }),
+    ),
+  );
+}
+
+function checkInput({ name, input, numClasses }: ModelSpec): void {
+  if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
+    throw new ConfigError(
+      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
+        `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
+    );
+  }
+}
+
+function errorRecord(error: unknown): NonNullable<RunResult['error']> {
+  if (!(error instanceof ProtocolError)) {
+    return { code: error instanceof ConfigError ? 'ERR_CONFIG' : 'ERR_INTERNAL', message: describeError(error) };
+  }
+  const { code, message, worker, step } = error;
+  return { code, message, ...(worker === undefined ? {} : { worker }), ...(step === undefined ? {} : { step }) };
+}

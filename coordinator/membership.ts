@@ -1,0 +1,147 @@
+/**
+ * Membership: who takes part in the run. Admits workers, hands them what they need, and knows who is there.
+ *
+ * A connection becomes a member by a handshake: hello, welcome, dataset files if asked for, ready. Whatever goes wrong
+ * on the way ends that connection with a coded error and touches nothing else.
+ */
+import { describeError, ProtocolError } from '../protocol/errors.ts';
+import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
+import type { DatasetBytes } from '../protocol/state/dataset.ts';
+import { LIMITS } from '../protocol/wire/limits.ts';
+import type { MessageOf } from '../protocol/wire/messages.ts';
+import { receiveKind } from '../protocol/wire/transport.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
+
+/** A worker that is ready. */
+export interface Member {
+  /** Given by the coordinator, unique in the run: "w1". */
+  readonly id: string;
+  /** Given by the worker, for people: "local-1". */
+  readonly name: string;
+  readonly engine: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly transport: Transport;
+}
+
+export interface Membership {
+  /** Members in the order in which they became ready; those that left before the start are not among them. */
+  readonly members: readonly Member[];
+  /** Leads a new connection through the handshake. Never rejects: what fails is logged, and that connection ended. */
+  admit(transport: Transport): Promise<void>;
+  /**
+   * Resolves with the members when `numWorkers` are ready; from then on nobody else is admitted. Rejects with
+   * `ProtocolError` ERR_TIMEOUT after `timeoutMs`, or with the signal's reason.
+   */
+  waitForWorkers(numWorkers: number, timeoutMs: number, signal: AbortSignal): Promise<readonly Member[]>;
+  /** Tells everyone that the run is over, and ends all connections. */
+  dismiss(reason: string): void;
+}
+
+export interface MembershipOptions {
+  readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'>;
+  /** Read when a worker asks for a file; undefined where workers always have their own. */
+  readonly datasetBytes?: DatasetBytes;
+  readonly log: (level: 'info' | 'warn', line: string, fields?: object) => void;
+  /** Called when a worker has become ready. */
+  readonly onReady?: (member: Member, numReady: number) => void;
+}
+
+export function createMembership({ welcome, datasetBytes, log, onReady }: MembershipOptions): Membership {
+  const connections = new Set<Transport>();
+  const members: Member[] = [];
+  let numHellos = 0;
+  let isOpen = true;
+  let changed = () => {};
+
+  const handshake = async (transport: Transport): Promise<Member> => {
+    const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
+    if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
+    const id = `w${++numHellos}`;
+    transport.send({ kind: 'welcome', ...welcome, workerId: id, dataset: DATASET_SHA256 });
+    for (;;) {
+      const message = await receiveKind(transport, LIMITS.prepareMs, 'datasetRequest', 'ready');
+      if (message.kind === 'datasetRequest') {
+        sendDatasetFile(transport, message.file, datasetBytes);
+      } else {
+        const { engine, device, threads } = message;
+        return { id, name, engine, device, threads, transport };
+      }
+    }
+  };
+
+  const forget = (transport: Transport) => {
+    connections.delete(transport);
+    const at = members.findIndex((member) => member.transport === transport);
+    if (at !== -1 && isOpen) members.splice(at, 1);
+    changed();
+  };
+
+  return {
+    members,
+    async admit(transport) {
+      connections.add(transport);
+      void transport.closed.then((reason) => {
+        log('info', `${transport.peer}: ${reason.message}`, { code: reason.code });
+        forget(transport);
+      });
+      try {
+        const member = await handshake(transport);
+        if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
+        members.push(member);
+        const { id, name, engine, device, threads } = member;
+        log('info', `${id} (${name}) is ready`, { worker: id, name, engine, device, threads, peer: transport.peer });
+        onReady?.(member, members.length);
+        changed();
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        log('warn', `${transport.peer} was not admitted: ${error.message}`, { code: error.code });
+        transport.close(error);
+      }
+    },
+    async waitForWorkers(numWorkers, timeoutMs, signal) {
+      await new Promise<void>((resolve, reject) => {
+        const stop = (settle: () => void) => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', abort);
+          changed = () => {};
+          settle();
+        };
+        const timer = setTimeout(() => {
+          const message = `${members.length} of ${numWorkers} workers joined within ${timeoutMs / 1000} s`;
+          stop(() => reject(new ProtocolError('ERR_TIMEOUT', message)));
+        }, timeoutMs);
+        const abort = () => stop(() => reject(signal.reason as Error));
+        signal.addEventListener('abort', abort);
+        changed = () => {
+          if (members.length < numWorkers) return;
+          isOpen = false; // at once: a worker that becomes ready in this very tick is one too many
+          stop(resolve);
+        };
+        if (signal.aborted) abort();
+        else changed();
+      });
+      return members;
+    },
+    dismiss(reason) {
+      isOpen = false;
+      for (const transport of connections) {
+        try {
+          transport.send({ kind: 'shutdown', reason });
+        } catch (error) {
+          log('info', `${transport.peer}: ${describeError(error)}`);
+        }
+        transport.close();
+      }
+    },
+  };
+}
+
+function sendDatasetFile(transport: Transport, file: string, datasetBytes?: DatasetBytes): void {
+  const bytes = (datasetBytes as Record<string, Uint8Array<ArrayBuffer>> | undefined)?.[file];
+  if (!bytes) throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `a request for ${file}, which is no file of the run`);
+  for (let offsetBytes = 0; offsetBytes < bytes.length; offsetBytes += LIMITS.datasetChunkBytes) {
+    const payload = bytes.subarray(offsetBytes, offsetBytes + LIMITS.datasetChunkBytes);
+    transport.send({ kind: 'datasetChunk', file, offsetBytes, totalBytes: bytes.length, payload });
+  }
+}

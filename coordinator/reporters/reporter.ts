@@ -1,0 +1,85 @@
+/** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
+import type { RunConfig } from '../run-config.ts';
+import type { Member } from '../membership.ts';
+
+/** Seconds by part; they add up to the epoch's `seconds`. */
+export interface BreakdownSeconds {
+  readonly computeSeconds: number;
+  readonly encodeSeconds: number;
+  readonly wireSeconds: number;
+  readonly waitSeconds: number;
+  readonly reduceSeconds: number;
+  readonly applySeconds: number;
+  readonly otherSeconds: number;
+}
+
+/** One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. */
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  /** null where there is no test sample. */
+  readonly testLoss: number | null;
+  readonly testAccuracy: number | null;
+  /** Wall time of the epoch's training steps; evaluation is apart. */
+  readonly seconds: number;
+  readonly evaluationSeconds: number;
+  readonly samples: number;
+  readonly samplesPerSecond: number;
+  readonly steps: number;
+  /** compute + apply; encode + wire + reduce; wait + other. */
+  readonly computeSeconds: number;
+  readonly communicationSeconds: number;
+  readonly otherSeconds: number;
+  readonly breakdown: BreakdownSeconds;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Name of the worker whose answers took longest in sum. */
+  readonly slowestWorker: string;
+  readonly workers: readonly WorkerRecord[];
+}
+
+export interface WorkerRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly samples: number;
+  readonly computeSeconds: number;
+  readonly communicationSeconds: number;
+  readonly waitSeconds: number;
+}
+
+/** Where a running epoch stands. */
+export interface Progress {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly stepInEpoch: number;
+  readonly stepsPerEpoch: number;
+  /** Means over the epoch so far. */
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  readonly samplesPerSecond: number;
+  /** To the end of this epoch's steps, at the speed so far. */
+  readonly secondsLeft: number;
+}
+
+/** What `result.json` says. */
+export interface RunResult {
+  readonly status: 'completed' | 'failed' | 'interrupted';
+  readonly steps: number;
+  readonly epochs: number;
+  readonly testAccuracy: number | null;
+  readonly seconds: number;
+  readonly parametersSha256: string;
+  readonly error?: { readonly code: string; readonly message: string; readonly worker?: string; readonly step?: number };
+}
+
+/** Every method is called in order and may throw: a record that cannot be written ends the run. */
+export interface Reporter {
+  onStart?(config: RunConfig, members: readonly Member[], runDir: string): void;
+  onProgress?(progress: Progress): void;
+  onEpoch?(record: EpochRecord): void;
+  onEnd?(result: RunResult, runDir: string): void;
+}

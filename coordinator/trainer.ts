@@ -1,0 +1,90 @@
+/**
+ * THE training loop. With one in-process worker it is the single-node baseline; with sockets it is the cluster.
+ *
+ * For every step: wait for the gradients of all microbatches, average them, send the average to every replica together
+ * with the next step's assignment, and apply it here too. After every epoch: prove the replicas equal, evaluate the test
+ * set across the workers, report.
+ */
+import { ProtocolError } from '../protocol/errors.ts';
+import { updateRates } from '../protocol/state/optimizer.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { learningRateAt } from '../protocol/state/schedule.ts';
+import { stepsPerEpoch } from '../protocol/state/sharding.ts';
+import type { AllReduce } from './all-reduce/star.ts';
+import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
+import type { Member } from './membership.ts';
+import { createEpochRecorder } from './epoch-recorder.ts';
+import type { EpochRecord, Progress } from './reporters/reporter.ts';
+import type { RunConfig } from './run-config.ts';
+import { planStep } from './step-plan.ts';
+
+export interface TrainingContext {
+  readonly config: RunConfig;
+  readonly numTrainSamples: number;
+  readonly numTestSamples: number;
+  readonly members: readonly Member[];
+  readonly allReduce: AllReduce;
+  /** The coordinator's own; trained in place. */
+  readonly replica: Replica;
+  /** Aborted: the loop ends after the step at hand, with the state sound. */
+  readonly signal: AbortSignal;
+  onProgress(progress: Progress): void;
+  /** Awaited before the next epoch begins. */
+  onEpoch(record: EpochRecord): Promise<void>;
+}
+
+/**
+ * Trains `replica` to the end of the configuration, or until the signal.
+ *
+ * Rejects with `ProtocolError`, naming the worker, when a worker is lost or misbehaves, and with ERR_NOT_FINITE when the
+ * average holds a value that is no number; the replica then stands at the last step that was applied.
+ */
+export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
+  const { config, numTrainSamples, members, allReduce, replica, signal } = context;
+  const sizes = { globalBatch: config.globalBatch, microbatches: config.microbatches, numTrainSamples };
+  const perEpoch = stepsPerEpoch(numTrainSamples, config.globalBatch);
+  const totalSteps = config.epochs * perEpoch;
+  const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
+
+  while (replica.step < lastStep && !signal.aborted) {
+    let plan = planStep(replica.step + 1, members, sizes);
+    const { epoch } = plan;
+    const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members });
+    allReduce.open(plan);
+    recorder.opened();
+
+    for (;;) {
+      const reduced = await allReduce.collect(plan);
+      recorder.reduced(reduced);
+      if (!reduced.isFinite) throw notFinite(plan.step, plan.epoch);
+
+      const { step } = plan;
+      const learningRate = learningRateAt(config.schedule, { step, epoch, totalSteps });
+      const rates = updateRates(config.optimizer, learningRate, step);
+      const endsEpoch = step % perEpoch === 0 || step === lastStep || signal.aborted;
+      const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
+      allReduce.distribute(plan, reduced.average, rates, next);
+      recorder.distributed();
+      // The workers have the update on its way; this replica applies it in the meantime.
+      replica.applyUpdate(reduced.average, rates, step);
+      recorder.applied();
+      context.onProgress(recorder.progress());
+      if (!next) break;
+      plan = next;
+    }
+    recorder.confirmed(await allReduce.confirm());
+
+    const testFigures = signal.aborted ? NOT_EVALUATED : await evaluateTestSet(context, epoch);
+    await context.onEpoch(recorder.close(testFigures));
+  }
+  return signal.aborted && replica.step < lastStep ? 'interrupted' : 'completed';
+}
+
+function notFinite(step: number, epoch: number): ProtocolError {
+  return new ProtocolError(
+    'ERR_NOT_FINITE',
+    `step ${step} (epoch ${epoch}): the loss or the averaged gradient is not finite; it was not applied. ` +
+      'Training has diverged: try a smaller --learning-rate, or a warm-up',
+    { step },
+  );
+}

@@ -1,0 +1,31 @@
+/** Writing files so that a reader finds the old one or the new one, whole, whatever happens in between. */
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { nanoid } from 'nanoid';
+
+/**
+ * Writes beside the target, forces it to disk, renames it over the target and forces the folder. On an error the target
+ * is as it was, and nothing is left beside it.
+ */
+export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  const draft = `${path}.${nanoid(8)}.part`;
+  try {
+    const file = await open(draft, 'w');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Fashion-MNIST: which bytes it is, and how they become samples. Touches no files; see `dataset-files.ts`.
+ *
+ * Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017. Files are in the IDX format: big-endian magic number and sizes,
+ * then bytes.
+ */
+import { createHash } from 'node:crypto';
+import { ConfigError } from '../errors.ts';
+
+/** The four files, and the sha256 of each one's uncompressed bytes (compressions differ between publishers). */
+export const DATASET_SHA256 = {
+  'train-images-idx3-ubyte': 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888',
+  'train-labels-idx1-ubyte': 'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9',
+  't10k-images-idx3-ubyte': '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b',
+  't10k-labels-idx1-ubyte': '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34',
+} as const;
+
+export type DatasetFile = keyof typeof DATASET_SHA256;
+
+export const DATASET_FILES = Object.keys(DATASET_SHA256) as DatasetFile[];
+
+/** [channels, height, width] of an image, and the number of classes. */
+export const IMAGE_SHAPE = [1, 28, 28] as const;
+export const IMAGE_BYTES = 28 * 28;
+export const NUM_CLASSES = 10;
+
+/** Samples as they are stored. */
+export interface SampleSet {
+  /** [numSamples, 784] bytes, 0 (white) to 255, row by row. */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** [numSamples] classes, 0 to 9. */
+  readonly labels: Uint8Array<ArrayBuffer>;
+  readonly numSamples: number;
+}
+
+export interface Dataset {
+  readonly train: SampleSet;
+  readonly test: SampleSet;
+}
+
+/** The uncompressed bytes of each file. */
+export type DatasetBytes = Readonly<Record<DatasetFile, Uint8Array<ArrayBuffer>>>;
+
+/** Throws `ConfigError` naming `path`, both sums and the cure when `bytes` are not the file's. */
+export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string): void {
+  const found = createHash('sha256').update(bytes).digest('hex');
+  if (found !== DATASET_SHA256[file]) {
+    throw new ConfigError(
+      `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
+        `found ${found} (${bytes.length} bytes): delete it and run \`gradsock data fetch\``,
+    );
+  }
+}
+
+/** Samples of verified files; the first `numTrainSamples` and `numTestSamples` of them. Views, not copies. */
+export function parseDataset(bytes: DatasetBytes, numTrainSamples?: number, numTestSamples?: number): Dataset {
+  return {
+    train: parseSampleSet(bytes['train-images-idx3-ubyte'], bytes['train-labels-idx1-ubyte'], numTrainSamples),
+    test: parseSampleSet(bytes['t10k-images-idx3-ubyte'], bytes['t10k-labels-idx1-ubyte'], numTestSamples),
+  };
+}
+
+/** What follows the headers: 16 bytes before images (magic, count, rows, columns), 8 before labels (magic, count). */
+function parseSampleSet(images: Uint8Array<ArrayBuffer>, labels: Uint8Array<ArrayBuffer>, limit?: number): SampleSet {
+  const available = labels.length - 8;
+  const numSamples = limit ?? available;
+  if (numSamples > available) {
+    throw new ConfigError(`${numSamples} samples were asked for, the file has ${available}`);
+  }
+  return {
+    images: images.subarray(16, 16 + numSamples * IMAGE_BYTES),
+    labels: labels.subarray(8, 8 + numSamples),
+    numSamples,
+  };
+}

@@ -1,0 +1,25 @@
+/** Every limit on what travels and on how long anything waits, in one place; `protocol/README.md` explains them. */
+
+const SECOND = 1000;
+const MEBIBYTE = 2 ** 20;
+
+export const LIMITS = {
+  /** A header is small: the largest names every microbatch of a step. Refused before it is decoded. */
+  maxHeaderBytes: 64 * 1024,
+  /** Refused by the WebSocket layer from the frame's own length, before memory is set aside. */
+  maxFrameBytes: 1024 * MEBIBYTE,
+  /** Dataset files travel in pieces of this size, so that a slow link still shows progress. */
+  datasetChunkBytes: 4 * MEBIBYTE,
+  /** From the connection to the worker's hello. */
+  handshakeMs: 10 * SECOND,
+  /** From one preparation message to the next: a dataset file found, an engine built and probed. */
+  prepareMs: 120 * SECOND,
+  /** A peer that sent nothing, not even the answer to a ping, for this long is lost. */
+  silenceMs: 10 * SECOND,
+  /** Time between pings: several fit into `silenceMs`, so that one lost in a long computation does no harm. */
+  pingIntervalMs: 2 * SECOND,
+  /** From an error or a shutdown message to the end of the connection, whether or not the peer agrees. */
+  closeMs: 2 * SECOND,
+  /** A worker keeps trying to reach a coordinator that is not up yet for this long. */
+  connectMs: 30 * SECOND,
+} as const;

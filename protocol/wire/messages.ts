@@ -1,0 +1,192 @@
+/**
+ * Every message: who sends it, when, and why. The one list that both sides share.
+ *
+ * A message is a small header, checked by its schema wherever it arrives, and for some kinds a tensor payload, which
+ * never goes through the header's encoding. Fields are in samples, bytes or milliseconds as their names say.
+ */
+import { z } from 'zod';
+import { PROTOCOL_ERROR_CODES } from '../errors.ts';
+import { modelSpecSchema } from '../state/model-spec.ts';
+import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
+
+/** Raised whenever two builds could misunderstand each other. Travels in every frame. */
+export const PROTOCOL_VERSION = 1;
+
+const index = z.int().min(0);
+const count = z.int().min(1);
+const durationMs = z.number().min(0);
+const text = z.string().max(500);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+/** A loss may be NaN or infinite: the trainer decides what that means, not the decoder. */
+const anyNumber = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-Infinity)]);
+
+/** A run of microbatches of one step. */
+const microbatchRange = { firstMicrobatch: index, numMicrobatches: count };
+
+/** The work of one worker in one step. Which samples these are follows from the seed: see `state/sharding.ts`. */
+const assignmentSchema = z.strictObject({ step: count, epoch: count, stepInEpoch: index, ...microbatchRange });
+
+const sumsSchema = z.strictObject({ lossSum: anyNumber, numCorrect: index, numSamples: count });
+
+const from = { worker: 'worker', coordinator: 'coordinator', both: 'both' } as const;
+
+export const MESSAGES = {
+  /** The first frame on a connection: who the worker is. */
+  hello: { code: 1, from: from.worker, payload: 'none', header: z.strictObject({ name: text }) },
+
+  /** Answers hello: the run that the worker has joined, and all that it needs to build its replica and its engine. */
+  welcome: {
+    code: 2,
+    from: from.coordinator,
+    payload: 'none',
+    header: z.strictObject({
+      runId: text,
+      workerId: text,
+      model: modelSpecSchema,
+      seed: z.int(),
+      optimizer: optimizerConfigSchema,
+      globalBatch: count,
+      numMicrobatches: count,
+      evaluationBatch: count,
+      numTrainSamples: count,
+      numTestSamples: index,
+      /** The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. */
+      patienceMs: count,
+      /** sha256 of each uncompressed dataset file, by name: a worker with other bytes may not take part. */
+      dataset: z.record(text, sha256),
+    }),
+  },
+
+  /** Before ready, once for each dataset file that the worker does not have. */
+  datasetRequest: { code: 3, from: from.worker, payload: 'none', header: z.strictObject({ file: text }) },
+
+  /** Answers datasetRequest: a piece of the uncompressed file; pieces come in order until `totalBytes` are there. */
+  datasetChunk: {
+    code: 4,
+    from: from.coordinator,
+    payload: 'bytes',
+    header: z.strictObject({ file: text, offsetBytes: index, totalBytes: count }),
+  },
+
+  /** The dataset is at hand, the engine built and probed: the worker can take a snapshot. */
+  ready: {
+    code: 5,
+    from: from.worker,
+    payload: 'none',
+    header: z.strictObject({ engine: text, device: text, threads: count }),
+  },
+
+  /** Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. */
+  snapshot: {
+    code: 6,
+    from: from.coordinator,
+    payload: 'float32',
+    header: z.strictObject({ step: index, parametersSha256: sha256 }),
+  },
+
+  /** Answers a snapshot, and an update without a next assignment: proof that the replicas are equal after `step`. */
+  applied: {
+    code: 7,
+    from: from.worker,
+    payload: 'none',
+    header: z.strictObject({ step: index, parametersSha256: sha256, applyMs: durationMs, hashMs: durationMs }),
+  },
+
+  /** Opens the first step of an epoch for a worker. Later steps are opened by the update before them. */
+  step: { code: 8, from: from.coordinator, payload: 'none', header: z.strictObject({ assignment: assignmentSchema }) },
+
+  /**
+   * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
+   * microbatches of [gradient | statistics x samples], and what was counted on the way.
+   */
+  gradient: {
+    code: 9,
+    from: from.worker,
+    payload: 'float32',
+    header: z.strictObject({
+      step: count,
+      ...microbatchRange,
+      microbatches: z.array(sumsSchema).min(1),
+      /** Since the previous gradient of this step: engine time, and time spent on summing and packing. */
+      computeMs: durationMs,
+      encodeMs: durationMs,
+      /** Time spent applying the update that opened this step. */
+      applyMs: durationMs,
+    }),
+  },
+
+  /** Ends a step: the averaged [gradient | statistics], applied by everyone alike; and the next assignment with it. */
+  update: {
+    code: 10,
+    from: from.coordinator,
+    payload: 'float32',
+    header: z.strictObject({
+      step: count,
+      rates: updateRatesSchema,
+      /**
+       * Opens the next step, which the worker answers with gradients. Absent at the end of an epoch, and for a worker
+       * that has no part in a short last step: it answers with `applied`.
+       */
+      next: assignmentSchema.optional(),
+    }),
+  },
+
+  /** Between epochs: run the test samples of these chunks of `evaluationBatch` samples. */
+  evaluate: {
+    code: 11,
+    from: from.coordinator,
+    payload: 'none',
+    header: z.strictObject({ epoch: index, firstChunk: index, numChunks: count }),
+  },
+
+  /** Answers evaluate: one entry a chunk, so that the total does not depend on who evaluated it. */
+  evaluation: {
+    code: 12,
+    from: from.worker,
+    payload: 'none',
+    header: z.strictObject({ epoch: index, chunks: z.array(sumsSchema).min(1), computeMs: durationMs }),
+  },
+
+  /** The run is over; the worker closes the connection and ends. */
+  shutdown: { code: 13, from: from.coordinator, payload: 'none', header: z.strictObject({ reason: text }) },
+
+  /** The worker was asked by its user to stop: it leaves now. */
+  leave: { code: 14, from: from.worker, payload: 'none', header: z.strictObject({ reason: text }) },
+
+  /** The last frame before the sender closes: what was wrong, by code. */
+  error: {
+    code: 15,
+    from: from.both,
+    payload: 'none',
+    header: z.strictObject({ code: z.enum(PROTOCOL_ERROR_CODES), message: z.string().max(2000) }),
+  },
+} as const satisfies Record<string, MessageDefinition>;
+
+interface MessageDefinition {
+  /** Identifies the kind in a frame; never reused. */
+  readonly code: number;
+  readonly from: 'worker' | 'coordinator' | 'both';
+  readonly payload: PayloadType;
+  readonly header: z.ZodObject;
+}
+
+export type PayloadType = 'none' | 'float32' | 'bytes';
+
+interface Payloads {
+  none: unknown;
+  float32: { readonly payload: Float32Array<ArrayBuffer> };
+  bytes: { readonly payload: Uint8Array<ArrayBuffer> };
+}
+
+export type MessageKind = keyof typeof MESSAGES;
+
+/** A message of kind K: its kind, its header's fields, and its payload if the kind has one. */
+export type MessageOf<K extends MessageKind> = {
+  [Kind in K]: { readonly kind: Kind } & Readonly<z.infer<(typeof MESSAGES)[Kind]['header']>> &
+    Payloads[(typeof MESSAGES)[Kind]['payload']];
+}[K];
+
+export type Message = MessageOf<MessageKind>;
+
+export type Assignment = Readonly<z.infer<typeof assignmentSchema>>;
+export type Sums = Readonly<z.infer<typeof sumsSchema>>;

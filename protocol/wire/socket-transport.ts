@@ -1,0 +1,115 @@
+/**
+ * A Transport over a WebSocket: frames in, frames out, pings, and the end. Knows the shape of a `ws` socket, not the
+ * package: the server and the client, which open sockets, each hand one in.
+ */
+import { ProtocolError } from '../errors.ts';
+import { decodeFrame, encodeFrame } from './frame.ts';
+import { LIMITS } from './limits.ts';
+import type { Message } from './messages.ts';
+import { createInbox, errorMessage } from './transport.ts';
+import type { Transport } from './transport.ts';
+
+/** What is used of a `ws` WebSocket that is open. */
+export interface OpenSocket {
+  send(data: Uint8Array, options: { binary: boolean; fin: boolean }): void;
+  ping(): void;
+  close(code: number, reason: string): void;
+  terminate(): void;
+  on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown;
+  on(event: 'close', listener: (code: number, reason: Buffer) => void): unknown;
+  on(event: 'error', listener: (error: Error & { code?: string }) => void): unknown;
+  on(event: 'ping' | 'pong', listener: () => void): unknown;
+}
+
+/** WebSocket close codes (RFC 6455, 7.4.1). */
+const NORMAL_CLOSURE = 1000;
+const PROTOCOL_VIOLATION = 1002;
+
+export function socketTransport(socket: OpenSocket, peer: string): Transport {
+  const inbox = createInbox(peer);
+  const bytes = { sent: 0, received: 0 };
+  let lastHeardMs = performance.now();
+  let lastBeatMs = lastHeardMs;
+  let closing = false;
+
+  const heard = () => (lastHeardMs = performance.now());
+  const closedByPeer = (why: string) => new ProtocolError('ERR_CLOSED', `the connection to ${peer} was lost${why}`);
+
+  /** Ends everything; `error` is told to the peer, the peer has `closeMs` to say goodbye, then the socket is cut. */
+  const close = (error: ProtocolError | undefined, tellPeer: boolean) => {
+    inbox.end(error ?? new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`));
+    if (closing) return;
+    closing = true;
+    clearInterval(heartbeat);
+    if (error && tellPeer) sendFrame(errorMessage(error));
+    socket.close(error ? PROTOCOL_VIOLATION : NORMAL_CLOSURE, error?.code ?? '');
+    // Not waited for: a peer that is hung must not keep this process alive.
+    setTimeout(() => socket.terminate(), LIMITS.closeMs).unref();
+  };
+
+  const sendFrame = (message: Message) => {
+    const { head, payload } = encodeFrame(message);
+    bytes.sent += head.length + payload.length;
+    // Two fragments of one WebSocket message: the payload goes to the socket from where it lies.
+    socket.send(head, { binary: true, fin: payload.length === 0 });
+    if (payload.length > 0) socket.send(payload, { binary: true, fin: true });
+  };
+
+  socket.on('message', (data, isBinary) => {
+    heard();
+    if (closing) return;
+    try {
+      if (!isBinary) throw new ProtocolError('ERR_MALFORMED_FRAME', 'a text message; gradsock frames are binary');
+      const frame = data as Buffer<ArrayBuffer>;
+      bytes.received += frame.length;
+      inbox.push(decodeFrame(frame));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      close(error, true);
+    }
+  });
+  socket.on('ping', heard);
+  socket.on('pong', heard);
+  socket.on('error', (error) => {
+    const tooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+    const code = tooLarge ? 'ERR_FRAME_TOO_LARGE' : error.code?.startsWith('WS_ERR') ? 'ERR_MALFORMED_FRAME' : 'ERR_CLOSED';
+    close(new ProtocolError(code, `${peer}: ${error.message}`, { cause: error }), code !== 'ERR_CLOSED');
+  });
+  socket.on('close', (code, reason) => {
+    closing = true;
+    clearInterval(heartbeat);
+    inbox.end(closedByPeer(reason.length > 0 ? ` (${code}, ${reason.toString()})` : ''));
+  });
+
+  const heartbeat = setInterval(() => {
+    const nowMs = performance.now();
+    // When this process itself was stopped or busy, answers may lie unread: ask again before blaming the peer.
+    const wasAway = nowMs - lastBeatMs > 2 * LIMITS.pingIntervalMs;
+    lastBeatMs = nowMs;
+    if (nowMs - lastHeardMs > LIMITS.silenceMs && !wasAway) {
+      const error = new ProtocolError('ERR_TIMEOUT', `${peer} has not answered for ${LIMITS.silenceMs / 1000} s`);
+      close(error, false);
+      socket.terminate();
+    } else {
+      socket.ping();
+    }
+  }, LIMITS.pingIntervalMs);
+  heartbeat.unref();
+
+  return {
+    peer,
+    get bytesSent() {
+      return bytes.sent;
+    },
+    get bytesReceived() {
+      return bytes.received;
+    },
+    send(message) {
+      if (closing) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
+      sendFrame(message);
+    },
+    receive: (timeoutMs, awaited) => inbox.receive(timeoutMs, awaited),
+    close: (error) => close(error, true),
+    closed: inbox.ended,
+  };
+}

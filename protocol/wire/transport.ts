@@ -1,0 +1,144 @@
+/**
+ * Transport: an ordered, reliable channel of messages between the coordinator and one worker.
+ *
+ * Two implementations: `memoryTransportPair` below, for a worker in the coordinator's own process, and the WebSocket
+ * one in `socket-transport.ts`. Both pass `test/contracts/transport.contract.ts`.
+ *
+ * Ownership of payloads: `send` does not copy. The sender leaves a payload unchanged until the peer's answer to that
+ * message has arrived; the receiver is done with a payload before it answers, and does not change it.
+ */
+import { ProtocolError } from '../errors.ts';
+import type { Message, MessageKind, MessageOf } from './messages.ts';
+
+export interface Transport {
+  /** Who is at the other end, for messages to people: an address. */
+  readonly peer: string;
+  /** Bytes of frames since the beginning; both 0 where nothing leaves the process. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /**
+   * Sends at once or queues; never waits. Throws `ProtocolError` ERR_CLOSED when the channel is closed.
+   */
+  send(message: Message): void;
+  /**
+   * The next message, in order of arrival. One call at a time.
+   *
+   * Rejects with `ProtocolError`: ERR_TIMEOUT after `timeoutMs`, naming what was awaited; the peer's own code when it
+   * sent an error; the decoder's code when its bytes were wrong; ERR_CLOSED when it went away.
+   */
+  receive(timeoutMs: number, awaited: string): Promise<Message>;
+  /**
+   * Ends the channel; harmless when it has ended. What was sent before still arrives. An `error` is sent to the peer
+   * first, and a pending or later `receive` rejects with it.
+   */
+  close(error?: ProtocolError): void;
+  /** Settles when the channel has ended, with the reason; never rejects. */
+  readonly closed: Promise<ProtocolError>;
+}
+
+/** Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE. */
+export async function receiveKind<K extends MessageKind>(
+  transport: Transport,
+  timeoutMs: number,
+  ...kinds: K[]
+): Promise<MessageOf<K>> {
+  const message = await transport.receive(timeoutMs, kinds.join(' or '));
+  if (!(kinds as MessageKind[]).includes(message.kind)) {
+    throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
+  }
+  return message as MessageOf<K>;
+}
+
+/**
+ * The receiving half that every transport shares: a queue of arrived messages, one waiting reader, and the end.
+ */
+export interface Inbox {
+  receive(timeoutMs: number, awaited: string): Promise<Message>;
+  /** Delivers a message; an `error` message ends the inbox instead, with the peer's code. */
+  push(message: Message): void;
+  /** Ends it: what has arrived can still be received, then `error`. Later calls change nothing. */
+  end(error: ProtocolError): void;
+  readonly ended: Promise<ProtocolError>;
+  readonly isEnded: boolean;
+}
+
+export function createInbox(peer: string): Inbox {
+  const queue: Message[] = [];
+  let reader: { resolve: (message: Message) => void; reject: (error: ProtocolError) => void } | undefined;
+  let end: ProtocolError | undefined;
+  let announceEnd!: (error: ProtocolError) => void;
+  const ended = new Promise<ProtocolError>((resolve) => (announceEnd = resolve));
+
+  return {
+    ended,
+    get isEnded() {
+      return end !== undefined;
+    },
+    receive(timeoutMs, awaited) {
+      const message = queue.shift();
+      if (message) return Promise.resolve(message);
+      if (end) return Promise.reject(end);
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          reader = undefined;
+          reject(new ProtocolError('ERR_TIMEOUT', `no ${awaited} from ${peer} within ${timeoutMs / 1000} s`));
+        }, timeoutMs);
+        const settle = <T>(settled: (value: T) => void) => {
+          return (value: T) => {
+            clearTimeout(timer);
+            reader = undefined;
+            settled(value);
+          };
+        };
+        reader = { resolve: settle(resolve), reject: settle(reject) };
+      });
+    },
+    push(message) {
+      if (end) return;
+      if (message.kind === 'error') {
+        this.end(new ProtocolError(message.code, `${peer} reports ${message.code}: ${message.message}`));
+      } else if (reader) {
+        reader.resolve(message);
+      } else {
+        queue.push(message);
+      }
+    },
+    end(error) {
+      if (end) return;
+      end = error;
+      announceEnd(error);
+      reader?.reject(error);
+    },
+  };
+}
+
+/**
+ * Two connected transports in one process. Messages are handed over as they are, without encoding or copying, after the
+ * sender's current task: like a wire, `send` never runs the receiver's code.
+ */
+export function memoryTransportPair(names: readonly [string, string] = ['coordinator', 'worker']): [Transport, Transport] {
+  const inboxes = [createInbox(names[1]), createInbox(names[0])] as const;
+  const side = (own: Inbox, other: Inbox, peer: string): Transport => ({
+    peer,
+    bytesSent: 0,
+    bytesReceived: 0,
+    send(message) {
+      if (own.isEnded) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
+      queueMicrotask(() => other.push(message));
+    },
+    receive: (timeoutMs, awaited) => own.receive(timeoutMs, awaited),
+    close(error) {
+      if (error) queueMicrotask(() => other.push(errorMessage(error)));
+      queueMicrotask(() => other.end(new ProtocolError('ERR_CLOSED', `the other end closed the connection`)));
+      own.end(error ?? new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`));
+    },
+    closed: own.ended,
+  });
+  return [side(inboxes[0], inboxes[1], names[1]), side(inboxes[1], inboxes[0], names[0])];
+}
+
+/** The `error` frame that tells a peer why its connection ends. */
+export function errorMessage(error: ProtocolError): MessageOf<'error'> {
+  return { kind: 'error', code: error.code, message: error.message.slice(0, 2000) };
+}
+

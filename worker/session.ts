@@ -1,0 +1,167 @@
+/**
+ * A worker's side of a run, over any transport: join, take a snapshot, then answer what comes until the run is over.
+ *
+ * It opens no sockets and reads no command line; `main.ts` does both. The protocol that it speaks is described in
+ * `protocol/README.md`, message by message in `protocol/wire/messages.ts`.
+ */
+import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
+import type { Dataset } from '../protocol/state/dataset.ts';
+import { planModel } from '../protocol/state/model-spec.ts';
+import { createReplica } from '../protocol/state/replica.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { LIMITS } from '../protocol/wire/limits.ts';
+import type { MessageOf } from '../protocol/wire/messages.ts';
+import { receiveKind } from '../protocol/wire/transport.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
+import type { Engine, EngineOptions } from './engines/engine.ts';
+import { createGradientTask } from './gradient-task.ts';
+import type { GradientTask } from './gradient-task.ts';
+
+export interface WorkerOptions {
+  /** How people call this worker: "local-1". */
+  readonly name: string;
+  /** Finds the samples of the run that was joined; may ask the coordinator for files. */
+  loadDataset(welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset>;
+  /** Creates and probes the engine that the user chose. */
+  createEngine(options: Omit<EngineOptions, 'threads' | 'device'>): Promise<Engine>;
+  /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
+  readonly sharedReplica?: Replica;
+}
+
+/**
+ * Takes part in a run until the coordinator ends it; returns the reason it gave.
+ *
+ * The transport is closed on return. Rejects with `ProtocolError` when the connection or the protocol breaks, and with
+ * `ConfigError` when this machine cannot do what was asked of it; the coordinator is told in both cases.
+ */
+export async function runWorkerSession(transport: Transport, options: WorkerOptions): Promise<string> {
+  let engine: Engine | undefined;
+  try {
+    transport.send({ kind: 'hello', name: options.name });
+    const welcome = await receiveKind(transport, LIMITS.handshakeMs, 'welcome');
+    const dataset = await options.loadDataset(welcome, transport);
+    const plan = planModel(welcome.model);
+    const replica = options.sharedReplica ?? createReplica(plan, welcome.optimizer, welcome.seed);
+    engine = await options.createEngine({
+      plan,
+      parameters: replica.parameters,
+      buffers: replica.buffers,
+      maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
+    });
+    transport.send({ kind: 'ready', engine: engine.name, device: engine.device, threads: engine.threads });
+
+    const context = { transport, welcome, dataset, replica, engine, ownsReplica: !options.sharedReplica };
+    return await answerUntilShutdown(context);
+  } catch (error) {
+    transport.close(asProtocolError(error));
+    throw error;
+  } finally {
+    transport.close();
+    await engine?.dispose();
+  }
+}
+
+interface SessionContext {
+  readonly transport: Transport;
+  readonly welcome: MessageOf<'welcome'>;
+  readonly dataset: Dataset;
+  readonly replica: Replica;
+  readonly engine: Engine;
+  readonly ownsReplica: boolean;
+}
+
+async function answerUntilShutdown(context: SessionContext): Promise<string> {
+  const { transport, welcome } = context;
+  const task = createGradientTask(context);
+  for (;;) {
+    const message = await receiveKind(
+      transport,
+      welcome.patienceMs,
+      ...(['snapshot', 'step', 'update', 'evaluate', 'shutdown'] as const),
+    );
+    switch (message.kind) {
+      case 'snapshot':
+        takeSnapshot(context, message);
+        break;
+      case 'step':
+        await task.compute(message.assignment, 0);
+        break;
+      case 'update':
+        await applyUpdate(context, task, message);
+        break;
+      case 'evaluate':
+        await evaluate(context, message);
+        break;
+      case 'shutdown':
+        return message.reason;
+    }
+  }
+}
+
+function takeSnapshot({ transport, replica, ownsReplica }: SessionContext, message: MessageOf<'snapshot'>): void {
+  const startMs = performance.now();
+  if (ownsReplica) replica.restore(message.payload, message.step);
+  const hash = timedHash(replica);
+  if (hash.parametersSha256 !== message.parametersSha256) {
+    throw new ProtocolError('ERR_STATE_MISMATCH', `the snapshot of step ${message.step} does not have its hash`);
+  }
+  const applyMs = performance.now() - startMs - hash.hashMs;
+  transport.send({ kind: 'applied', step: message.step, applyMs, ...hash });
+}
+
+/** Applies an update and goes on with the next assignment, or proves the state that it led to. */
+async function applyUpdate(context: SessionContext, task: GradientTask, update: MessageOf<'update'>): Promise<void> {
+  const { transport, replica, ownsReplica } = context;
+  const { step, rates, next, payload } = update;
+  const { numParameters, numBuffers } = replica.plan;
+  if (payload.length !== numParameters + numBuffers) {
+    throw new ProtocolError(
+      'ERR_SHAPE_MISMATCH',
+      `an update of ${payload.length} values, expected ${numParameters + numBuffers}`,
+      { step },
+    );
+  }
+  const startMs = performance.now();
+  if (ownsReplica) replica.applyUpdate(payload, rates, step);
+  const applyMs = performance.now() - startMs;
+  task.gradientsArrived();
+  if (next) {
+    await task.compute(next, applyMs);
+  } else {
+    transport.send({ kind: 'applied', step, applyMs, ...timedHash(replica) });
+  }
+}
+
+/** Runs chunks of `evaluationBatch` test samples; sums are kept apart by chunk. */
+async function evaluate(context: SessionContext, request: MessageOf<'evaluate'>): Promise<void> {
+  const { transport, welcome, dataset, engine } = context;
+  const { test } = dataset;
+  const numChunks = Math.ceil(test.numSamples / welcome.evaluationBatch);
+  if (request.firstChunk + request.numChunks > numChunks) {
+    throw new ProtocolError('ERR_SHAPE_MISMATCH', `chunks beyond the ${numChunks} of the test set`);
+  }
+  const startMs = performance.now();
+  const chunks = [];
+  for (let chunk = request.firstChunk; chunk < request.firstChunk + request.numChunks; chunk++) {
+    const first = chunk * welcome.evaluationBatch;
+    const numSamples = Math.min(welcome.evaluationBatch, test.numSamples - first);
+    const images = test.images.subarray(first * IMAGE_BYTES, (first + numSamples) * IMAGE_BYTES);
+    const labels = test.labels.subarray(first, first + numSamples);
+    chunks.push(await engine.evaluate({ images, labels, numSamples }));
+  }
+  transport.send({ kind: 'evaluation', epoch: request.epoch, chunks, computeMs: performance.now() - startMs });
+}
+
+function timedHash(replica: Replica): { parametersSha256: string; hashMs: number } {
+  const startMs = performance.now();
+  const parametersSha256 = replica.parametersSha256();
+  return { parametersSha256, hashMs: performance.now() - startMs };
+}
+
+/** What the coordinator is told of an error on this side. */
+function asProtocolError(error: unknown): ProtocolError {
+  if (error instanceof ProtocolError) return error;
+  const code = error instanceof ConfigError ? 'ERR_CONFIG' : 'ERR_ENGINE';
+  return new ProtocolError(code, describeError(error), { cause: error });
+}
