@@ -24,7 +24,7 @@ const INSTALL_DEADLINE_MS = 300_000;
 
 export interface FetchOptions {
   /** `--data-dir`: the only place to look, and to store into. */
-  readonly dataDir?: string;
+  readonly dataDir?: string | undefined;
   readonly log: (line: string) => void;
 }
 

@@ -40,8 +40,8 @@ export interface RunOptions {
   readonly config: RunConfig;
   /** For `config.json`: versions and the command, beside the configuration. */
   readonly origin: object;
-  readonly runDir?: string;
-  readonly dataDir?: string;
+  readonly runDir?: string | undefined;
+  readonly dataDir?: string | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { line(text: string): void };
@@ -59,7 +59,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   checkRunConfig(config);
   checkInput(config.model);
   const plan = planModel(config.model);
-  const bytes = await obtainDataset({ log: reporter.line, ...(options.dataDir && { dataDir: options.dataDir }) });
+  const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config.trainSamples, config.testSamples);
   const replica = createReplica(plan, config.optimizer, config.seed);
   const directory = await createRunDirectory(config.model.name, options.runDir);

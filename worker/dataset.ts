@@ -17,7 +17,7 @@ import type { Transport } from '../protocol/wire/transport.ts';
 export async function loadDataset(
   welcome: MessageOf<'welcome'>,
   transport: Transport,
-  { dataDir, log }: { dataDir?: string; log: (line: string) => void },
+  { dataDir, log }: { dataDir: string | undefined; log: (line: string) => void },
 ): Promise<Dataset> {
   for (const file of DATASET_FILES) {
     if (welcome.dataset[file] !== DATASET_SHA256[file]) {

@@ -74,7 +74,8 @@ export function decodeSafetensors(
     if (begin !== expectedBegin || end! - begin !== 4 * product(shape) || end! > body.length) {
       fail(`${name} lies at ${begin} to ${end}`);
     }
-    const values = new Float32Array(body.slice(begin, end).buffer);
+    // A copy, for alignment; not `slice`, which in a Buffer is a view.
+    const values = new Float32Array(new Uint8Array(body.subarray(begin, end)).buffer);
     tensors.set(name, { name, shape, values });
     expectedBegin = end!;
   }

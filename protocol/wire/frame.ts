@@ -90,7 +90,7 @@ export function decodeFrame(frame: Uint8Array<ArrayBuffer>): Message {
   }
 
   const header = decodeHeader(kind, frame.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength));
-  const payload = frame.subarray(payloadStart);
+  const payload = new Uint8Array(frame.buffer, frame.byteOffset + payloadStart, payloadLength);
   switch (MESSAGES[kind].payload) {
     case 'none':
       if (payloadLength !== 0) {

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/** The program: its subcommands, and what its errors look like from outside. */
+import { Command, CommanderError } from 'commander';
+import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import { baselineCommand } from './commands/baseline.ts';
+import { coordinatorCommand } from './commands/coordinator.ts';
+import { dataCommand } from './commands/data.ts';
+import { trainCommand } from './commands/train.ts';
+import { workerCommand } from './commands/worker.ts';
+import { EXIT, packageVersion } from './process.ts';
+
+const program = new Command('gradsock')
+  .description('Trains neural networks by synchronous data parallelism over WebSockets.')
+  .version(packageVersion());
+for (const command of [trainCommand(), baselineCommand(), coordinatorCommand(), workerCommand(), dataCommand()]) {
+  program.addCommand(command);
+}
+exitWithUsageCode(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  } else if (error instanceof ConfigError || error instanceof ProtocolError) {
+    process.stderr.write(`error: ${error.message}\n`);
+    process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
+  } else {
+    throw error;
+  }
+}
+
+/** Usage errors are thrown, for one place to give them their exit code. */
+function exitWithUsageCode(command: Command): void {
+  command.exitOverride();
+  for (const subcommand of command.commands) exitWithUsageCode(subcommand);
+}

@@ -1,0 +1,45 @@
+/** `gradsock baseline`: single-node mode. The same loop, with one worker session in this process and no sockets. */
+import { Command } from 'commander';
+import { carryOutRun } from '../../coordinator/main.ts';
+import { describeError } from '../../protocol/errors.ts';
+import { memoryTransportPair } from '../../protocol/wire/transport.ts';
+import { createEngine } from '../../worker/engines/registry.ts';
+import { runWorkerSession } from '../../worker/session.ts';
+import { addEngineFlags, addRunFlags } from '../flags.ts';
+import type { EngineFlags, RunFlags } from '../flags.ts';
+import { exitCodeOf } from '../process.ts';
+import { runOptionsOf } from '../run-options.ts';
+
+const JOIN_TIMEOUT_SECONDS = 120;
+
+export function baselineCommand(): Command {
+  const command = new Command('baseline').description('train in this process alone: the single-node baseline');
+  addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags) => {
+    const options = runOptionsOf(flags, 1, JOIN_TIMEOUT_SECONDS);
+    const { threads, device } = flags;
+    const result = await carryOutRun({
+      ...options,
+      summonWorkers({ membership, replica, dataset, onFailure }) {
+        const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', 'this process']);
+        void membership.admit(coordinatorEnd);
+        const session = runWorkerSession(workerEnd, {
+          name: 'baseline',
+          sharedReplica: replica,
+          loadDataset: () => Promise.resolve(dataset),
+          createEngine: async (engineOptions) => {
+            const { engine, passedOver } = await createEngine(flags.engine, { ...engineOptions, threads, device });
+            for (const reason of passedOver) options.reporter.line(reason);
+            return engine;
+          },
+        });
+        const ended = session.then(
+          () => {},
+          (error: unknown) => onFailure(error instanceof Error ? error : new Error(describeError(error))),
+        );
+        return Promise.resolve({ stop: () => ended });
+      },
+    });
+    process.exitCode = exitCodeOf(result);
+  });
+  return command;
+}

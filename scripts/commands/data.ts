@@ -1,0 +1,33 @@
+/** `gradsock data fetch|verify`: the four Fashion-MNIST files. */
+import { Command } from 'commander';
+import { fetchDataset } from '../../coordinator/dataset-fetch.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/state/dataset.ts';
+import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { dataDirFlag } from '../flags.ts';
+
+export function dataCommand(): Command {
+  const line = (text: string) => process.stdout.write(`${text}\n`);
+  const command = new Command('data').description('the Fashion-MNIST files');
+  command
+    .command('fetch')
+    .description('download or install what is missing, replace what is damaged, verify the rest')
+    .addOption(dataDirFlag())
+    .action(async ({ dataDir }: { dataDir?: string }) => {
+      await fetchDataset({ dataDir, log: line });
+    });
+  command
+    .command('verify')
+    .description('check the files that a run would use by their sha256')
+    .addOption(dataDirFlag())
+    .action(async ({ dataDir }: { dataDir?: string }) => {
+      const places = datasetPlaces(dataDir);
+      if ((await readDatasetFiles(places)) === undefined) {
+        const looked = places.map(({ folder, origin }) => `${folder} (${origin})`).join(' or ');
+        throw new ConfigError(`Fashion-MNIST is not in ${looked}: run \`gradsock data fetch\``);
+      }
+      const used = places.find(({ folder }) => locateDatasetFile(folder, DATASET_FILES[0]!) !== undefined)!;
+      for (const file of DATASET_FILES) line(`${locateDatasetFile(used.folder, file)!}: ok, sha256 ${DATASET_SHA256[file]}`);
+    });
+  return command;
+}

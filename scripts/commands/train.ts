@@ -1,0 +1,56 @@
+/** `gradsock train`: a coordinator and N local worker processes, in one command. */
+import { availableParallelism } from 'node:os';
+import { Command } from 'commander';
+import { carryOutRun } from '../../coordinator/main.ts';
+import { startServer } from '../../coordinator/server.ts';
+import { addEngineFlags, addRunFlags, flag, parseCount } from '../flags.ts';
+import type { EngineFlags, RunFlags } from '../flags.ts';
+import { startLocalWorkers } from '../local-workers.ts';
+import { exitCodeOf } from '../process.ts';
+import { runOptionsOf } from '../run-options.ts';
+
+/** Local workers need no more than to start, find the data and build their engines. */
+const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
+
+/** One worker a core: at least two, for training across workers is what the command is for, at most four. */
+const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));
+
+export function trainCommand(): Command {
+  const command = new Command('train')
+    .description('train with a coordinator and local worker processes')
+    .addOption(
+      flag('--workers <n>', 'worker processes').argParser(parseCount).default(defaultNumWorkers(), 'one a core, 2 to 4'),
+    );
+  addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
+    const { engine, device, threads, dataDir } = flags;
+    const options = runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS);
+    const result = await carryOutRun({
+      ...options,
+      async summonWorkers({ membership, onFailure }) {
+        const health = () => ({ status: 'running', workers: membership.members.length });
+        const server = await startServer({ host: '127.0.0.1', port: 0 }, health, (transport) => {
+          void membership.admit(transport);
+        });
+        const workers = startLocalWorkers({
+          numWorkers: flags.workers,
+          joinUrl: server.joinUrl,
+          flags: [
+            ...['--engine', engine, '--threads', String(threads)],
+            ...(device === undefined ? [] : ['--device', device]),
+            ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+          ],
+          log: options.reporter.line,
+          onFailure,
+        });
+        return {
+          async stop() {
+            await workers.stop();
+            await server.close();
+          },
+        };
+      },
+    });
+    process.exitCode = exitCodeOf(result);
+  });
+  return command;
+}

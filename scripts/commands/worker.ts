@@ -1,0 +1,39 @@
+/** `gradsock worker URL`: joins a coordinator and computes gradients until the run is over. */
+import { Command } from 'commander';
+import { runWorker } from '../../worker/main.ts';
+import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
+import type { EngineFlags } from '../flags.ts';
+import { EXIT, interruptSignal } from '../process.ts';
+
+interface WorkerFlags extends EngineFlags {
+  name: string;
+  dataDir?: string;
+}
+
+export function workerCommand(): Command {
+  const command = new Command('worker')
+    .description('join a run and compute gradients for it')
+    .argument('<url>', 'what the coordinator printed: ws://HOST:PORT')
+    .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
+    .addOption(dataDirFlag());
+  addEngineFlags(command).action(async (url: string, flags: WorkerFlags) => {
+    const log = (line: string) => process.stderr.write(`${line}\n`);
+    const reason = await runWorker({ ...flags, url, signal: workerSignal(log), log });
+    log(reason ?? 'interrupted: left the run');
+    process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
+  });
+  return command;
+}
+
+/**
+ * When to stop besides the coordinator's word. A worker with an IPC channel was started by a launcher: that one ends it,
+ * also after a Ctrl-C that reaches both, and if it is gone, so is the worker.
+ */
+function workerSignal(log: (line: string) => void): AbortSignal {
+  if (!process.channel) return interruptSignal(() => log('interrupted: leaving the run; once more ends at once'));
+  process.on('SIGINT', () => {});
+  process.on('disconnect', () => process.exit(EXIT.failed));
+  // The channel alone must not keep the process alive when its work is over.
+  process.channel.unref();
+  return new AbortController().signal;
+}

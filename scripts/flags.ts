@@ -1,0 +1,160 @@
+/** The flags that commands share: what each means, its default, its environment variable, and how it is checked. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+import { ConfigError, describeError } from '../protocol/errors.ts';
+import { modelSpecSchema } from '../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../protocol/state/model-spec.ts';
+import { MODEL_NAMES, MODELS } from '../protocol/state/models.ts';
+import type { ModelName } from '../protocol/state/models.ts';
+import type { OptimizerName } from '../protocol/state/optimizer.ts';
+import type { ScheduleName } from '../protocol/state/schedule.ts';
+import type { RunConfig } from '../coordinator/run-config.ts';
+import { DEFAULT_RECIPE } from './recipe.ts';
+
+/** The values of the flags of a run, as commander hands them over. */
+export interface RunFlags {
+  model: string;
+  epochs: number;
+  globalBatch: number;
+  microbatches?: number;
+  seed: number;
+  optimizer: OptimizerName;
+  learningRate: number;
+  momentum: number;
+  nesterov: boolean;
+  weightDecay: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  schedule: ScheduleName;
+  warmupSteps: number;
+  decayEpochs: number;
+  decayFactor: number;
+  trainSamples?: number;
+  testSamples?: number;
+  maxSteps?: number;
+  stepTimeout: number;
+  dataDir?: string;
+  runDir?: string;
+  quiet: boolean;
+}
+
+export interface EngineFlags {
+  engine: string;
+  device?: string;
+  threads: number;
+}
+
+const count = (text: string): number => parseNumber(text, 'a whole number from 1', (n) => Number.isInteger(n) && n >= 1);
+const index = (text: string): number => parseNumber(text, 'a whole number from 0', (n) => Number.isInteger(n) && n >= 0);
+const whole = (text: string): number =>
+  parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
+const positive = (text: string): number => parseNumber(text, 'a number above 0', (n) => n > 0);
+const notNegative = (text: string): number => parseNumber(text, 'a number from 0', (n) => n >= 0);
+const fraction = (text: string): number => parseNumber(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
+
+export { count as parseCount, positive as parsePositive };
+
+/** Adds what decides a run's outcome, and where its files are. */
+export function addRunFlags(command: Command): Command {
+  const { epochs, globalBatch, optimizer, learningRate, momentum, weightDecay, schedule } = DEFAULT_RECIPE;
+  return command
+    .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
+    .addOption(flag('--epochs <n>', 'passes over the training samples').argParser(count).default(epochs))
+    .addOption(flag('--global-batch <n>', 'samples of a step, all workers together').argParser(count).default(globalBatch))
+    .addOption(flag('--microbatches <n>', 'parts of a global batch; one a worker when left out').argParser(count))
+    .addOption(flag('--seed <n>', 'of the initial weights and the order of samples').argParser(whole).default(1))
+    .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
+    .addOption(flag('--learning-rate <x>', 'its rate').argParser(positive).default(learningRate))
+    .addOption(flag('--momentum <x>', 'of sgd').argParser(fraction).default(momentum))
+    .addOption(flag('--nesterov', 'momentum that looks ahead').default(false))
+    .addOption(flag('--weight-decay <x>', 'of every parameter').argParser(notNegative).default(weightDecay))
+    .addOption(flag('--beta1 <x>', "decay of adam's first moment").argParser(fraction).default(0.9))
+    .addOption(flag('--beta2 <x>', "decay of adam's second moment").argParser(fraction).default(0.999))
+    .addOption(flag('--epsilon <x>', "added to adam's divisor").argParser(positive).default(1e-8))
+    .addOption(flag('--schedule <name>', 'of the rate').choices(['constant', 'step', 'cosine']).default(schedule))
+    .addOption(flag('--warmup-steps <n>', 'steps in which the rate climbs to its value').argParser(index).default(0))
+    .addOption(flag('--decay-epochs <n>', 'of the step schedule: epochs between decays').argParser(count).default(10))
+    .addOption(flag('--decay-factor <x>', 'of the step schedule: what a decay multiplies by').argParser(positive).default(0.1))
+    .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
+    .addOption(flag('--test-samples <n>', 'only the first n test samples').argParser(count))
+    .addOption(flag('--max-steps <n>', 'stop after n steps; 0 writes the initial model').argParser(index))
+    .addOption(flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60))
+    .addOption(dataDirFlag())
+    .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
+    .addOption(flag('--quiet', 'print nothing but failures').default(false));
+}
+
+/** Adds what decides where gradients are computed. */
+export function addEngineFlags(command: Command): Command {
+  return command
+    .addOption(flag('--engine <name>', 'auto, or one that `gradsock engines` lists').default('auto'))
+    .addOption(flag('--device <name>', "the engine's device; its default when left out"))
+    .addOption(flag('--threads <n>', 'threads of each worker').argParser(count).default(1));
+}
+
+export function dataDirFlag(): Option {
+  return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
+}
+
+/** A flag with its environment variable: `--global-batch` is also `$GRADSOCK_GLOBAL_BATCH`. */
+export function flag(flags: string, description: string): Option {
+  const name = /--([\w-]+)/.exec(flags)![1]!;
+  return new Option(flags, description).env(`GRADSOCK_${name.replaceAll('-', '_').toUpperCase()}`);
+}
+
+/** How a worker is called unless `--name` says otherwise. */
+export function defaultWorkerName(): string {
+  return `${hostname()}-${process.pid}`;
+}
+
+/** The configuration that flags and a number of workers make. Throws `ConfigError` for a model that is none. */
+export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds: number): RunConfig {
+  const { learningRate, warmupSteps, decayEpochs, decayFactor, momentum, nesterov, weightDecay, beta1, beta2, epsilon } =
+    flags;
+  if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
+  if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
+  return {
+    model: loadModel(flags.model),
+    workers,
+    epochs: flags.epochs,
+    globalBatch: flags.globalBatch,
+    microbatches: flags.microbatches ?? workers,
+    seed: flags.seed,
+    optimizer: { name: flags.optimizer, momentum, nesterov, weightDecay, beta1, beta2, epsilon },
+    schedule: { name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },
+    ...(flags.trainSamples !== undefined && { trainSamples: flags.trainSamples }),
+    ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),
+    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
+    joinTimeoutSeconds,
+    stepTimeoutSeconds: flags.stepTimeout,
+  };
+}
+
+/** A model by name, or a ModelSpec from a JSON file. */
+export function loadModel(model: string): ModelSpec {
+  if (model in MODELS) return MODELS[model as ModelName];
+  if (!model.endsWith('.json')) {
+    throw new ConfigError(`--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`);
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(model, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`--model ${model}: cannot be read as JSON: ${describeError(error)}`);
+  }
+  const checked = modelSpecSchema.safeParse(content);
+  if (!checked.success) {
+    const problems = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || 'the file'}: ${message}`);
+    throw new ConfigError(`--model ${model}: not a ModelSpec:\n${problems.join('\n')}`);
+  }
+  return checked.data;
+}
+
+function parseNumber(text: string, expected: string, isValid: (value: number) => boolean): number {
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (!isValid(value) || !Number.isFinite(value)) throw new InvalidArgumentError(`Expected ${expected}.`);
+  return value;
+}

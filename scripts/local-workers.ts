@@ -1,0 +1,78 @@
+/** Local worker processes: started for a run, watched, and gone with it. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import type { WorkerSource } from '../coordinator/main.ts';
+import { EXIT } from './process.ts';
+
+/** Workers that were told to end have this long before they are ended. */
+const EXIT_DEADLINE_MS = 5000;
+
+export interface LocalWorkersOptions {
+  readonly numWorkers: number;
+  readonly joinUrl: string;
+  /** Flags for `gradsock worker`. */
+  readonly flags: readonly string[];
+  readonly log: (line: string) => void;
+  /** A worker ended on its own. While workers are awaited this ends the run; later the lost connection does. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/**
+ * Starts `gradsock worker` processes called local-1, local-2, ... An IPC channel ties each to this process: whatever
+ * ends this process, even SIGKILL, closes the channel, and the worker ends with it.
+ */
+export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
+  let isStopping = false;
+  const exits = Array.from({ length: options.numWorkers }, (_, index) => {
+    const name = `local-${index + 1}`;
+    const worker = startWorker(name, options);
+    return watch(worker, name, options.log, (error) => {
+      if (!isStopping) options.onFailure(error);
+    });
+  });
+  return {
+    async stop() {
+      isStopping = true;
+      await Promise.all(exits.map((exit) => exit.waitOrKill()));
+    },
+  };
+}
+
+function startWorker(name: string, { joinUrl, flags }: LocalWorkersOptions): ChildProcess {
+  const program = process.argv[1]!;
+  // execArgv carries the loader when the program runs from its TypeScript sources.
+  const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
+  return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+}
+
+/** Follows one process: its words to the log, its end to `onExit` as an error that says how. */
+function watch(worker: ChildProcess, name: string, log: (line: string) => void, onExit: (error: Error) => void) {
+  let lastLine = '';
+  createInterface({ input: worker.stderr! }).on('line', (line) => {
+    lastLine = line;
+    log(`${name}: ${line}`);
+  });
+  const exited = new Promise<void>((resolve) => {
+    worker.on('error', (error) => {
+      onExit(new ProtocolError('ERR_CLOSED', `${name} could not be started: ${error.message}`, { worker: name }));
+      resolve();
+    });
+    worker.on('close', (code, signal) => {
+      const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+      const message = `${name} ${how}${lastLine ? `: ${lastLine}` : ''}`;
+      onExit(
+        code === EXIT.usage ? new ConfigError(message) : new ProtocolError('ERR_CLOSED', message, { worker: name }),
+      );
+      resolve();
+    });
+  });
+  return {
+    async waitOrKill() {
+      const timer = setTimeout(() => worker.kill('SIGKILL'), EXIT_DEADLINE_MS);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/** What every command of the program shares: exit codes, interruption, and the record of what was run. */
+import { readFileSync } from 'node:fs';
+import type { RunResult } from '../coordinator/reporters/reporter.ts';
+
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** The reason of an aborted signal when the user interrupted the program. */
+export class Interruption extends Error {
+  override readonly name = 'Interruption';
+}
+
+/** A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. */
+export function interruptSignal(onFirst: () => void): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    onFirst();
+    controller.abort(new Interruption('interrupted'));
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  return controller.signal;
+}
+
+export function exitCodeOf({ status }: RunResult): number {
+  return { completed: EXIT.done, failed: EXIT.failed, interrupted: EXIT.interrupted }[status];
+}
+
+/** For a run's `config.json`: which program, on what, told what. */
+export function runOrigin(engine: object): object {
+  return {
+    ...engine,
+    origin: { gradsock: packageVersion(), node: process.version, command: process.argv.slice(2).join(' ') },
+  };
+}
+
+/** This package's version, from the package.json above this file (in the sources or in dist/). */
+export function packageVersion(): string {
+  for (const up of ['..', '../..']) {
+    try {
+      const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch {
+      // Not at this level: the next one up.
+    }
+  }
+  return 'unknown';
+}

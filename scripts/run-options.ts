@@ -1,0 +1,24 @@
+/** What the commands that carry out a run have in common. */
+import type { RunOptions } from '../coordinator/main.ts';
+import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
+import { runConfigOf } from './flags.ts';
+import type { EngineFlags, RunFlags } from './flags.ts';
+import { interruptSignal, runOrigin } from './process.ts';
+
+/** The options of a run with these flags and this many workers, which come from elsewhere; interrupted by the user. */
+export function runOptionsOf(
+  flags: RunFlags & Partial<EngineFlags>,
+  numWorkers: number,
+  joinTimeoutSeconds: number,
+): Omit<RunOptions, 'summonWorkers'> {
+  const { engine, device, threads, dataDir, runDir, quiet } = flags;
+  const reporter = createTerminalReporter({ stream: process.stdout, quiet });
+  return {
+    config: runConfigOf(flags, numWorkers, joinTimeoutSeconds),
+    origin: runOrigin({ engine, device, threads }),
+    runDir,
+    dataDir,
+    reporter,
+    signal: interruptSignal(() => reporter.line('interrupted: ending after this step; once more ends at once')),
+  };
+}

@@ -1,0 +1,252 @@
+import { describe, expect, test } from 'vitest';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../../protocol/state/model-spec.ts';
+import { epochOrder } from '../../protocol/state/random.ts';
+import { createReplica } from '../../protocol/state/replica.ts';
+import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
+import type { Message } from '../../protocol/wire/messages.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
+import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';
+
+const final = async (workers: number, changes = {}) => runCluster({ config: runConfig({ workers, ...changes }) });
+
+describe('training', () => {
+  test('ends with the same bits on 1, 2, 3 and 4 workers, and with the replica shared', async () => {
+    const [one, ...others] = await Promise.all([
+      ...[1, 2, 3, 4].map((workers) => final(workers)),
+      runCluster({ config: runConfig(), shareReplica: true }),
+    ]);
+    for (const other of others) {
+      expect(other.replica.parametersSha256()).toBe(one!.replica.parametersSha256());
+      expect(other.replica.state).toEqual(one!.replica.state);
+      const figures = ({ epochs }: typeof one & object) =>
+        epochs.map(({ loss, trainAccuracy, testLoss, testAccuracy }) => [loss, trainAccuracy, testLoss, testAccuracy]);
+      expect(figures(other)).toEqual(figures(one!));
+    }
+  });
+
+  test('learns what can be learnt', async () => {
+    const { epochs } = await final(2, { epochs: 15 });
+    expect(epochs.at(-1)!.testAccuracy).toBeGreaterThan(0.9);
+    expect(epochs.at(-1)!.loss).toBeLessThan(epochs[0]!.loss / 2);
+  });
+
+  test("applies the mean gradient of the whole batch: W workers' average is one engine's", async () => {
+    // Without batch norm the gradient of a batch does not depend on how it was cut.
+    const model: ModelSpec = { ...TINY_MODEL, layers: TINY_MODEL.layers.filter(({ kind }) => kind !== 'batchNorm') };
+    const config = runConfig({
+      workers: 3,
+      model,
+      maxSteps: 1,
+      optimizer: { ...runConfig().optimizer, momentum: 0 },
+      schedule: { ...runConfig().schedule, name: 'constant', warmupSteps: 0, learningRate: 1 },
+    });
+    const dataset = madeUpDataset();
+    const { replica } = await runCluster({ config, dataset });
+
+    const plan = planModel(model);
+    const before = createReplica(plan, config.optimizer, config.seed);
+    const engine = await createReferenceEngine({
+      plan,
+      parameters: before.parameters,
+      buffers: before.buffers,
+      maxBatch: 32,
+      threads: 1,
+    });
+    const order = epochOrder(config.seed, 1, dataset.train.numSamples).subarray(0, 32);
+    const images = new Uint8Array(32 * IMAGE_BYTES);
+    order.forEach((from, i) =>
+      images.set(dataset.train.images.subarray(from * IMAGE_BYTES, (from + 1) * IMAGE_BYTES), i * IMAGE_BYTES),
+    );
+    const labels = Uint8Array.from(order, (from) => dataset.train.labels[from]!);
+    const into = { gradient: new Float32Array(plan.numParameters), statistics: new Float32Array(0) };
+    await engine.computeGradient({ images, labels, numSamples: 32 }, into);
+    for (let i = 0; i < plan.numParameters; i++) {
+      expect(replica.parameters[i]).toBeCloseTo(before.parameters[i]! - into.gradient[i]! / 32, 6);
+    }
+  });
+
+  test('counts every sample of every epoch once, the ragged last batch included', async () => {
+    const { epochs, replica } = await final(3);
+    expect(epochs.map(({ samples, steps }) => [samples, steps])).toEqual([
+      [150, 5],
+      [150, 5],
+    ]);
+    expect(replica.step).toBe(10);
+    for (const { workers } of epochs) expect(workers.reduce((sum, { samples }) => sum + samples, 0)).toBe(150);
+  });
+
+  test('goes on when the last batch has fewer samples than workers', async () => {
+    // 33 samples: the second step has one, which one of four workers computes.
+    const dataset = madeUpDataset(33, 10);
+    const four = await runCluster({ config: runConfig({ workers: 4 }), dataset });
+    const one = await runCluster({ config: runConfig({ workers: 1 }), dataset });
+    expect(four.replica.parametersSha256()).toBe(one.replica.parametersSha256());
+    expect(four.epochs.map(({ steps }) => steps)).toEqual([2, 2]);
+  });
+
+  test('stops after --max-steps, in the middle of an epoch', async () => {
+    const { replica, epochs, status } = await final(2, { maxSteps: 7 });
+    expect([replica.step, status]).toEqual([7, 'completed']);
+    expect(epochs.map(({ steps }) => steps)).toEqual([5, 2]);
+  });
+
+  test('every worker is told why it may go', async () => {
+    const { sessions } = await final(2);
+    expect(sessions).toEqual([
+      { status: 'fulfilled', value: 'done' },
+      { status: 'fulfilled', value: 'done' },
+    ]);
+  });
+
+  test('is interrupted after the step at hand, with replicas proven equal', async () => {
+    const controller = new AbortController();
+    const onProgress = ({ epoch, stepInEpoch }: { epoch: number; stepInEpoch: number }) => {
+      if (epoch === 1 && stepInEpoch === 2) controller.abort();
+    };
+    const outcome = await runCluster({ config: runConfig({ workers: 2 }), signal: controller.signal, onProgress });
+    expect(outcome.status).toBe('interrupted');
+    expect(outcome.replica.step).toBe(3);
+    expect(outcome.sessions.every(({ status }) => status === 'fulfilled')).toBe(true);
+  });
+});
+
+describe('the breakdown', () => {
+  test('sums to the wall time of the steps within 2 %, for one worker and for several', async () => {
+    for (const workers of [1, 3]) {
+      for (const { seconds, breakdown, ...totals } of (await final(workers)).epochs) {
+        const sum = Object.values({ ...breakdown }).reduce((a, b) => a + b, 0);
+        expect(Math.abs(sum / seconds - 1)).toBeLessThan(0.02);
+        const three = totals.computeSeconds + totals.communicationSeconds + totals.otherSeconds;
+        expect(Math.abs(three / seconds - 1)).toBeLessThan(0.02);
+        expect(Object.values({ ...breakdown }).every((part) => part >= 0)).toBe(true);
+      }
+    }
+  });
+
+  test('gives a worker that computes slowly its compute, the others their wait, and names it', async () => {
+    const { epochs } = await runCluster({
+      config: runConfig({ workers: 2, epochs: 1 }),
+      createEngine: async (options, index) => {
+        const engine = await createReferenceEngine(options);
+        if (index === 0) return engine;
+        const busyFor = (ms: number) => {
+          for (const endMs = performance.now() + ms; performance.now() < endMs;);
+        };
+        return {
+          ...engine,
+          async computeGradient(batch, into) {
+            busyFor(20);
+            return engine.computeGradient(batch, into);
+          },
+        };
+      },
+    });
+    const [record] = epochs;
+    expect(record!.slowestWorker).toBe('worker-1');
+    expect(record!.workers[1]!.computeSeconds).toBeGreaterThan(5 * 2 * 0.02);
+    expect(record!.workers[0]!.waitSeconds).toBeGreaterThan(record!.workers[1]!.waitSeconds);
+  });
+});
+
+describe('a worker that fails ends the run with its name:', () => {
+  /** The transport with what the worker sends changed. */
+  const sending = (transport: Transport, change: (message: Message) => Message | undefined): Transport => ({
+    ...transport,
+    send(message) {
+      const changed = change(message);
+      if (changed) transport.send(changed);
+    },
+  });
+  const failing = (change: (message: Message) => Message | undefined) =>
+    runCluster({
+      config: runConfig({ workers: 2, stepTimeoutSeconds: 1 }),
+      tamper: (transport, index) => (index === 1 ? sending(transport, change) : transport),
+    });
+
+  test.each<[string, string, (message: Message) => Message | undefined]>([
+    [
+      'a gradient of the wrong length',
+      'ERR_SHAPE_MISMATCH',
+      (m) => (m.kind === 'gradient' ? { ...m, payload: m.payload.slice(1) } : m),
+    ],
+    ['a gradient of another step', 'ERR_STALE_RESULT', (m) => (m.kind === 'gradient' ? { ...m, step: m.step + 1 } : m)],
+    [
+      'microbatches that are not its own',
+      'ERR_UNEXPECTED_MESSAGE',
+      (m) => (m.kind === 'gradient' ? { ...m, firstMicrobatch: 3 } : m),
+    ],
+    [
+      'counts that do not add up',
+      'ERR_SHAPE_MISMATCH',
+      (m) => (m.kind === 'gradient' ? { ...m, microbatches: m.microbatches.map((s) => ({ ...s, numSamples: 1 })) } : m),
+    ],
+    [
+      'an evaluation instead of a gradient',
+      'ERR_UNEXPECTED_MESSAGE',
+      (m) =>
+        m.kind === 'gradient'
+          ? { kind: 'evaluation', epoch: 1, chunks: [{ lossSum: 0, numCorrect: 0, numSamples: 1 }], computeMs: 0 }
+          : m,
+    ],
+    ['nothing within the deadline', 'ERR_TIMEOUT', (m) => (m.kind === 'gradient' ? undefined : m)],
+    [
+      'another hash',
+      'ERR_STATE_MISMATCH',
+      (m) => (m.kind === 'applied' && m.step > 0 ? { ...m, parametersSha256: '0'.repeat(64) } : m),
+    ],
+    [
+      'chunks that are missing',
+      'ERR_SHAPE_MISMATCH',
+      (m) => (m.kind === 'evaluation' ? { ...m, chunks: m.chunks.slice(1).concat(m.chunks, m.chunks) } : m),
+    ],
+  ])('%s', async (_what, code, change) => {
+    await expect(failing(change)).rejects.toMatchObject({
+      code,
+      worker: 'worker-1',
+      message: expect.stringContaining('worker worker-1 (w2)'),
+    });
+  });
+
+  test('an engine that throws', async () => {
+    const run = runCluster({
+      config: runConfig({ workers: 2 }),
+      createEngine: async (options, index) => {
+        const engine = await createReferenceEngine(options);
+        return index === 0 ? engine : { ...engine, computeGradient: () => Promise.reject(new Error('device lost')) };
+      },
+    });
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_ENGINE',
+      worker: 'worker-1',
+      message: expect.stringContaining('device lost'),
+    });
+  });
+
+  test.each(['gradient', 'loss'])('a %s that is no number is never applied', async (what) => {
+    let before: Float32Array | undefined;
+    const run = runCluster({
+      config: runConfig({ workers: 2 }),
+      createEngine: async (options, index) => {
+        const engine = await createReferenceEngine(options);
+        if (index === 0) before ??= options.parameters;
+        return {
+          ...engine,
+          async computeGradient(batch, into) {
+            const result = await engine.computeGradient(batch, into);
+            if (what === 'loss') return { ...result, lossSum: NaN };
+            into.gradient[5] = NaN;
+            return result;
+          },
+        };
+      },
+    });
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_NOT_FINITE',
+      step: 1,
+      message: expect.stringContaining('smaller --learning-rate'),
+    });
+    expect(before!.every((value) => Number.isFinite(value))).toBe(true);
+  });
+});

@@ -1,0 +1,157 @@
+/** A coordinator and workers in one process, over the in-memory transport, on a small model and made-up samples. */
+import { createStar, confirmMember } from '../../coordinator/all-reduce/star.ts';
+import { createMembership } from '../../coordinator/membership.ts';
+import type { EpochRecord, Progress } from '../../coordinator/reporters/reporter.ts';
+import { EVALUATION_BATCH } from '../../coordinator/run-config.ts';
+import type { RunConfig } from '../../coordinator/run-config.ts';
+import { train } from '../../coordinator/trainer.ts';
+import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
+import type { Dataset, SampleSet } from '../../protocol/state/dataset.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../../protocol/state/model-spec.ts';
+import { uniformFloats } from '../../protocol/state/random.ts';
+import { createReplica } from '../../protocol/state/replica.ts';
+import type { Replica } from '../../protocol/state/replica.ts';
+import { memoryTransportPair } from '../../protocol/wire/transport.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
+import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
+import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { runWorkerSession } from '../../worker/session.ts';
+
+/** A dozen hidden units: quick in the reference engine, and with every part that replicas must keep equal. */
+export const TINY_MODEL: ModelSpec = {
+  name: 'tiny',
+  input: [1, 28, 28],
+  numClasses: 10,
+  layers: [
+    { kind: 'maxPool', size: 7 },
+    { kind: 'flatten' },
+    { kind: 'dense', units: 12, activation: 'relu' },
+    { kind: 'batchNorm' },
+    { kind: 'dense', units: 10, activation: 'none' },
+  ],
+};
+
+export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
+  return {
+    model: TINY_MODEL,
+    workers: 1,
+    epochs: 2,
+    globalBatch: 32,
+    microbatches: 4,
+    seed: 7,
+    optimizer: { name: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    schedule: { name: 'cosine', learningRate: 0.05, warmupSteps: 2, decayEpochs: 1, decayFactor: 0.5 },
+    joinTimeoutSeconds: 20,
+    stepTimeoutSeconds: 20,
+    ...changes,
+  };
+}
+
+/** Samples whose class can be told from which of the sixteen 7x7 cells is bright. */
+export function madeUpSamples(numSamples: number, seed: number): SampleSet {
+  const random = uniformFloats(seed);
+  const images = new Uint8Array(numSamples * IMAGE_BYTES);
+  const labels = new Uint8Array(numSamples);
+  for (let n = 0; n < numSamples; n++) {
+    const label = Math.floor(random() * 10);
+    labels[n] = label;
+    for (let i = 0; i < IMAGE_BYTES; i++) {
+      const cell = Math.floor(i / 28 / 7) * 4 + Math.floor((i % 28) / 7);
+      const isBright = cell === label;
+      images[n * IMAGE_BYTES + i] = Math.floor(random() * 100) + (isBright ? 155 : 0);
+    }
+  }
+  return { images, labels, numSamples };
+}
+
+export const madeUpDataset = (numTrain = 150, numTest = 300): Dataset => ({
+  train: madeUpSamples(numTrain, 1),
+  test: madeUpSamples(numTest, 2),
+});
+
+export interface ClusterOptions {
+  readonly config: RunConfig;
+  readonly dataset?: Dataset;
+  /** The engine of worker `index`; the reference engine when left out. */
+  readonly createEngine?: (options: EngineOptions, index: number) => Promise<Engine>;
+  /** The worker's end of connection `index`, to be tampered with. */
+  readonly tamper?: (transport: Transport, index: number) => Transport;
+  /** Whether the first worker uses the coordinator's replica, as the baseline does. */
+  readonly shareReplica?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface ClusterOutcome {
+  readonly status: 'completed' | 'interrupted';
+  readonly replica: Replica;
+  readonly epochs: EpochRecord[];
+  /** How each worker's session ended: the coordinator's reason, or what it was rejected with. */
+  readonly sessions: PromiseSettledResult<string>[];
+}
+
+/** Trains to the end; rejects as the training loop does, after every session has ended. */
+export async function runCluster(options: ClusterOptions): Promise<ClusterOutcome> {
+  const {
+    config,
+    dataset = madeUpDataset(),
+    createEngine = createReferenceEngine,
+    signal = new AbortController().signal,
+  } = options;
+  const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
+  const membership = createMembership({
+    welcome: {
+      runId: 'test',
+      model: config.model,
+      seed: config.seed,
+      optimizer: config.optimizer,
+      globalBatch: config.globalBatch,
+      numMicrobatches: config.microbatches,
+      evaluationBatch: EVALUATION_BATCH,
+      numTrainSamples: dataset.train.numSamples,
+      numTestSamples: dataset.test.numSamples,
+      patienceMs: 60_000,
+    },
+    log: () => {},
+  });
+  const sessions = Array.from({ length: config.workers }, (_, index) => {
+    const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', `connection ${index}`]);
+    void membership.admit(coordinatorEnd);
+    return runWorkerSession(options.tamper?.(workerEnd, index) ?? workerEnd, {
+      name: `worker-${index}`,
+      loadDataset: () => Promise.resolve(dataset),
+      createEngine: (engineOptions) => createEngine({ ...engineOptions, threads: 1 }, index),
+      ...(options.shareReplica && { sharedReplica: replica }),
+    });
+  });
+  const settled = Promise.allSettled(sessions);
+  const epochs: EpochRecord[] = [];
+  try {
+    const members = await membership.waitForWorkers(config.workers, 20_000, signal);
+    for (const member of members) {
+      const parametersSha256 = replica.parametersSha256();
+      member.transport.send({ kind: 'snapshot', step: replica.step, parametersSha256, payload: replica.state });
+      await confirmMember(member, replica, 20_000);
+    }
+    const status = await train({
+      config,
+      numTrainSamples: dataset.train.numSamples,
+      numTestSamples: dataset.test.numSamples,
+      members,
+      allReduce: createStar(members, replica, config.stepTimeoutSeconds * 1000),
+      replica,
+      signal,
+      onProgress: (progress) => options.onProgress?.(progress),
+      onEpoch: (record) => {
+        epochs.push(record);
+        return Promise.resolve();
+      },
+    });
+    membership.dismiss('done');
+    return { status, replica, epochs, sessions: await settled };
+  } finally {
+    membership.dismiss('over');
+    await settled;
+  }
+}

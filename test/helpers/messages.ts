@@ -1,0 +1,72 @@
+/** One sound message of every kind, for tests of whatever carries messages. */
+import { DATASET_SHA256 } from '../../protocol/state/dataset.ts';
+import { MODELS } from '../../protocol/state/models.ts';
+import type { Message, MessageKind, MessageOf } from '../../protocol/wire/messages.ts';
+
+const parametersSha256 = 'ab'.repeat(32);
+const assignment = { step: 7, epoch: 2, stepInEpoch: 3, firstMicrobatch: 1, numMicrobatches: 2 };
+const sums = { lossSum: 1.5, numCorrect: 3, numSamples: 4 };
+
+export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
+  hello: { kind: 'hello', name: 'local-1' },
+  welcome: {
+    kind: 'welcome',
+    runId: 'abc123',
+    workerId: 'w1',
+    model: MODELS['conv-pool'],
+    seed: -7,
+    optimizer: {
+      name: 'sgd',
+      momentum: 0,
+      nesterov: false,
+      weightDecay: 0,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+    },
+    globalBatch: 256,
+    numMicrobatches: 2,
+    evaluationBatch: 256,
+    numTrainSamples: 60000,
+    numTestSamples: 10000,
+    patienceMs: 1000,
+    dataset: DATASET_SHA256,
+  },
+  datasetRequest: { kind: 'datasetRequest', file: 't10k-labels-idx1-ubyte' },
+  datasetChunk: {
+    kind: 'datasetChunk',
+    file: 't10k-labels-idx1-ubyte',
+    offsetBytes: 0,
+    totalBytes: 3,
+    payload: Uint8Array.of(1, 2, 3),
+  },
+  ready: { kind: 'ready', engine: 'onnx', device: 'cpu', threads: 1 },
+  snapshot: { kind: 'snapshot', step: 0, parametersSha256, payload: Float32Array.of(1, -2, 0.5) },
+  applied: { kind: 'applied', step: 7, parametersSha256, applyMs: 0.5, hashMs: 0.25 },
+  step: { kind: 'step', assignment },
+  gradient: {
+    kind: 'gradient',
+    step: 7,
+    firstMicrobatch: 1,
+    numMicrobatches: 2,
+    microbatches: [sums, sums],
+    computeMs: 12.5,
+    encodeMs: 0.25,
+    applyMs: 0.125,
+    payload: Float32Array.of(0.1, NaN, Infinity, -0),
+  },
+  update: {
+    kind: 'update',
+    step: 7,
+    rates: { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 },
+    next: assignment,
+    payload: Float32Array.of(3, 4),
+  },
+  evaluate: { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 20 },
+  evaluation: { kind: 'evaluation', epoch: 1, chunks: [sums], computeMs: 3 },
+  shutdown: { kind: 'shutdown', reason: 'the run is completed' },
+  leave: { kind: 'leave', reason: 'asked to' },
+  error: { kind: 'error', code: 'ERR_STALE_RESULT', message: 'too late' },
+};
+
+export const ALL_MESSAGES: Message[] = Object.values(SAMPLE_MESSAGES);

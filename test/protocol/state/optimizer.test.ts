@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+import { createOptimizer, updateRates } from '../../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
+import { learningRateAt } from '../../../protocol/state/schedule.ts';
+import type { ScheduleConfig } from '../../../protocol/state/schedule.ts';
+import { optimizerContract } from '../../contracts/optimizer.contract.ts';
+import type { PlainRule } from '../../contracts/optimizer.contract.ts';
+
+const plain: OptimizerConfig = {
+  name: 'sgd',
+  momentum: 0,
+  nesterov: false,
+  weightDecay: 0,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+};
+
+const sgd: PlainRule = ({ momentum, nesterov, weightDecay }) => {
+  let velocity = 0;
+  return (parameter, gradient, rate) => {
+    const g = gradient + weightDecay * parameter;
+    velocity = momentum * velocity + g;
+    return parameter - rate * (nesterov ? g + momentum * velocity : velocity);
+  };
+};
+
+const adam: PlainRule = ({ name, beta1, beta2, epsilon, weightDecay }) => {
+  let m = 0;
+  let v = 0;
+  return (parameter, gradient, rate, step) => {
+    const g = name === 'adam' ? gradient + weightDecay * parameter : gradient;
+    const decayed = name === 'adamw' ? parameter * (1 - rate * weightDecay) : parameter;
+    m = beta1 * m + (1 - beta1) * g;
+    v = beta2 * v + (1 - beta2) * g * g;
+    return decayed - (rate * (m / (1 - beta1 ** step))) / (Math.sqrt(v / (1 - beta2 ** step)) + epsilon);
+  };
+};
+
+optimizerContract('sgd', plain, sgd);
+optimizerContract('sgd with weight decay', { ...plain, weightDecay: 0.01 }, sgd);
+optimizerContract('sgd with momentum', { ...plain, momentum: 0.9 }, sgd);
+optimizerContract('sgd with Nesterov momentum', { ...plain, momentum: 0.9, nesterov: true, weightDecay: 0.01 }, sgd);
+optimizerContract('adam', { ...plain, name: 'adam', weightDecay: 0.01 }, adam);
+optimizerContract('adamw', { ...plain, name: 'adamw', weightDecay: 0.1 }, adam);
+
+describe('an update rule', () => {
+  test('works in float32 at every operation', () => {
+    const parameters = Float32Array.of(0.1);
+    createOptimizer(plain).apply(parameters, Float32Array.of(0.3), [], updateRates(plain, 0.7, 1));
+    const f = Math.fround;
+    expect(parameters[0]).toBe(f(f(0.1) - f(f(0.7) * f(0.3))));
+  });
+});
+
+describe('a schedule', () => {
+  const base: ScheduleConfig = {
+    name: 'constant',
+    learningRate: 0.4,
+    warmupSteps: 0,
+    decayEpochs: 2,
+    decayFactor: 0.5,
+  };
+  const at = (config: ScheduleConfig, step: number) => {
+    return learningRateAt(config, { step, epoch: Math.ceil(step / 10), totalSteps: 100 });
+  };
+
+  test('constant stays', () => {
+    expect([1, 50, 100].map((step) => at(base, step))).toEqual([0.4, 0.4, 0.4]);
+  });
+
+  test('warm-up climbs in a straight line and ends at the rate', () => {
+    expect([1, 2, 4, 5].map((step) => at({ ...base, warmupSteps: 4 }, step))).toEqual([0.1, 0.2, 0.4, 0.4]);
+  });
+
+  test('step decays after every so many epochs', () => {
+    expect([1, 20, 21, 41].map((step) => at({ ...base, name: 'step' }, step))).toEqual([0.4, 0.4, 0.2, 0.1]);
+  });
+
+  test('cosine begins at the rate, is half of it half-way, and ends near zero', () => {
+    const cosine: ScheduleConfig = { ...base, name: 'cosine' };
+    expect(at(cosine, 1)).toBe(0.4);
+    expect(at(cosine, 51)).toBeCloseTo(0.2, 12);
+    expect(at(cosine, 100)).toBeLessThan(0.001);
+    expect(at({ ...cosine, warmupSteps: 20 }, 21)).toBe(0.4);
+  });
+});

@@ -1,0 +1,52 @@
+/** A worker process: connects to a coordinator, takes part in its run, and tells how it ended. */
+import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { connectToCoordinator } from './client.ts';
+import { loadDataset } from './dataset.ts';
+import { createEngine } from './engines/registry.ts';
+import { runWorkerSession } from './session.ts';
+
+export interface WorkerProcessOptions {
+  /** As the coordinator printed it: "ws://HOST:PORT". */
+  readonly url: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly device?: string | undefined;
+  readonly threads: number;
+  readonly dataDir?: string | undefined;
+  /** Aborted by the user: the worker leaves the run. */
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+/**
+ * Works until the run is over; returns the reason that the coordinator gave, or undefined when the user's signal ended it.
+ *
+ * Rejects with `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost.
+ */
+export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
+  const { url, name, threads, device, dataDir, signal, log } = options;
+  try {
+    const transport = await connectToCoordinator(url, signal);
+    signal.addEventListener('abort', () => {
+      try {
+        transport.send({ kind: 'leave', reason: 'the user stopped this worker' });
+      } catch (error) {
+        log(describeError(error));
+      }
+      transport.close();
+    });
+    return await runWorkerSession(transport, {
+      name,
+      loadDataset: (welcome) => loadDataset(welcome, transport, { dataDir, log }),
+      createEngine: async (engineOptions) => {
+        const { engine, passedOver } = await createEngine(options.engine, { ...engineOptions, threads, device });
+        log(`engine ${engine.name} on ${engine.device}${passedOver.length > 0 ? `; ${passedOver.join('; ')}` : ''}`);
+        return engine;
+      },
+    });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    if (error instanceof ConfigError || error instanceof ProtocolError) throw error;
+    throw new ProtocolError('ERR_ENGINE', describeError(error), { cause: error });
+  }
+}
