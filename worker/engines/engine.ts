@@ -59,5 +59,5 @@ export interface EngineOptions {
   readonly maxBatch: number;
   readonly threads: number;
   /** One of the engine's device names; its default when left out. */
-  readonly device?: string;
+  readonly device?: string | undefined;
 }

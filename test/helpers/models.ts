@@ -1,0 +1,96 @@
+/** Models for tests: small, odd, and every layer kind in every place where it may stand. */
+import fc from 'fast-check';
+import {
+  initialParameters,
+  modelSpecSchema,
+  planModel,
+  type ModelPlan,
+  type ModelSpec,
+} from '../../protocol/state/model-spec.ts';
+import { uniformFloats } from '../../protocol/state/random.ts';
+
+/** What the named models leave out, as a user's JSON files would say it. */
+export const ODD_MODELS: readonly ModelSpec[] = [
+  // Batch norm over channels, a pool of 3 that leaves a row and two columns out, dense without ReLU, no norm at the end.
+  `{"name": "norm-over-channels", "input": [3, 12, 13], "numClasses": 7, "layers": [
+     {"kind": "conv", "filters": 5, "kernel": 3, "activation": "none"}, {"kind": "batchNorm"},
+     {"kind": "maxPool", "size": 3}, {"kind": "flatten"},
+     {"kind": "dense", "units": 11, "activation": "none"}, {"kind": "batchNorm"},
+     {"kind": "dense", "units": 7, "activation": "none"}]}`,
+  // One filter, kernels of one, pools one after the other and of one, a map that ends as a single pixel.
+  `{"name": "single-pixel", "input": [2, 17, 9], "numClasses": 3, "layers": [
+     {"kind": "maxPool", "size": 1}, {"kind": "conv", "filters": 1, "kernel": 1}, {"kind": "batchNorm"},
+     {"kind": "maxPool", "size": 2}, {"kind": "maxPool", "size": 2}, {"kind": "conv", "filters": 19, "kernel": 2},
+     {"kind": "batchNorm"}, {"kind": "flatten"}, {"kind": "flatten"},
+     {"kind": "dense", "units": 3, "activation": "none"}]}`,
+  // A norm first of all, over raw pixels; dense layers of one unit and of odd widths; a deep head.
+  `{"name": "norm-first", "input": [1, 5, 7], "numClasses": 2, "layers": [
+     {"kind": "batchNorm"}, {"kind": "flatten"}, {"kind": "dense", "units": 33}, {"kind": "dense", "units": 17},
+     {"kind": "batchNorm"}, {"kind": "dense", "units": 1, "activation": "none"},
+     {"kind": "dense", "units": 2, "activation": "none"}, {"kind": "batchNorm"}]}`,
+  // A kernel as large as the map: softmax regression, written as a convolution.
+  `{"name": "whole-map-kernel", "input": [1, 6, 6], "numClasses": 4, "layers": [
+     {"kind": "conv", "filters": 4, "kernel": 6, "activation": "none"}, {"kind": "flatten"}]}`,
+].map((json) => modelSpecSchema.parse(JSON.parse(json)));
+
+const activation = fc.constantFrom('relu' as const, 'none' as const);
+const conv = fc.record({
+  kind: fc.constant('conv' as const),
+  filters: fc.integer({ min: 1, max: 5 }),
+  kernel: fc.integer({ min: 1, max: 3 }),
+  activation,
+});
+const pool = fc.record({ kind: fc.constant('maxPool' as const), size: fc.integer({ min: 1, max: 3 }) });
+const dense = fc.record({ kind: fc.constant('dense' as const), units: fc.integer({ min: 2, max: 9 }), activation });
+const norm = fc.constant({ kind: 'batchNorm' as const });
+
+/**
+ * Random small models: up to two convolutions, each perhaps followed by a pool and a norm (over channels), then up to
+ * two dense layers, each perhaps followed by a norm, then the output layer. Maps stay large enough for all of it.
+ */
+export const smallModels: fc.Arbitrary<ModelSpec> = fc
+  .record({
+    channels: fc.integer({ min: 1, max: 3 }),
+    height: fc.integer({ min: 13, max: 17 }),
+    width: fc.integer({ min: 13, max: 17 }),
+    numClasses: fc.integer({ min: 2, max: 5 }),
+    mapBlocks: fc.array(fc.tuple(conv, fc.option(pool), fc.option(norm)), { maxLength: 2 }),
+    flatBlocks: fc.array(fc.tuple(dense, fc.option(norm)), { maxLength: 2 }),
+    outputActivation: activation,
+    lastNorm: fc.option(norm),
+  })
+  .map(({ channels, height, width, numClasses, mapBlocks, flatBlocks, outputActivation, lastNorm }) => ({
+    name: 'random',
+    input: [channels, height, width],
+    numClasses,
+    layers: [
+      ...mapBlocks.flat(),
+      { kind: 'flatten' as const },
+      ...flatBlocks.flat(),
+      { kind: 'dense' as const, units: numClasses, activation: outputActivation },
+      lastNorm,
+    ].filter((layer) => layer !== null),
+  }));
+
+/** A model and state as after some training: no bias is zero, no gamma one, no running statistic the initial. */
+export function trainedState(spec: ModelSpec, seed: number) {
+  const plan = planModel(spec);
+  const parameters = initialParameters(plan, seed);
+  const buffers = new Float32Array(plan.numBuffers);
+  const random = uniformFloats(seed + 1);
+  for (let i = 0; i < parameters.length; i++) parameters[i]! += 0.1 * (random() - 0.5);
+  // Means 0 to 0.6, variances 0.2 to 1.2.
+  plan.buffers.forEach(({ name, offset, size }) => {
+    const isMean = name.endsWith('.mean');
+    for (let at = offset; at < offset + size; at++) buffers[at] = isMean ? 0.6 * random() : 0.2 + random();
+  });
+  return { plan, parameters, buffers };
+}
+
+/** Vectors for one gradient, full of NaN: what is not written shows. */
+export function gradientBuffers(plan: ModelPlan) {
+  return {
+    gradient: new Float32Array(plan.numParameters).fill(NaN),
+    statistics: new Float32Array(plan.numBuffers).fill(NaN),
+  };
+}

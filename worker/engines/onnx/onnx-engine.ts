@@ -1,0 +1,137 @@
+/**
+ * The onnx engine: runs a training graph and an evaluation graph, built from the model, in ONNX Runtime. It derives no
+ * gradients itself: see `training-graph.ts`.
+ *
+ * One session serves every batch size, and a step copies nothing: parameters are fed as views of the caller's vector,
+ * and ONNX Runtime writes results straight into views of the caller's `GradientBuffers`. `run` blocks the event loop
+ * until the device is done.
+ */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { ConfigError, describeError } from '../../../protocol/errors.ts';
+import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
+import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
+import { buildEvaluationGraph } from './evaluation-graph.ts';
+import { IMAGES, LABELS, LOSS_SUM, NUM_CORRECT } from './loss.ts';
+import { buildTrainingGraph, outputNameOf } from './training-graph.ts';
+
+interface OnnxDevice {
+  readonly executionProvider: string;
+  /** What runs, for people and records. */
+  readonly description: string;
+}
+
+/** The devices that `--device` can name for this engine. */
+const DEVICES = {
+  cpu: { executionProvider: 'cpu', description: 'cpu' },
+} satisfies Record<string, OnnxDevice>;
+
+type TensorMap = Record<string, Tensor>;
+
+/** The fetches that write into one gradient vector, made for `statistics`. */
+interface CachedFetches {
+  readonly statistics: Float32Array<ArrayBuffer>;
+  readonly fetches: TensorMap;
+}
+
+/**
+ * An engine on `options.threads` threads. Keeps the caller's vectors and reads them at every call; holds two sessions
+ * until `dispose`. Equal inputs give equal bits, at one number of threads.
+ *
+ * Throws `ConfigError` for a device that it does not know, or that ONNX Runtime cannot start.
+ */
+export async function createOnnxEngine(options: EngineOptions): Promise<Engine> {
+  const { plan, parameters, buffers, threads } = options;
+  const device = findDevice(options.device ?? 'cpu');
+  const trainingSession = await createSession(buildTrainingGraph(plan), device, threads);
+  const evaluationSession = await createSession(buildEvaluationGraph(plan), device, threads);
+
+  const parameterFeeds = tensorsOf(plan.parameters, parameters, (slot) => slot.name);
+  const bufferFeeds = tensorsOf(plan.buffers, buffers, (slot) => slot.name);
+  const lossSum = new Float32Array(1);
+  const numCorrect = new Float32Array(1);
+  const scalarFetches = {
+    [LOSS_SUM]: new Tensor('float32', lossSum, []),
+    [NUM_CORRECT]: new Tensor('float32', numCorrect, []),
+  };
+
+  // Callers reuse a few vectors for a whole run: each gets its tensors once, and they go when it does.
+  const cache = new WeakMap<Float32Array<ArrayBuffer>, CachedFetches>();
+  const fetchesInto = ({ gradient, statistics }: GradientBuffers): TensorMap => {
+    const cached = cache.get(gradient);
+    if (cached?.statistics === statistics) return cached.fetches;
+    const fetches = {
+      ...scalarFetches,
+      ...tensorsOf(plan.parameters, gradient, outputNameOf),
+      ...tensorsOf(plan.buffers, statistics, outputNameOf),
+    };
+    cache.set(gradient, { statistics, fetches });
+    return fetches;
+  };
+
+  const batchFeeds = ({ images, labels, numSamples }: Microbatch): TensorMap => ({
+    [IMAGES]: new Tensor('uint8', images.subarray(0, numSamples * plan.inputSize), [numSamples, plan.inputSize]),
+    [LABELS]: new Tensor('uint8', labels.subarray(0, numSamples), [numSamples, 1]),
+  });
+  const resultOf = ({ numSamples }: Microbatch): MicrobatchResult => ({
+    lossSum: lossSum[0]!,
+    numCorrect: numCorrect[0]!,
+    numSamples,
+  });
+
+  return {
+    name: 'onnx',
+    device: device.description,
+    threads,
+
+    async computeGradient(batch, into) {
+      await trainingSession.run({ ...parameterFeeds, ...batchFeeds(batch) }, fetchesInto(into));
+      return resultOf(batch);
+    },
+
+    async evaluate(batch) {
+      await evaluationSession.run({ ...parameterFeeds, ...bufferFeeds, ...batchFeeds(batch) }, scalarFetches);
+      return resultOf(batch);
+    },
+
+    async dispose() {
+      await trainingSession.release();
+      await evaluationSession.release();
+    },
+  };
+}
+
+function findDevice(name: string): OnnxDevice {
+  if (!Object.hasOwn(DEVICES, name)) {
+    throw new ConfigError(`--device ${name}: the onnx engine runs on ${Object.keys(DEVICES).join(', ')}; choose one`);
+  }
+  return DEVICES[name as keyof typeof DEVICES];
+}
+
+async function createSession(model: Uint8Array, device: OnnxDevice, threads: number): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(model, {
+      executionProviders: [device.executionProvider],
+      intraOpNumThreads: threads,
+      // The graph is one chain: nodes one after the other, each on all the threads.
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+    });
+  } catch (error) {
+    throw new ConfigError(
+      `--engine onnx: ONNX Runtime does not start on ${device.description}: ${describeError(error)}; ` +
+        'choose another --device or --engine',
+      { cause: error },
+    );
+  }
+}
+
+/** A tensor for each slot, by name: a view of its part of `flat`. */
+function tensorsOf(
+  slots: readonly TensorSlot[],
+  flat: Float32Array<ArrayBuffer>,
+  nameOf: (slot: TensorSlot) => string,
+): TensorMap {
+  return Object.fromEntries(
+    slots.map((slot) => [nameOf(slot), new Tensor('float32', slotView(flat, slot), slot.shape)]),
+  );
+}

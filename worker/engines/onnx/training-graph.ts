@@ -1,0 +1,58 @@
+/**
+ * The training graph of any model: forward with batch statistics, loss, and the backward pass spelt out as ordinary
+ * operators (ONNX Runtime's inference build has no gradients). It runs nothing.
+ *
+ * Inputs: `images`, `labels`, and every parameter under its slot's name. Outputs: `lossSum`, `numCorrect`, and for each
+ * slot of parameters and buffers, under {@link outputNameOf}, the gradient summed over the batch or the statistic.
+ */
+import { internalError } from '../../../protocol/errors.ts';
+import type { LayerPlan, ModelPlan, TensorSlot } from '../../../protocol/state/model-spec.ts';
+import { createGraphBuilder, type Value } from './graph-builder.ts';
+import { batchNormTraining, denseLayer, type Emit, type GraphLayer, type LayerContext } from './layers.ts';
+import { imageInput, labelInput, lossOutputs } from './loss.ts';
+import { convolutionLayer, flattenLayer, maxPoolLayer } from './map-layers.ts';
+
+/** The output that holds a parameter's gradient, or a buffer's batch statistic. */
+export function outputNameOf(slot: TensorSlot): string {
+  return `out.${slot.name}`;
+}
+
+/** The graph as the bytes of an ONNX model, for any batch size. */
+export function buildTrainingGraph(plan: ModelPlan): Uint8Array {
+  const graph = createGraphBuilder(`${plan.spec.name}-training`);
+  for (const slot of plan.parameters) graph.input(slot.name, 'float32', slot.shape);
+  const context: LayerContext = { graph, parameter: (slot) => slot.name };
+  const emit: Emit = (slot, value) => graph.output(outputNameOf(slot), value, slot.shape);
+
+  const labels_B1 = labelInput(graph);
+  const numSamples = graph.cast(graph.op('Size', [labels_B1]), 'float32');
+  let value = imageInput(graph, plan);
+  const layers = plan.layers.map((layer) => {
+    const added = addLayer(layer, value, context, emit, numSamples);
+    value = added.output;
+    return added;
+  });
+  const outputGradient = lossOutputs(graph, plan, value, labels_B1);
+
+  // Backward, last layer to first; what lies before the first parameter needs no gradient.
+  const firstLearnt = plan.layers.findIndex((layer) => layer.kind !== 'flatten' && layer.kind !== 'maxPool');
+  if (firstLearnt < 0) throw internalError(`model ${plan.spec.name} has parameters, but no layer that holds one`);
+  let inputGradient = outputGradient;
+  for (const layer of layers.slice(firstLearnt).toReversed()) inputGradient = layer.pullback(inputGradient(), emit);
+  return graph.encode();
+}
+
+function addLayer(layer: LayerPlan, input: Value, context: LayerContext, emit: Emit, numSamples: Value): GraphLayer {
+  switch (layer.kind) {
+    case 'conv':
+      return convolutionLayer(layer, input, context);
+    case 'maxPool':
+      return maxPoolLayer(layer, input, context);
+    case 'flatten':
+      return flattenLayer(layer, input, context);
+    case 'dense':
+      return denseLayer(layer, input, context);
+    case 'batchNorm':
+      return batchNormTraining(layer, input, context, emit, numSamples);
+  }
+}
