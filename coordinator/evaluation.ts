@@ -40,7 +40,10 @@ export async function evaluateTestSet(
         member.transport.send({ kind: 'evaluate', epoch, firstChunk: share.first, numChunks: share.count });
         const answer = await receiveKind(member.transport, timeoutMs, 'evaluation');
         if (answer.epoch !== epoch || answer.chunks.length !== share.count) {
-          throw new ProtocolError('ERR_SHAPE_MISMATCH', `${answer.chunks.length} chunks evaluated, expected ${share.count}`);
+          throw new ProtocolError(
+            'ERR_SHAPE_MISMATCH',
+            `${answer.chunks.length} chunks evaluated, expected ${share.count}`,
+          );
         }
         return answer.chunks;
       }),

@@ -17,7 +17,10 @@ export interface Ledger {
    * Enters a member's result. Throws `ProtocolError`: ERR_STALE_RESULT for another step or a node that is done,
    * ERR_UNEXPECTED_MESSAGE for a node that is not this member's, ERR_SHAPE_MISMATCH for wrong numbers of samples.
    */
-  enter(member: Member, result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize): TreeNode;
+  enter(
+    member: Member,
+    result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize,
+  ): TreeNode;
   /** Whether everything that the member was asked for has been entered. */
   isDone(member: Member): boolean;
   /** Totals over the step, added in the order of the microbatches. Only when every one has been entered. */

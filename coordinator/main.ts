@@ -44,7 +44,7 @@ export interface RunOptions {
   readonly dataDir?: string | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
-  readonly reporter: Reporter & { line(text: string): void };
+  readonly reporter: Reporter & { readonly line: (text: string) => void };
   summonWorkers(context: SummonContext): Promise<WorkerSource>;
 }
 

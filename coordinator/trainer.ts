@@ -45,8 +45,9 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   const perEpoch = stepsPerEpoch(numTrainSamples, config.globalBatch);
   const totalSteps = config.epochs * perEpoch;
   const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
+  const isInterrupted = (): boolean => signal.aborted;
 
-  while (replica.step < lastStep && !signal.aborted) {
+  while (replica.step < lastStep && !isInterrupted()) {
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
     const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members });
@@ -61,7 +62,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       const { step } = plan;
       const learningRate = learningRateAt(config.schedule, { step, epoch, totalSteps });
       const rates = updateRates(config.optimizer, learningRate, step);
-      const endsEpoch = step % perEpoch === 0 || step === lastStep || signal.aborted;
+      const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
       const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
       allReduce.distribute(plan, reduced.average, rates, next);
       recorder.distributed();
@@ -74,10 +75,10 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     }
     recorder.confirmed(await allReduce.confirm());
 
-    const testFigures = signal.aborted ? NOT_EVALUATED : await evaluateTestSet(context, epoch);
+    const testFigures = isInterrupted() ? NOT_EVALUATED : await evaluateTestSet(context, epoch);
     await context.onEpoch(recorder.close(testFigures));
   }
-  return signal.aborted && replica.step < lastStep ? 'interrupted' : 'completed';
+  return replica.step < lastStep ? 'interrupted' : 'completed';
 }
 
 function notFinite(step: number, epoch: number): ProtocolError {

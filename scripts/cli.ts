@@ -5,6 +5,7 @@ import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { dataCommand } from './commands/data.ts';
+import { enginesCommand } from './commands/engines.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
 import { EXIT, packageVersion } from './process.ts';
@@ -12,9 +13,8 @@ import { EXIT, packageVersion } from './process.ts';
 const program = new Command('gradsock')
   .description('Trains neural networks by synchronous data parallelism over WebSockets.')
   .version(packageVersion());
-for (const command of [trainCommand(), baselineCommand(), coordinatorCommand(), workerCommand(), dataCommand()]) {
-  program.addCommand(command);
-}
+const commands = [trainCommand, baselineCommand, coordinatorCommand, workerCommand, dataCommand, enginesCommand];
+for (const create of commands) program.addCommand(create());
 exitWithUsageCode(program);
 
 try {

@@ -47,8 +47,10 @@ export interface EngineFlags {
   threads: number;
 }
 
-const count = (text: string): number => parseNumber(text, 'a whole number from 1', (n) => Number.isInteger(n) && n >= 1);
-const index = (text: string): number => parseNumber(text, 'a whole number from 0', (n) => Number.isInteger(n) && n >= 0);
+const count = (text: string): number =>
+  parseNumber(text, 'a whole number from 1', (n) => Number.isInteger(n) && n >= 1);
+const index = (text: string): number =>
+  parseNumber(text, 'a whole number from 0', (n) => Number.isInteger(n) && n >= 0);
 const whole = (text: string): number =>
   parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
 const positive = (text: string): number => parseNumber(text, 'a number above 0', (n) => n > 0);
@@ -63,7 +65,9 @@ export function addRunFlags(command: Command): Command {
   return command
     .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
     .addOption(flag('--epochs <n>', 'passes over the training samples').argParser(count).default(epochs))
-    .addOption(flag('--global-batch <n>', 'samples of a step, all workers together').argParser(count).default(globalBatch))
+    .addOption(
+      flag('--global-batch <n>', 'samples of a step, all workers together').argParser(count).default(globalBatch),
+    )
     .addOption(flag('--microbatches <n>', 'parts of a global batch; one a worker when left out').argParser(count))
     .addOption(flag('--seed <n>', 'of the initial weights and the order of samples').argParser(whole).default(1))
     .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
@@ -77,11 +81,15 @@ export function addRunFlags(command: Command): Command {
     .addOption(flag('--schedule <name>', 'of the rate').choices(['constant', 'step', 'cosine']).default(schedule))
     .addOption(flag('--warmup-steps <n>', 'steps in which the rate climbs to its value').argParser(index).default(0))
     .addOption(flag('--decay-epochs <n>', 'of the step schedule: epochs between decays').argParser(count).default(10))
-    .addOption(flag('--decay-factor <x>', 'of the step schedule: what a decay multiplies by').argParser(positive).default(0.1))
+    .addOption(
+      flag('--decay-factor <x>', 'of the step schedule: what a decay multiplies by').argParser(positive).default(0.1),
+    )
     .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
     .addOption(flag('--test-samples <n>', 'only the first n test samples').argParser(count))
     .addOption(flag('--max-steps <n>', 'stop after n steps; 0 writes the initial model').argParser(index))
-    .addOption(flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60))
+    .addOption(
+      flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60),
+    )
     .addOption(dataDirFlag())
     .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
     .addOption(flag('--quiet', 'print nothing but failures').default(false));
@@ -112,8 +120,18 @@ export function defaultWorkerName(): string {
 
 /** The configuration that flags and a number of workers make. Throws `ConfigError` for a model that is none. */
 export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds: number): RunConfig {
-  const { learningRate, warmupSteps, decayEpochs, decayFactor, momentum, nesterov, weightDecay, beta1, beta2, epsilon } =
-    flags;
+  const {
+    learningRate,
+    warmupSteps,
+    decayEpochs,
+    decayFactor,
+    momentum,
+    nesterov,
+    weightDecay,
+    beta1,
+    beta2,
+    epsilon,
+  } = flags;
   if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
   if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
   return {
@@ -137,7 +155,9 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
 export function loadModel(model: string): ModelSpec {
   if (model in MODELS) return MODELS[model as ModelName];
   if (!model.endsWith('.json')) {
-    throw new ConfigError(`--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`);
+    throw new ConfigError(
+      `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,
+    );
   }
   let content: unknown;
   try {

@@ -3,8 +3,8 @@ export const DEFAULT_RECIPE = {
   epochs: 30,
   globalBatch: 256,
   optimizer: 'sgd',
-  learningRate: 0.2,
-  momentum: 0,
+  learningRate: 0.02,
+  momentum: 0.9,
   weightDecay: 0,
   schedule: 'constant',
 } as const;

@@ -13,17 +13,18 @@ import { describeError } from '../protocol/errors.ts';
 import { instructionSetsOf, NATIVE_SOURCES } from '../worker/engines/native/build-output.ts';
 import type { InstructionSet } from '../worker/engines/native/build-output.ts';
 import { nativeAvailability } from '../worker/engines/native/loader.ts';
-import { COMPILE_FLAGS, findCompiler, INSTRUCTION_SET_FLAGS } from './build-native.ts';
+import { COMPILE_FLAGS, findCompiler, INSTRUCTION_SET_FLAGS, runCompiler } from './build-native.ts';
+import type { Compiler } from './build-native.ts';
 
 const run = promisify(execFile);
 const UNITS = ['selftest', 'network', 'network-plan', 'thread-pool'];
 const SANITIZER_FLAGS = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
-async function selfTest(compiler: string, set: InstructionSet, directory: string): Promise<string> {
+async function selfTest(compiler: Compiler, set: InstructionSet, directory: string): Promise<string> {
   const program = join(directory, `selftest-${set}`);
   const sources = UNITS.map((unit) => join(NATIVE_SOURCES, `${unit}.cpp`));
   const flags = [...COMPILE_FLAGS, ...INSTRUCTION_SET_FLAGS[set], ...SANITIZER_FLAGS];
-  await run(compiler, [...flags, ...sources, '-o', program]);
+  await runCompiler(compiler, [...flags, ...sources, '-o', program]);
   const { stdout } = await run(program);
   return `${set}: ${stdout.trim()}`;
 }
@@ -36,7 +37,7 @@ if (!compiler) {
   const here = availability.available ? availability.instructionSets : instructionSetsOf(process.arch).slice(-1);
   const directory = await mkdtemp(join(tmpdir(), 'gradsock-sanitize-'));
   try {
-    const results = await Promise.allSettled(here.map((set) => selfTest(compiler.command, set, directory)));
+    const results = await Promise.allSettled(here.map((set) => selfTest(compiler, set, directory)));
     for (const result of results) {
       if (result.status === 'fulfilled') {
         process.stdout.write(`${result.value}\n`);

@@ -2,14 +2,15 @@
 import { describeError, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_FILES, DATASET_SHA256, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
-import { cacheFolder, datasetPlaces, readDatasetFiles, storeDatasetFile } from '../protocol/state/dataset-files.ts';
+import { cacheFolder, readDatasetFiles, storeDatasetFile } from '../protocol/state/dataset-files.ts';
+import type { DatasetPlace } from '../protocol/state/dataset-files.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 
 /**
- * The run's dataset. Files that this machine lacks are received, verified and kept in the user's cache.
+ * The run's dataset: from the first of `places` that has it, else received, verified and kept in the user's cache.
  *
  * Rejects with ERR_DATASET_MISMATCH when the run uses other files than this program knows, with `ConfigError` when a
  * copy on this machine is damaged.
@@ -17,14 +18,14 @@ import type { Transport } from '../protocol/wire/transport.ts';
 export async function loadDataset(
   welcome: MessageOf<'welcome'>,
   transport: Transport,
-  { dataDir, log }: { dataDir: string | undefined; log: (line: string) => void },
+  { places, log }: { places: readonly DatasetPlace[]; log: (line: string) => void },
 ): Promise<Dataset> {
   for (const file of DATASET_FILES) {
     if (welcome.dataset[file] !== DATASET_SHA256[file]) {
       throw new ProtocolError('ERR_DATASET_MISMATCH', `the run uses another ${file} than this worker knows`);
     }
   }
-  const bytes = (await readDatasetFiles(datasetPlaces(dataDir))) ?? (await receiveFiles(transport, log));
+  const bytes = (await readDatasetFiles(places)) ?? (await receiveFiles(transport, log));
   return parseDataset(bytes, welcome.numTrainSamples, welcome.numTestSamples);
 }
 
@@ -49,7 +50,7 @@ async function receiveFiles(transport: Transport, log: (line: string) => void): 
 async function receiveFile(transport: Transport, file: DatasetFile): Promise<Uint8Array<ArrayBuffer>> {
   transport.send({ kind: 'datasetRequest', file });
   let bytes: Uint8Array<ArrayBuffer> | undefined;
-  for (let received = 0; bytes === undefined || received < bytes.length; ) {
+  for (let received = 0; bytes === undefined || received < bytes.length;) {
     const chunk = await receiveKind(transport, LIMITS.prepareMs, 'datasetChunk');
     const { offsetBytes, totalBytes, payload } = chunk;
     bytes ??= new Uint8Array(Math.min(totalBytes, LIMITS.maxFrameBytes));
@@ -62,4 +63,3 @@ async function receiveFile(transport: Transport, file: DatasetFile): Promise<Uin
   }
   return bytes;
 }
-

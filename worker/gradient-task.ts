@@ -57,7 +57,9 @@ export function createGradientTask({ transport, welcome, dataset, engine, replic
       const numParts = microbatchesOf(batch, numMicrobatches);
       const range: Range = { first: assignment.firstMicrobatch, count: assignment.numMicrobatches };
       if (batch.count < 1 || range.first + range.count > numParts) {
-        throw new ProtocolError('ERR_SHAPE_MISMATCH', `an assignment beyond step ${stepInEpoch} of the epoch`, { step });
+        throw new ProtocolError('ERR_SHAPE_MISMATCH', `an assignment beyond step ${stepInEpoch} of the epoch`, {
+          step,
+        });
       }
       const order = orderOf(epoch);
       const reducer = createReducer(numParts, wholeSubtrees(range, numParts), combine);

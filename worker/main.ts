@@ -1,5 +1,6 @@
 /** A worker process: connects to a coordinator, takes part in its run, and tells how it ended. */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { datasetPlaces } from '../protocol/state/dataset-files.ts';
 import { connectToCoordinator } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { createEngine } from './engines/registry.ts';
@@ -15,7 +16,9 @@ export interface WorkerProcessOptions {
   readonly dataDir?: string | undefined;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
+  /** What goes as it should, and what the user should know. */
   readonly log: (line: string) => void;
+  readonly warn: (line: string) => void;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface WorkerProcessOptions {
  * Rejects with `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
-  const { url, name, threads, device, dataDir, signal, log } = options;
+  const { url, name, threads, device, dataDir, signal, log, warn } = options;
   try {
     const transport = await connectToCoordinator(url, signal);
     signal.addEventListener('abort', () => {
@@ -37,10 +40,11 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     });
     return await runWorkerSession(transport, {
       name,
-      loadDataset: (welcome) => loadDataset(welcome, transport, { dataDir, log }),
+      loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
       createEngine: async (engineOptions) => {
         const { engine, passedOver } = await createEngine(options.engine, { ...engineOptions, threads, device });
-        log(`engine ${engine.name} on ${engine.device}${passedOver.length > 0 ? `; ${passedOver.join('; ')}` : ''}`);
+        for (const reason of passedOver) warn(reason);
+        log(`engine ${engine.name} on ${engine.device}`);
         return engine;
       },
     });

@@ -80,7 +80,11 @@ export function createStar(members: readonly Member[], replica: Replica, stepTim
   const owingProof = new Set<Member>();
 
   const combine = (left: Summand, right: Summand): Summand => {
-    const own = left.isOwn ? left : right.isOwn ? right : { values: free.pop() ?? new Float32Array(length), isOwn: true };
+    const own = left.isOwn
+      ? left
+      : right.isOwn
+        ? right
+        : { values: free.pop() ?? new Float32Array(length), isOwn: true };
     addVectors(own.values, left.values, right.values);
     if (left.isOwn && right.isOwn) free.push(right.values);
     return own;
@@ -94,7 +98,10 @@ export function createStar(members: readonly Member[], replica: Replica, stepTim
       const result = await receiveKind(member.transport, stepTimeoutMs, 'gradient');
       arrival.atMs = performance.now();
       if (result.payload.length !== length) {
-        throw new ProtocolError('ERR_SHAPE_MISMATCH', `a gradient of ${result.payload.length} values, expected ${length}`);
+        throw new ProtocolError(
+          'ERR_SHAPE_MISMATCH',
+          `a gradient of ${result.payload.length} values, expected ${length}`,
+        );
       }
       const node = ledger.enter(member, result);
       arrival.computeMs += result.computeMs;
@@ -125,7 +132,11 @@ export function createStar(members: readonly Member[], replica: Replica, stepTim
 
     async collect(plan) {
       const ledger = openLedger(plan);
-      const reducer = createReducer<Summand>(plan.numMicrobatches, [{ first: 0, count: plan.numMicrobatches }], combine);
+      const reducer = createReducer<Summand>(
+        plan.numMicrobatches,
+        [{ first: 0, count: plan.numMicrobatches }],
+        combine,
+      );
       const gradients = [...plan.shares.keys()].map((member) =>
         blame(member, plan.step, () => collectFrom(member, ledger, reducer)),
       );

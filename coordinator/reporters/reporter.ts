@@ -73,7 +73,12 @@ export interface RunResult {
   readonly testAccuracy: number | null;
   readonly seconds: number;
   readonly parametersSha256: string;
-  readonly error?: { readonly code: string; readonly message: string; readonly worker?: string; readonly step?: number };
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly worker?: string;
+    readonly step?: number;
+  };
 }
 
 /** Every method is called in order and may throw: a record that cannot be written ends the run. */

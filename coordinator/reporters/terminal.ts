@@ -12,7 +12,10 @@ export interface TerminalOptions {
 }
 
 /** Writes to `stream`; the progress line only where that is a terminal, and never into a pipe or file. */
-export function createTerminalReporter({ stream, quiet }: TerminalOptions): Reporter & { line(text: string): void } {
+export function createTerminalReporter({
+  stream,
+  quiet,
+}: TerminalOptions): Reporter & { readonly line: (text: string) => void } {
   const live = stream.isTTY && !quiet ? createLogUpdate(stream) : undefined;
   let drawnMs = -Infinity;
 

@@ -76,7 +76,8 @@ export async function readDatasetFile(folder: string, file: DatasetFile): Promis
   const stored = await readFile(path);
   const bytes = path.endsWith('.gz') ? await decompress(file, stored, path) : stored;
   verifyDatasetFile(file, bytes, path);
-  return bytes;
+  // Not as a Buffer, whose `slice` shares memory where an array's copies.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Keeps verified bytes in `folder` for the next time. */

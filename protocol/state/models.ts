@@ -3,10 +3,7 @@ import type { LayerSpec, ModelSpec } from './model-spec.ts';
 
 /** Dense layers of the given widths, each with ReLU and then batch norm: the last one too, as in the homework. */
 function head(...widths: number[]): LayerSpec[] {
-  return widths.flatMap((units): LayerSpec[] => [
-    { kind: 'dense', units, activation: 'relu' },
-    { kind: 'batchNorm' },
-  ]);
+  return widths.flatMap((units): LayerSpec[] => [{ kind: 'dense', units, activation: 'relu' }, { kind: 'batchNorm' }]);
 }
 
 const conv = (filters: number, kernel: number): LayerSpec => ({ kind: 'conv', filters, kernel, activation: 'relu' });

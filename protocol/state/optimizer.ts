@@ -36,12 +36,7 @@ export type UpdateRates = Readonly<z.infer<typeof updateRatesSchema>>;
 /** A rule. `state` holds `numStateVectors` vectors as long as the parameters, zero at the start; both are changed. */
 export interface Optimizer {
   readonly numStateVectors: number;
-  apply(
-    parameters: Float32Array,
-    gradient: Float32Array,
-    state: readonly Float32Array[],
-    rates: UpdateRates,
-  ): void;
+  apply(parameters: Float32Array, gradient: Float32Array, state: readonly Float32Array[], rates: UpdateRates): void;
 }
 
 const f = Math.fround;

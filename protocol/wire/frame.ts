@@ -51,7 +51,8 @@ export function encodeFrame(message: Message): EncodedFrame {
     ? new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
     : new Uint8Array(0);
   if (headerBytes.length > LIMITS.maxHeaderBytes) throw internalError(`${kind}: header of ${headerBytes.length} bytes`);
-  if ((payloadType === 'none') !== (payload === undefined)) throw internalError(`${kind}: payload does not fit the kind`);
+  if ((payloadType === 'none') !== (payload === undefined))
+    throw internalError(`${kind}: payload does not fit the kind`);
 
   const view = new DataView(head.buffer);
   view.setUint32(0, MAGIC, true);

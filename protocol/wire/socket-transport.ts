@@ -72,7 +72,11 @@ export function socketTransport(socket: OpenSocket, peer: string): Transport {
   socket.on('pong', heard);
   socket.on('error', (error) => {
     const tooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    const code = tooLarge ? 'ERR_FRAME_TOO_LARGE' : error.code?.startsWith('WS_ERR') ? 'ERR_MALFORMED_FRAME' : 'ERR_CLOSED';
+    const code = tooLarge
+      ? 'ERR_FRAME_TOO_LARGE'
+      : error.code?.startsWith('WS_ERR')
+        ? 'ERR_MALFORMED_FRAME'
+        : 'ERR_CLOSED';
     close(new ProtocolError(code, `${peer}: ${error.message}`, { cause: error }), code !== 'ERR_CLOSED');
   });
   socket.on('close', (code, reason) => {

@@ -36,13 +36,17 @@ export interface Transport {
   readonly closed: Promise<ProtocolError>;
 }
 
-/** Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE. */
+/**
+ * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for a
+ * worker's `leave`, which may come at any time and rejects with ERR_LEFT.
+ */
 export async function receiveKind<K extends MessageKind>(
   transport: Transport,
   timeoutMs: number,
   ...kinds: K[]
 ): Promise<MessageOf<K>> {
   const message = await transport.receive(timeoutMs, kinds.join(' or '));
+  if (message.kind === 'leave') throw new ProtocolError('ERR_LEFT', `left the run: ${message.reason}`);
   if (!(kinds as MessageKind[]).includes(message.kind)) {
     throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
   }
@@ -116,7 +120,9 @@ export function createInbox(peer: string): Inbox {
  * Two connected transports in one process. Messages are handed over as they are, without encoding or copying, after the
  * sender's current task: like a wire, `send` never runs the receiver's code.
  */
-export function memoryTransportPair(names: readonly [string, string] = ['coordinator', 'worker']): [Transport, Transport] {
+export function memoryTransportPair(
+  names: readonly [string, string] = ['coordinator', 'worker'],
+): [Transport, Transport] {
   const inboxes = [createInbox(names[1]), createInbox(names[0])] as const;
   const side = (own: Inbox, other: Inbox, peer: string): Transport => ({
     peer,
@@ -141,4 +147,3 @@ export function memoryTransportPair(names: readonly [string, string] = ['coordin
 export function errorMessage(error: ProtocolError): MessageOf<'error'> {
   return { kind: 'error', code: error.code, message: error.message.slice(0, 2000) };
 }
-

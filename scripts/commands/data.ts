@@ -27,7 +27,8 @@ export function dataCommand(): Command {
         throw new ConfigError(`Fashion-MNIST is not in ${looked}: run \`gradsock data fetch\``);
       }
       const used = places.find(({ folder }) => locateDatasetFile(folder, DATASET_FILES[0]!) !== undefined)!;
-      for (const file of DATASET_FILES) line(`${locateDatasetFile(used.folder, file)!}: ok, sha256 ${DATASET_SHA256[file]}`);
+      for (const file of DATASET_FILES)
+        line(`${locateDatasetFile(used.folder, file)!}: ok, sha256 ${DATASET_SHA256[file]}`);
     });
   return command;
 }

@@ -19,7 +19,9 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('train with a coordinator and local worker processes')
     .addOption(
-      flag('--workers <n>', 'worker processes').argParser(parseCount).default(defaultNumWorkers(), 'one a core, 2 to 4'),
+      flag('--workers <n>', 'worker processes')
+        .argParser(parseCount)
+        .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     );
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
     const { engine, device, threads, dataDir } = flags;
@@ -35,7 +37,7 @@ export function trainCommand(): Command {
           numWorkers: flags.workers,
           joinUrl: server.joinUrl,
           flags: [
-            ...['--engine', engine, '--threads', String(threads)],
+            ...['--quiet', '--engine', engine, '--threads', String(threads)],
             ...(device === undefined ? [] : ['--device', device]),
             ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
           ],

@@ -8,6 +8,7 @@ import { EXIT, interruptSignal } from '../process.ts';
 interface WorkerFlags extends EngineFlags {
   name: string;
   dataDir?: string;
+  quiet: boolean;
 }
 
 export function workerCommand(): Command {
@@ -15,10 +16,12 @@ export function workerCommand(): Command {
     .description('join a run and compute gradients for it')
     .argument('<url>', 'what the coordinator printed: ws://HOST:PORT')
     .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
-    .addOption(dataDirFlag());
+    .addOption(dataDirFlag())
+    .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
   addEngineFlags(command).action(async (url: string, flags: WorkerFlags) => {
-    const log = (line: string) => process.stderr.write(`${line}\n`);
-    const reason = await runWorker({ ...flags, url, signal: workerSignal(log), log });
+    const warn = (line: string) => process.stderr.write(`${line}\n`);
+    const log = flags.quiet ? () => {} : warn;
+    const reason = await runWorker({ ...flags, url, signal: workerSignal(warn), log, warn });
     log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
   });

@@ -18,11 +18,11 @@ describe('training', () => {
       runCluster({ config: runConfig(), shareReplica: true }),
     ]);
     for (const other of others) {
-      expect(other.replica.parametersSha256()).toBe(one!.replica.parametersSha256());
-      expect(other.replica.state).toEqual(one!.replica.state);
+      expect(other.replica.parametersSha256()).toBe(one.replica.parametersSha256());
+      expect(other.replica.state).toEqual(one.replica.state);
       const figures = ({ epochs }: typeof one & object) =>
         epochs.map(({ loss, trainAccuracy, testLoss, testAccuracy }) => [loss, trainAccuracy, testLoss, testAccuracy]);
-      expect(figures(other)).toEqual(figures(one!));
+      expect(figures(other)).toEqual(figures(one));
     }
   });
 

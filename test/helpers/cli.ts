@@ -110,7 +110,9 @@ export async function allGone(pids: readonly number[]): Promise<void> {
 function parentOf(pid: number): number | undefined {
   try {
     // "pid (command) state ppid ...", where the command may hold anything but comes in parentheses.
-    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
     return state === 'Z' ? undefined : Number(parent);
   } catch {
     return undefined;

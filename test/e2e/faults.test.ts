@@ -1,0 +1,247 @@
+/** What happens to whole runs when something is killed, stopped, interrupted or asked for wrongly. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { allGone, childrenOf, readEpochs, readResult, runCli, SMALL, startCli } from '../helpers/cli.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+/** A run that would go on for long after whatever is done to it. */
+const long = ['--model', 'dense', '--epochs', '10000', ...SMALL];
+
+/** `gradsock train` that has finished its first epoch. */
+async function startTraining(...flags: string[]) {
+  const runDir = join(temporaryFolder(), 'run');
+  const cli = startCli(['train', '--workers', '2', ...long, '--run-dir', runDir, ...flags]);
+  await cli.line(/^epoch 1,/);
+  return { cli, runDir, workers: childrenOf(cli.pid) };
+}
+
+describe('a worker that is', () => {
+  test('killed in mid-epoch ends the run: exit 1, its name, a readable result, no process left', async () => {
+    const { cli, runDir, workers } = await startTraining();
+    expect(workers.length).toBe(2);
+    const killedAtMs = performance.now();
+    process.kill(workers[0]!, 'SIGKILL');
+    expect(await cli.exit).toBe(1);
+    expect(performance.now() - killedAtMs).toBeLessThan(15_000);
+    await allGone(workers);
+    const { status, error, steps } = readResult(runDir);
+    expect(status).toBe('failed');
+    expect(error).toMatchObject({ code: 'ERR_CLOSED', worker: expect.stringMatching(/^local-[12]$/) });
+    expect(cli.output()).toContain(`error: worker ${error!.worker}`);
+    expect(steps).toBeGreaterThan(0);
+    expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
+  });
+
+  test('stopped in mid-epoch ends the run at the deadline of a step, and is gone too', async () => {
+    const { cli, runDir, workers } = await startTraining('--step-timeout', '2');
+    process.kill(workers[1]!, 'SIGSTOP');
+    expect(await cli.exit).toBe(1);
+    await allGone(workers);
+    expect(readResult(runDir).error).toMatchObject({
+      code: 'ERR_TIMEOUT',
+      worker: expect.stringMatching(/^local-[12]$/),
+    });
+  });
+
+  test('interrupted by its user leaves, and the run says so', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const coordinator = startCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--workers',
+      '1',
+      '--run-dir',
+      runDir,
+      ...long,
+    ]);
+    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const worker = startCli(['worker', url, '--name', 'laptop']);
+    await coordinator.line(/^epoch 1,/);
+    worker.kill('SIGINT');
+    expect(await worker.exit).toBe(130);
+    expect(await coordinator.exit).toBe(1);
+    expect(readResult(runDir).error).toMatchObject({ code: 'ERR_LEFT', worker: 'laptop' });
+  });
+
+  test('lost before the start is replaced by the next that joins', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const run = ['--model', 'dense', '--epochs', '1', ...SMALL];
+    const coordinator = startCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--workers',
+      '2',
+      '--run-dir',
+      runDir,
+      ...run,
+    ]);
+    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const first = startCli(['worker', url, '--name', 'first']);
+    await coordinator.line(/first is ready, 1 of 2/);
+    first.kill('SIGKILL');
+    await first.exit;
+    for (const name of ['second', 'third']) startCli(['worker', url, '--name', name]);
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    expect(
+      readEpochs(runDir)[0]!
+        .workers.map(({ name }) => name)
+        .sort(),
+    ).toEqual(['second', 'third']);
+  });
+});
+
+describe('Ctrl-C', () => {
+  test('ends everything with exit 130, the model saved, no process left', async () => {
+    const { cli, runDir, workers } = await startTraining();
+    cli.killGroup('SIGINT');
+    expect(await cli.exit).toBe(130);
+    await allGone(workers);
+    expect(readResult(runDir)).toMatchObject({ status: 'interrupted' });
+    expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
+  });
+
+  test('while workers are awaited ends at once', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', '--run-dir', runDir, ...long]);
+    await coordinator.line(/gradsock worker ws:/);
+    coordinator.kill('SIGINT');
+    expect(await coordinator.exit).toBe(130);
+    expect(readResult(runDir)).toMatchObject({ status: 'interrupted', steps: 0 });
+  });
+});
+
+describe('the coordinator', () => {
+  test('killed leaves no worker behind', async () => {
+    const { cli, workers } = await startTraining();
+    cli.kill('SIGKILL');
+    await cli.exit;
+    await allGone(workers);
+  });
+
+  test('is not disturbed by strangers who send it anything', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const run = ['--model', 'dense', '--epochs', '30', ...SMALL];
+    const coordinator = startCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--workers',
+      '1',
+      '--run-dir',
+      runDir,
+      ...run,
+    ]);
+    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const pester = () =>
+      Promise.all(
+        ['text', Buffer.alloc(100, 1), Buffer.alloc(0)].map(
+          (data) =>
+            new Promise((resolve) => {
+              const socket = new WebSocket(url);
+              socket.on('open', () => socket.send(data));
+              socket.on('close', resolve);
+              socket.on('error', resolve);
+            }),
+        ),
+      );
+    await pester();
+    startCli(['worker', url]);
+    await coordinator.line(/^epoch 1,/);
+    await pester();
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+  });
+
+  test('that nobody joins in time ends with exit 1 and says how many came', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--join-timeout',
+      '0.2',
+      '--run-dir',
+      runDir,
+      ...long,
+    ]);
+    expect(code).toBe(1);
+    expect(output).toContain('error: 0 of 2 workers joined within 0.2 s');
+  });
+});
+
+describe('a mistake of the user ends with exit 2 and names the cure:', () => {
+  test.each<[string[], string]>([
+    [['train', '--model', 'resnet'], '--model resnet: expected dense, conv, conv-pool'],
+    [['train', '--model', 'missing.json'], '--model missing.json: cannot be read as JSON'],
+    [
+      ['train', '--epochs', 'many'],
+      "option '--epochs <n>' argument 'many' is invalid. Expected a whole number from 1.",
+    ],
+    [['train', '--workers', '3', '--microbatches', '2'], '--microbatches 2 cannot feed 3 workers: use 3 or more'],
+    [
+      ['train', '--global-batch', '50', '--microbatches', '64'],
+      '--global-batch 50 cannot feed 64 microbatches: use 64 or more',
+    ],
+    [['baseline', '--train-samples', '60001'], '--train-samples 60001: Fashion-MNIST has 60000: use at most that many'],
+    [['baseline', '--momentum', '0', '--nesterov'], '--nesterov needs --momentum above 0'],
+    [['coordinator', '--listen', 'here'], '--listen here: expected HOST:PORT'],
+    [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT'],
+    [
+      ['baseline', '--data-dir', '/nowhere'],
+      'not found in --data-dir, expected the four files of Fashion-MNIST, missing 4',
+    ],
+    [['sail'], "error: unknown command 'sail'"],
+    [['train', '--frobnicate'], "error: unknown option '--frobnicate'"],
+  ])('%j', async (args, message) => {
+    const { code, output } = await runCli(args, { GRADSOCK_RUN_DIR: join(temporaryFolder(), 'run') });
+    expect(output).toContain(message);
+    expect(code).toBe(2);
+  });
+
+  test.each([['train'], ['baseline']])('%s --engine abacus', async (command) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli([command, ...long, '--engine', 'abacus', '--run-dir', runDir]);
+    expect(output).toContain('--engine abacus');
+    expect(code).toBe(2);
+    expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_CONFIG' } });
+  });
+
+  test('a run directory that holds a run already', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    mkdirSync(runDir);
+    writeFileSync(join(runDir, 'config.json'), '{}');
+    const { code, output } = await runCli(['baseline', ...long, '--run-dir', runDir]);
+    expect(output).toContain(`--run-dir ${runDir}: holds a run already`);
+    expect(code).toBe(2);
+  });
+
+  test('a ModelSpec that is none', async () => {
+    const path = join(temporaryFolder(), 'bad.json');
+    writeFileSync(
+      path,
+      JSON.stringify({ name: 'bad', input: [1, 28, 28], numClasses: 10, layers: [{ kind: 'lstm' }] }),
+    );
+    const { code, output } = await runCli(['baseline', '--model', path]);
+    expect(output).toContain(`--model ${path}: not a ModelSpec:\n  layers.0.kind:`);
+    expect(code).toBe(2);
+  });
+});
+
+test('training that diverges stops with the step and a suggestion, and keeps the last good parameters', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const { code, output } = await runCli(['baseline', ...long, '--learning-rate', '1e38', '--run-dir', runDir]);
+  expect(code).toBe(1);
+  expect(output).toMatch(/error: step \d+ \(epoch 1\): .*not finite.*smaller --learning-rate/);
+  expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_NOT_FINITE' } });
+});
+
+test('--help documents flags with defaults and environment variables', async () => {
+  const { code, output } = await runCli(['train', '--help']);
+  expect(code).toBe(0);
+  expect(output.replace(/\s+/g, ' ')).toContain(
+    '--seed <n> of the initial weights and the order of samples (default: 1, env: GRADSOCK_SEED)',
+  );
+});

@@ -1,0 +1,191 @@
+/** Whole runs: real processes, real sockets, the real engine, a slice of the real data. */
+import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { decodeSafetensors } from '../../protocol/state/safetensors.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import { MODELS } from '../../protocol/state/models.ts';
+import { readEpochs, readResult, runCli, SMALL, startCli } from '../helpers/cli.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+const run = ['--model', 'dense', '--microbatches', '4', '--epochs', '1', '--seed', '7', ...SMALL];
+
+describe('gradsock', () => {
+  test('ends with the same parameters on 1, 2 and 3 workers and as the baseline', async () => {
+    const folder = temporaryFolder();
+    const commands = [
+      ['train', '--workers', '1'],
+      ['train', '--workers', '2'],
+      ['train', '--workers', '3'],
+      ['baseline'],
+    ];
+    const sums = new Set<string>();
+    for (const [index, command] of commands.entries()) {
+      const runDir = join(folder, String(index));
+      const { code, output } = await runCli([...command, ...run, '--run-dir', runDir]);
+      expect(code, output).toBe(0);
+      const { status, steps, epochs, parametersSha256 } = readResult(runDir);
+      expect({ status, steps, epochs }).toEqual({ status: 'completed', steps: 4096 / 256, epochs: 1 });
+      sums.add(parametersSha256);
+    }
+    expect(sums.size).toBe(1);
+  });
+
+  test.each(['conv-pool', 'conv-matched'])('learns with %s across two workers', async (model) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli([
+      'train',
+      '--model',
+      model,
+      '--workers',
+      '2',
+      '--epochs',
+      '3',
+      ...SMALL,
+      '--run-dir',
+      runDir,
+    ]);
+    expect(code, output).toBe(0);
+    const [first, , last] = readEpochs(runDir);
+    expect(last!.loss).toBeLessThan(first!.loss);
+    expect(last!.trainAccuracy).toBeGreaterThan(0.7);
+  });
+
+  test('leaves a run directory as promised', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { output } = await runCli(['train', '--workers', '2', ...run, '--epochs', '2', '--run-dir', runDir]);
+    const result = readResult(runDir);
+
+    const epochs = readEpochs(runDir);
+    expect(epochs.length).toBe(2);
+    for (const record of epochs) {
+      const { breakdown, seconds, workers } = record;
+      const sum = Object.values({ ...breakdown }).reduce((a, b) => a + b, 0);
+      expect(Math.abs(sum / seconds - 1)).toBeLessThan(0.02);
+      expect(
+        Math.abs((record.computeSeconds + record.communicationSeconds + record.otherSeconds) / seconds - 1),
+      ).toBeLessThan(0.02);
+      expect(record.samples).toBe(4096);
+      expect(workers.map(({ samples }) => samples)).toEqual([2048, 2048]);
+      expect(['local-1', 'local-2']).toContain(record.slowestWorker);
+      // One update down and one gradient up a worker and step, and little else.
+      const vectors = 2 * 16 * 4 * (105_642 + 428);
+      for (const bytes of [record.bytesSent, record.bytesReceived]) {
+        expect(bytes).toBeGreaterThan(vectors);
+        expect(bytes).toBeLessThan(vectors + 2 * 16 * 4096);
+      }
+    }
+    expect(result.testAccuracy).toBe(epochs[1]!.testAccuracy);
+
+    const model = decodeSafetensors(readFileSync(join(runDir, 'model.safetensors')), 'model.safetensors');
+    const plan = planModel(MODELS.dense);
+    expect([...model.tensors.keys()]).toEqual([...plan.parameters, ...plan.buffers].map(({ name }) => name));
+    const hash = createHash('sha256');
+    for (const { name } of plan.parameters) hash.update(new Uint8Array(model.tensors.get(name)!.values.buffer));
+    expect(hash.digest('hex')).toBe(result.parametersSha256);
+
+    const config = JSON.parse(readFileSync(join(runDir, 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({ seed: 7, microbatches: 4, workers: 2, model: { name: 'dense' } });
+    const log = readFileSync(join(runDir, 'log.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(log.every((line) => typeof JSON.parse(line) === 'object')).toBe(true);
+
+    expect(output).toMatch(/^epoch 1, loss \d\.\d{4}, train acc 0\.\d{3}, test acc 0\.\d{3}, time \d+\.\d sec$/m);
+    expect(output).toMatch(
+      /^ {2}compute \d+\.\d %, encode .*, wire .*, wait .*, reduce .*, apply .*, other .*samples\/s/m,
+    );
+    expect(output).toContain(`run directory ${runDir}`);
+    // Piped: no progress line, no cursor movements.
+    expect(output).not.toContain('s left');
+    expect(output).not.toContain('\u001b');
+  });
+
+  test('coordinator and workers, started apart, train together', async () => {
+    const folder = temporaryFolder();
+    const [runDir, joinFile] = [join(folder, 'run'), join(folder, 'join')];
+    const coordinator = startCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--workers',
+      '2',
+      '--join-file',
+      joinFile,
+      '--run-dir',
+      runDir,
+      ...run,
+    ]);
+    const command = await coordinator.line(/npx gradsock worker ws:\/\/127\.0\.0\.1:\d+$/);
+    const url = command.trim().split(' ').at(-1)!;
+    expect(readFileSync(joinFile, 'utf8')).toBe(`${url}\n`);
+    const workers = ['a', 'b'].map((name) => startCli(['worker', url, '--name', name]));
+    expect(await coordinator.exit).toBe(0);
+    for (const worker of workers) expect(await worker.exit, worker.output()).toBe(0);
+    expect(
+      readEpochs(runDir)[0]!
+        .workers.map(({ name }) => name)
+        .sort(),
+    ).toEqual(['a', 'b']);
+  });
+
+  test('a worker too many is refused, and the run goes on', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const coordinator = startCli([
+      'coordinator',
+      '--listen',
+      '127.0.0.1:0',
+      '--workers',
+      '1',
+      '--run-dir',
+      runDir,
+      ...run,
+      '--epochs',
+      '20',
+    ]);
+    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    startCli(['worker', url]);
+    await coordinator.line(/^training dense/);
+    const late = await runCli(['worker', url]);
+    expect(late).toMatchObject({ code: 1, output: expect.stringContaining('ERR_RUN_FULL') });
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+  });
+
+  test('--max-steps 0 writes the initial model of the seed, without workers', async () => {
+    const folder = temporaryFolder();
+    const sums = [];
+    for (const [index, command] of [['train'], ['baseline']].entries()) {
+      const runDir = join(folder, String(index));
+      expect((await runCli([...command, ...run, '--max-steps', '0', '--run-dir', runDir])).code).toBe(0);
+      const { steps, parametersSha256, testAccuracy } = readResult(runDir);
+      expect([steps, testAccuracy]).toEqual([0, null]);
+      sums.push(parametersSha256);
+    }
+    expect(sums[0]).toBe(sums[1]);
+  });
+
+  test('takes a ModelSpec from a file, and flags from the environment', async () => {
+    const folder = temporaryFolder();
+    const { writeFileSync } = await import('node:fs');
+    const spec = {
+      name: 'mine',
+      input: [1, 28, 28],
+      numClasses: 10,
+      layers: [
+        { kind: 'conv', filters: 3, kernel: 4 },
+        { kind: 'maxPool', size: 3 },
+        { kind: 'batchNorm' },
+        { kind: 'flatten' },
+        { kind: 'dense', units: 10, activation: 'none' },
+      ],
+    };
+    writeFileSync(join(folder, 'mine.json'), JSON.stringify(spec));
+    const env = {
+      GRADSOCK_MODEL: join(folder, 'mine.json'),
+      GRADSOCK_RUN_DIR: join(folder, 'run'),
+      GRADSOCK_EPOCHS: '2',
+    };
+    const { code, output } = await runCli(['baseline', ...SMALL], env);
+    expect(code, output).toBe(0);
+    expect(readEpochs(join(folder, 'run')).at(-1)!.trainAccuracy).toBeGreaterThan(0.6);
+  });
+});

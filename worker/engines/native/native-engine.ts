@@ -1,0 +1,92 @@
+/** The native engine: our own C++ kernels, off the event loop. What they compute is described in network.h. */
+import { ConfigError } from '../../../protocol/errors.ts';
+import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
+import type { Engine, EngineOptions } from '../engine.ts';
+import { INSTRUCTION_SETS } from './build-output.ts';
+import type { InstructionSet } from './build-output.ts';
+import { loadNativeAddon } from './loader.ts';
+
+/**
+ * An engine on the CPU. `device`: `cpu` (the best instruction set here), or one by name: `avx512`, `avx2`, `neon`,
+ * `baseline`. All buffers of a step are made here; a step allocates nothing. Results are the same bits for any number
+ * of threads, and differ between instruction sets.
+ *
+ * Rejects with `ConfigError` when the addon or the device cannot be had.
+ */
+// eslint-disable-next-line @typescript-eslint/require-await -- what is thrown here must be a rejection
+export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
+  const { plan, parameters, buffers, maxBatch, threads } = options;
+  const addon = loadNativeAddon(instructionSetOf(options.device ?? 'cpu'));
+  const handle = addon.create(
+    encodePlan(plan),
+    plan.inputSize,
+    plan.spec.numClasses,
+    maxBatch,
+    threads,
+    parameters,
+    buffers,
+  );
+  /** The call under way, which dispose waits for. */
+  let pending: Promise<unknown> = Promise.resolve();
+
+  return {
+    name: 'native',
+    device: `cpu (${addon.instructionSet})`,
+    threads,
+
+    // Async, so that an argument refused by the addon is a rejection.
+    async computeGradient({ images, labels, numSamples }, { gradient, statistics }) {
+      const result = addon.computeGradient(handle, images, labels, numSamples, gradient, statistics);
+      pending = result;
+      return await result;
+    },
+
+    async evaluate({ images, labels, numSamples }) {
+      const result = addon.evaluate(handle, images, labels, numSamples);
+      pending = result;
+      return await result;
+    },
+
+    async dispose() {
+      addon.dispose(handle);
+      await Promise.allSettled([pending]);
+    },
+  };
+}
+
+function instructionSetOf(device: string): InstructionSet | undefined {
+  if (device === 'cpu') return undefined;
+  const set = INSTRUCTION_SETS.find((name) => name === device);
+  if (!set) throw new ConfigError(`--device ${device}: the native engine has cpu, ${INSTRUCTION_SETS.join(', ')}`);
+  return set;
+}
+
+/**
+ * The plan as rows of 11 numbers, one a layer, in the order of the fields of `LayerPlan` in network.h: kind, ReLU, the
+ * input's channels, rows and columns, kernel or window, filters or units, then the offsets of weight and bias (gamma and
+ * beta) and of mean and variance. Flatten has no row: the kernels keep maps in their flattened order.
+ */
+function encodePlan(plan: ModelPlan): Int32Array {
+  return Int32Array.from(plan.layers.flatMap(encodeLayer));
+}
+
+function encodeLayer(layer: LayerPlan): number[] {
+  const [channels = 1, height = 1, width = 1] = layer.inputShape;
+  const outputs = layer.outputShape[0]!;
+  switch (layer.kind) {
+    case 'conv': {
+      const { kernel, weight, bias } = layer;
+      return [0, Number(layer.relu), channels, height, width, kernel, outputs, weight.offset, bias.offset, 0, 0];
+    }
+    case 'maxPool':
+      return [1, 0, channels, height, width, layer.size, 0, 0, 0, 0, 0];
+    case 'flatten':
+      return [];
+    case 'dense':
+      return [2, Number(layer.relu), channels, 1, 1, 0, outputs, layer.weight.offset, layer.bias.offset, 0, 0];
+    case 'batchNorm': {
+      const { gamma, beta, mean, variance } = layer;
+      return [3, 0, channels, height, width, 0, 0, gamma.offset, beta.offset, mean.offset, variance.offset];
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// A network's layers run over a batch: forward, loss, backward. Owns every buffer of a step; a step allocates nothing.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+enum class LayerKind { conv = 0, maxPool = 1, dense = 2, batchNorm = 3 };
+
+// One layer of the plan (flatten needs none: panels hold a map in its flattened order). Offsets are in floats, into the
+// flat vectors: weight and bias of a convolution or dense layer, gamma and beta of a batch norm.
+struct LayerPlan {
+  LayerKind kind;
+  bool relu;
+  int C, H, W; // the input; a flat sample is [C] with H = W = 1
+  int size;    // kernel or window
+  int outputs; // filters or units
+  size_t weight, bias, mean, variance;
+
+  int inputSize() const { return C * H * W; }
+  int outputSize() const;
+};
+
+struct NetworkPlan {
+  std::vector<LayerPlan> layers;
+  int inputSize, numClasses, maxBatch, threads;
+  size_t numParameters, numBuffers;
+};
+
+// Null when the plan holds together (shapes chain, offsets fit), else what is wrong.
+const char *findFault(const NetworkPlan &plan);
+
+// What the kernels of this build are compiled for.
+const char *instructionSet();
+
+struct Batch {
+  const uint8_t *images; // [samples][inputSize]
+  const uint8_t *labels; // [samples], each below numClasses
+  int samples;           // 1..maxBatch
+};
+
+struct BatchResult {
+  double lossSum;
+  int numCorrect;
+};
+
+class Network {
+public:
+  // Throws std::bad_alloc, or std::system_error when a thread cannot be started.
+  explicit Network(const NetworkPlan &plan);
+  ~Network();
+  Network(const Network &) = delete;
+  const NetworkPlan &plan() const;
+
+  // gradient: the sum over the samples; statistics: mean and variance at each batch norm. Both are overwritten.
+  BatchResult computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics);
+  BatchResult evaluate(const Batch &batch, const float *parameters, const float *buffers);
+
+private:
+  struct State;
+  State *state_;
+};

@@ -1,0 +1,96 @@
+// Runs the kernels over odd shapes and batch sizes and compares them with plain loops in double precision. Not part of
+// the addon: `scripts/sanitize-native.ts` builds it with the sanitizers. Prints what differs and exits 1, else 0.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include "selftest-reference.h"
+#include "simd.h"
+
+namespace {
+
+int failures = 0;
+
+void compare(const Model &model, int N, int threads, const char *what, const float *got, const Values &want) {
+  double largest = 1e-3;
+  for (double value : want) largest = std::max(largest, std::fabs(value));
+  for (size_t i = 0; i < want.size(); i++) {
+    if (std::fabs(got[i] - want[i]) <= 2e-4 * largest) continue;
+    std::printf("%s, %d samples, %d threads: %s[%zu] is %g, expected %g\n", model.name.c_str(), N, threads, what, i,
+                got[i], want[i]);
+    failures++;
+    return;
+  }
+}
+
+// Every input in its own heap block of the exact size: the address sanitizer sees one element too far. zeros: so many
+// parameters at the start are 0.
+void check(Model &model, int maxBatch, int threads, const std::vector<int> &sampleCounts, int zeros = 0) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  model.plan.maxBatch = maxBatch, model.plan.threads = threads;
+  if (const char *fault = findFault(model.plan)) {
+    std::printf("%s: %s\n", model.name.c_str(), fault);
+    failures++;
+    return;
+  }
+  std::vector<float> parameters(model.plan.numParameters), buffers(model.plan.numBuffers);
+  for (float &value : parameters) value = uniform(random) * 0.5f;
+  std::fill_n(parameters.begin(), zeros, 0.0f);
+  for (float &value : buffers) value = 1 + uniform(random) * 0.5f;
+  Network network(model.plan);
+  for (int N : sampleCounts) {
+    std::vector<uint8_t> images((size_t)N * model.plan.inputSize), labels(N);
+    for (uint8_t &byte : images) byte = random() & 255;
+    for (uint8_t &label : labels) label = random() % model.plan.numClasses;
+    const Batch batch = {images.data(), labels.data(), N};
+    std::vector<float> gradient(model.plan.numParameters, NAN), statistics(model.plan.numBuffers, NAN);
+    for (bool training : {true, false}) {
+      Reference judge = {model, parameters, buffers, N, training, {}, {}, {}};
+      const BatchResult want = judge.run(batch);
+      const BatchResult got =
+          training ? network.computeGradient(batch, parameters.data(), gradient.data(), statistics.data())
+                   : network.evaluate(batch, parameters.data(), buffers.data());
+      const float loss = (float)got.lossSum;
+      compare(model, N, threads, training ? "loss" : "evaluation loss", &loss, {want.lossSum});
+      if (got.numCorrect != want.numCorrect)
+        std::printf("%s: %d correct, expected %d\n", model.name.c_str(), got.numCorrect, want.numCorrect), failures++;
+      if (!training) continue;
+      compare(model, N, threads, "gradient", gradient.data(), judge.gradient);
+      compare(model, N, threads, "statistics", statistics.data(), judge.statistics);
+    }
+  }
+}
+
+} // namespace
+
+int main() {
+  std::vector<Model> models = {
+      Model("dense", 1, 9, 7).dense(120).norm().dense(84).norm().dense(10).norm(),
+      Model("conv", 1, 14, 14).conv(6, 5).conv(16, 3).dense(13).norm().dense(10).norm(),
+      Model("conv-pool", 1, 20, 20).conv(6, 5).maxPool(2).conv(16, 3).maxPool(2).dense(31).norm().dense(10).norm(),
+      Model("one filter, kernel 1", 1, 5, 6).conv(1, 1).dense(2, false),
+      Model("pool 3 with leftovers", 2, 11, 13).conv(3, 4).maxPool(3).dense(3, false),
+      Model("pool of the image", 3, 7, 5).maxPool(2).dense(5).dense(4),
+      Model("pool of a map without ReLU", 1, 9, 9).conv(9, 2, false).maxPool(4).dense(4, false),
+      Model("pool upon pool", 1, 17, 17).conv(2, 2).maxPool(2).maxPool(3).dense(4, false),
+      Model("norm of maps", 2, 8, 8).norm().conv(7, 3).norm().conv(5, 3, false).norm().maxPool(2).dense(3, false),
+      Model("kernel as large as the map", 3, 6, 4).conv(17, 4).conv(4, 1).dense(3, false),
+      Model("kernel 7, narrow map", 1, 9, 8).conv(8, 7).conv(8, 2).dense(2),
+      Model("wide dense layers", 1, 30, 30).dense(17).dense(33, false).norm().dense(5, false),
+      Model("ReLU on the outputs", 1, 4, 4).dense(3),
+      Model("no dense layer", 1, 6, 6).conv(4, 3).conv(10, 4, false),
+      Model("norm alone", 10, 1, 1).norm().norm(),
+  };
+  for (Model &model : models) {
+    check(model, 17, 1, {17, 1, 5, 16});
+    check(model, 70, 3, {70, 2, 33});
+  }
+  check(models[2], 300, 2, {300}); // more panels than groups
+  // Weights of 0: every pixel of a map is its bias, and a filter's gradient tells which pixel won in a pool.
+  Model ties2 = Model("ties in 2x2 pools", 1, 9, 9).conv(3, 2).maxPool(2).dense(3, false);
+  Model ties3 = Model("ties in 3x3 pools", 1, 9, 9).conv(3, 2).maxPool(3).dense(3, false);
+  for (Model *model : {&ties2, &ties3}) check(*model, 17, 1, {17}, 3 * 2 * 2);
+  std::printf("%zu models, %d lanes, %d differences\n", models.size(), LANES, failures);
+  return failures ? 1 : 0;
+}

@@ -1,0 +1,65 @@
+/**
+ * The update rules and sums of protocol/state, as the addon's loops: the same bits as their plain TypeScript, faster.
+ * See vector-math.h; `test/worker/engines/native/vector-math.test.ts` holds one against the other.
+ */
+import type { Optimizer, OptimizerConfig } from '../../../protocol/state/optimizer.ts';
+import { loadNativeAddon } from './loader.ts';
+import type { NativeAddon } from './loader.ts';
+
+export interface NativeVectorMath {
+  /** As `addVectors` of protocol/state/reduction.ts. */
+  readonly addVectors: NativeAddon['addVectors'];
+  /** As `divideVector` there: whether every value is finite. The divisor is below 2^24, so that float32 holds it. */
+  readonly divideVector: NativeAddon['divideVector'];
+  /** As `createOptimizer` of protocol/state/optimizer.ts. */
+  readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
+}
+
+/** Throws `ConfigError` when the addon cannot be had. */
+export function createNativeVectorMath(addon = loadNativeAddon()): NativeVectorMath {
+  return {
+    addVectors: addon.addVectors,
+    divideVector: addon.divideVector,
+    createOptimizer: (config) => {
+      if (config.name !== 'sgd') return adaptiveMoments(addon, config);
+      return config.momentum === 0 ? plainDescent(addon, config) : momentumDescent(addon, config);
+    },
+  };
+}
+
+// Numbers are rounded to float32 by the addon, as the plain rules round them.
+
+function plainDescent(addon: NativeAddon, { weightDecay }: OptimizerConfig): Optimizer {
+  return {
+    numStateVectors: 0,
+    apply: (parameters, gradient, _state, { learningRate }) =>
+      addon.descend(parameters, gradient, learningRate, weightDecay),
+  };
+}
+
+function momentumDescent(addon: NativeAddon, { weightDecay, momentum, nesterov }: OptimizerConfig): Optimizer {
+  return {
+    numStateVectors: 1,
+    apply: (parameters, gradient, [velocity], { learningRate }) =>
+      addon.descendWithMomentum(
+        ...([parameters, gradient, velocity!] as const),
+        ...([learningRate, weightDecay, momentum, Number(nesterov)] as const),
+      ),
+  };
+}
+
+function adaptiveMoments(addon: NativeAddon, config: OptimizerConfig): Optimizer {
+  const { name, beta1, beta2, epsilon, weightDecay } = config;
+  return {
+    numStateVectors: 2,
+    apply: (parameters, gradient, [first, second], { learningRate, stepSize, secondMomentScale }) => {
+      const gradientDecay = name === 'adam' ? weightDecay : 0;
+      const parameterDecay = name === 'adamw' ? learningRate * weightDecay : 0;
+      addon.adapt(
+        ...([parameters, gradient, first!, second!] as const),
+        ...([beta1, beta2, 1 - beta1, 1 - beta2] as const),
+        ...([epsilon, stepSize, secondMomentScale, gradientDecay, parameterDecay] as const),
+      );
+    },
+  };
+}
