@@ -10,6 +10,7 @@ import { planModel } from '../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import type { VectorMath } from '../protocol/state/vector-math.ts';
 import { confirmMember, createStar } from './all-reduce/star.ts';
 import { blame } from './blame.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
@@ -42,6 +43,8 @@ export interface RunOptions {
   readonly origin: object;
   readonly runDir?: string | undefined;
   readonly dataDir?: string | undefined;
+  /** For sums and updates on this side. */
+  readonly vectorMath: VectorMath;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { readonly line: (text: string) => void };
@@ -61,7 +64,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const plan = planModel(config.model);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config.trainSamples, config.testSamples);
-  const replica = createReplica(plan, config.optimizer, config.seed);
+  const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
   const directory = await createRunDirectory(config.model.name, options.runDir);
   await directory.writeConfig(config, options.origin);
 
@@ -150,7 +153,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       members,
-      allReduce: createStar(members, replica, stepTimeoutMs),
+      allReduce: createStar(members, replica, stepTimeoutMs, parts.vectorMath),
       replica,
       signal: parts.signal,
       onProgress: (step) => reporter.onProgress?.(step),

@@ -1,6 +1,7 @@
 /** What the commands that carry out a run have in common. */
 import type { RunOptions } from '../coordinator/main.ts';
 import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
+import { fastestVectorMath } from '../worker/vector-math.ts';
 import { runConfigOf } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
 import { interruptSignal, runOrigin } from './process.ts';
@@ -18,6 +19,7 @@ export function runOptionsOf(
     origin: runOrigin({ engine, device, threads }),
     runDir,
     dataDir,
+    vectorMath: fastestVectorMath(),
     reporter,
     signal: interruptSignal(() => reporter.line('interrupted: ending after this step; once more ends at once')),
   };

@@ -7,9 +7,10 @@ import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset, SampleSet } from '../protocol/state/dataset.ts';
 import type { ModelPlan } from '../protocol/state/model-spec.ts';
 import { epochOrder } from '../protocol/state/random.ts';
-import { addVectors, createReducer, wholeSubtrees } from '../protocol/state/reduction.ts';
+import { createReducer, wholeSubtrees } from '../protocol/state/reduction.ts';
 import { globalBatchRange, microbatchesOf, part } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
+import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import type { Engine, GradientBuffers } from './engines/engine.ts';
@@ -27,6 +28,7 @@ interface TaskOptions {
   readonly dataset: Dataset;
   readonly engine: Engine;
   readonly replica: { readonly plan: ModelPlan };
+  readonly vectorMath: VectorMath;
 }
 
 /** A vector [gradient | statistics] that travels, and the engine's views of it. */
@@ -34,7 +36,8 @@ interface GradientVector extends GradientBuffers {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-export function createGradientTask({ transport, welcome, dataset, engine, replica }: TaskOptions): GradientTask {
+export function createGradientTask(options: TaskOptions): GradientTask {
+  const { transport, welcome, dataset, engine, replica, vectorMath } = options;
   const { globalBatch, numMicrobatches, seed, numTrainSamples } = welcome;
   const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches));
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
@@ -42,7 +45,7 @@ export function createGradientTask({ transport, welcome, dataset, engine, replic
   const travelling: GradientVector[] = [];
 
   const combine = (left: GradientVector, right: GradientVector): GradientVector => {
-    addVectors(left.values, left.values, right.values);
+    vectorMath.addVectors(left.values, left.values, right.values);
     free.push(right);
     return left;
   };

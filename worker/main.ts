@@ -5,6 +5,7 @@ import { connectToCoordinator } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { createEngine } from './engines/registry.ts';
 import { runWorkerSession } from './session.ts';
+import { fastestVectorMath } from './vector-math.ts';
 
 export interface WorkerProcessOptions {
   /** As the coordinator printed it: "ws://HOST:PORT". */
@@ -40,6 +41,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     });
     return await runWorkerSession(transport, {
       name,
+      vectorMath: fastestVectorMath(),
       loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
       createEngine: async (engineOptions) => {
         const { engine, passedOver } = await createEngine(options.engine, { ...engineOptions, threads, device });

@@ -10,6 +10,8 @@ import type { Dataset } from '../protocol/state/dataset.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import { plainVectorMath } from '../protocol/state/vector-math.ts';
+import type { VectorMath } from '../protocol/state/vector-math.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
@@ -25,6 +27,8 @@ export interface WorkerOptions {
   loadDataset(welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset>;
   /** Creates and probes the engine that the user chose. */
   createEngine(options: Omit<EngineOptions, 'threads' | 'device'>): Promise<Engine>;
+  /** For sums and updates; the plain one when left out. */
+  readonly vectorMath?: VectorMath;
   /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
   readonly sharedReplica?: Replica;
 }
@@ -36,13 +40,14 @@ export interface WorkerOptions {
  * `ConfigError` when this machine cannot do what was asked of it; the coordinator is told in both cases.
  */
 export async function runWorkerSession(transport: Transport, options: WorkerOptions): Promise<string> {
+  const { vectorMath = plainVectorMath } = options;
   let engine: Engine | undefined;
   try {
     transport.send({ kind: 'hello', name: options.name });
     const welcome = await receiveKind(transport, LIMITS.handshakeMs, 'welcome');
     const dataset = await options.loadDataset(welcome, transport);
     const plan = planModel(welcome.model);
-    const replica = options.sharedReplica ?? createReplica(plan, welcome.optimizer, welcome.seed);
+    const replica = options.sharedReplica ?? createReplica(plan, welcome.optimizer, welcome.seed, vectorMath);
     engine = await options.createEngine({
       plan,
       parameters: replica.parameters,
@@ -51,7 +56,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     });
     transport.send({ kind: 'ready', engine: engine.name, device: engine.device, threads: engine.threads });
 
-    const context = { transport, welcome, dataset, replica, engine, ownsReplica: !options.sharedReplica };
+    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica: !options.sharedReplica };
     return await answerUntilShutdown(context);
   } catch (error) {
     transport.close(asProtocolError(error));
@@ -68,6 +73,7 @@ interface SessionContext {
   readonly dataset: Dataset;
   readonly replica: Replica;
   readonly engine: Engine;
+  readonly vectorMath: VectorMath;
   readonly ownsReplica: boolean;
 }
 

@@ -7,9 +7,10 @@
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { UpdateRates } from '../../protocol/state/optimizer.ts';
-import { addVectors, createReducer, divideVector } from '../../protocol/state/reduction.ts';
+import { createReducer } from '../../protocol/state/reduction.ts';
 import type { Reducer } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
+import { plainVectorMath } from '../../protocol/state/vector-math.ts';
 import type { Sums } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import { blame, blameNow } from '../blame.ts';
@@ -71,7 +72,12 @@ interface Summand {
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
-export function createStar(members: readonly Member[], replica: Replica, stepTimeoutMs: number): AllReduce {
+export function createStar(
+  members: readonly Member[],
+  replica: Replica,
+  stepTimeoutMs: number,
+  { addVectors, divideVector } = plainVectorMath,
+): AllReduce {
   const length = replica.plan.numParameters + replica.plan.numBuffers;
   const average = new Float32Array(length);
   /** Vectors to sum into, kept from step to step. */

@@ -8,8 +8,8 @@ import { endianness } from 'node:os';
 import { ConfigError, internalError, ProtocolError } from '../errors.ts';
 import { BATCH_NORM_MOMENTUM, initialBuffers, initialParameters } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
-import { createOptimizer } from './optimizer.ts';
 import type { OptimizerConfig, UpdateRates } from './optimizer.ts';
+import { plainVectorMath } from './vector-math.ts';
 
 export interface Replica {
   readonly plan: ModelPlan;
@@ -32,7 +32,12 @@ export interface Replica {
 }
 
 /** A replica at step 0, initialised from the seed. */
-export function createReplica(plan: ModelPlan, optimizerConfig: OptimizerConfig, seed: number): Replica {
+export function createReplica(
+  plan: ModelPlan,
+  optimizerConfig: OptimizerConfig,
+  seed: number,
+  { createOptimizer } = plainVectorMath,
+): Replica {
   if (endianness() !== 'LE') throw new ConfigError('this machine is big-endian: gradsock needs a little-endian one');
   const { numParameters, numBuffers } = plan;
   const optimizer = createOptimizer(optimizerConfig);

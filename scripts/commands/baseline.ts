@@ -24,6 +24,7 @@ export function baselineCommand(): Command {
         void membership.admit(coordinatorEnd);
         const session = runWorkerSession(workerEnd, {
           name: 'baseline',
+          vectorMath: options.vectorMath,
           sharedReplica: replica,
           loadDataset: () => Promise.resolve(dataset),
           createEngine: async (engineOptions) => {

@@ -1,0 +1,20 @@
+/**
+ * VectorMath: the loops over whole vectors that every replica and reduction must do to the same bits.
+ *
+ * The plain one is TypeScript and runs everywhere. A faster one may stand in for it wherever it is at hand, on some
+ * replicas of a run and not on others, because it gives the same bits: float32 at every operation, nothing contracted.
+ */
+import { createOptimizer } from './optimizer.ts';
+import type { Optimizer, OptimizerConfig } from './optimizer.ts';
+import { addVectors, divideVector } from './reduction.ts';
+
+export interface VectorMath {
+  /** sum[i] <- left[i] + right[i]; see {@link addVectors}. */
+  readonly addVectors: (sum: Float32Array, left: Float32Array, right: Float32Array) => void;
+  /** mean[i] <- sum[i] / numSamples, and whether all are finite; see {@link divideVector}. */
+  readonly divideVector: (mean: Float32Array, sum: Float32Array, numSamples: number) => boolean;
+  /** The update rule of a configuration; see {@link createOptimizer}. */
+  readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
+}
+
+export const plainVectorMath: VectorMath = { addVectors, divideVector, createOptimizer };
