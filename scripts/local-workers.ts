@@ -25,10 +25,16 @@ export interface LocalWorkersOptions {
  */
 export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
   let isStopping = false;
+  const said = new Set<string>();
+  /** What every worker has to say, of the machine that they share, is said once. */
+  const log = (name: string, line: string) => {
+    if (!said.has(line)) options.log(`${name}: ${line}`);
+    said.add(line);
+  };
   const exits = Array.from({ length: options.numWorkers }, (_, index) => {
     const name = `local-${index + 1}`;
     const worker = startWorker(name, options);
-    return watch(worker, name, options.log, (error) => {
+    return watch(worker, name, log, (error) => {
       if (!isStopping) options.onFailure(error);
     });
   });
@@ -48,11 +54,16 @@ function startWorker(name: string, { joinUrl, flags }: LocalWorkersOptions): Chi
 }
 
 /** Follows one process: its words to the log, its end to `onExit` as an error that says how. */
-function watch(worker: ChildProcess, name: string, log: (line: string) => void, onExit: (error: Error) => void) {
+function watch(
+  worker: ChildProcess,
+  name: string,
+  log: (name: string, line: string) => void,
+  onExit: (error: Error) => void,
+) {
   let lastLine = '';
   createInterface({ input: worker.stderr! }).on('line', (line) => {
     lastLine = line;
-    log(`${name}: ${line}`);
+    log(name, line);
   });
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {

@@ -23,7 +23,10 @@ export interface EngineCandidate {
 }
 
 export const ENGINES = {
-  // native goes here.
+  native: {
+    create: async (options) => (await import('./native/native-engine.ts')).createNativeEngine(options),
+    isProbed: true,
+  },
   onnx: {
     create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),
     isProbed: true,
@@ -40,7 +43,7 @@ export const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
 
 /** What `auto` tries, fastest first. The reference is too slow to be taken unasked. */
 export const AUTO_ORDER = [
-  // native on cpu goes here, before onnx.
+  { engine: 'native', device: 'cpu' },
   { engine: 'onnx', device: 'cpu' },
 ] as const satisfies readonly (EngineCandidate & { engine: EngineName })[];
 

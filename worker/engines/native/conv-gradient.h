@@ -16,7 +16,8 @@ constexpr size_t BAND_BYTES = 24 << 10;
 // B filters x COLUMNS kernel columns from kx on, of one kernel row: each pixel loads B + COLUMNS vectors for B x
 // COLUMNS multiply-adds. x, dy: the band's first pixel. sums: the first of the kernel columns.
 template <int B, int COLUMNS>
-static void filterBlock(const ConvShape &s, const vec *x, const vec *dy, int bandRows, bool isFirstBand, vec *sums) {
+REGISTER_BLOCK void filterBlock(const ConvShape &s, const vec *x, const vec *dy, int bandRows, bool isFirstBand,
+                                vec *sums) {
   const int columns = s.outputColumns(), plane = s.outputRows() * columns;
   vec sum[COLUMNS][B];
   UNROLL for (int k = 0; k < COLUMNS; k++) {
@@ -142,9 +143,10 @@ static inline void inputBlock(const ConvShape &s, const vec *dy_FHW, const float
     }
   }
   UNROLL for (int i = 0; i < B; i++) {
-    if (i >= channels) break;
-    UNROLL for (int p = 0; p < PIXELS; p++) {
-      dx[i * plane + p] = cutBy ? cut(sum[i][p], cutBy[i * plane + p]) : sum[i][p];
+    if (i < channels) {
+      UNROLL for (int p = 0; p < PIXELS; p++) {
+        dx[i * plane + p] = cutBy ? cut(sum[i][p], cutBy[i * plane + p]) : sum[i][p];
+      }
     }
   }
 }

@@ -51,8 +51,9 @@ static inline void convBlock(const ConvShape &s, const vec *x, const float *w, i
   }
   const int plane = s.outputRows() * s.outputColumns();
   UNROLL for (int i = 0; i < B; i++) {
-    if (i >= filters) break;
-    UNROLL for (int p = 0; p < PIXELS; p++) y[i * plane + p] = withRelu ? relu(sum[i][p]) : sum[i][p];
+    if (i < filters) {
+      UNROLL for (int p = 0; p < PIXELS; p++) y[i * plane + p] = withRelu ? relu(sum[i][p]) : sum[i][p];
+    }
   }
 }
 

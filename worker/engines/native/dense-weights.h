@@ -44,7 +44,7 @@ struct WeightRows {
 
 // B inputs x VECTORS vectors of outputs, from vector v on, over all samples. In the first columns the inputs of the
 // next rows are fetched meanwhile.
-template <int B, int VECTORS> static inline void weightBlock(const DenseShape &s, const WeightRows &rows, int v) {
+template <int B, int VECTORS> REGISTER_BLOCK void weightBlock(const DenseShape &s, const WeightRows &rows, int v) {
   vec sum[B][VECTORS];
   UNROLL for (int b = 0; b < B; b++) UNROLL for (int j = 0; j < VECTORS; j++) sum[b][j] = vec{};
   const vec *dy = rows.dy_QN2 + (size_t)(v / 2) * rows.N * 2, *next = rows.x_PI + B;

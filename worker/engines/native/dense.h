@@ -21,8 +21,8 @@ constexpr int INPUT_CHUNK = 256;
 
 // One register block: y[o..o+B) of PANELS panels over the inputs first..last. Sums go on from y unless `first` is 0.
 template <int B, int PANELS>
-static inline void denseBlock(const DenseShape &s, const vec *x_PI, int first, int last, const float *w_IO,
-                              const float *bias_O, bool withRelu, int o, vec *y_PO) {
+REGISTER_BLOCK void denseBlock(const DenseShape &s, const vec *x_PI, int first, int last, const float *w_IO,
+                               const float *bias_O, bool withRelu, int o, vec *y_PO) {
   vec sum[B][PANELS];
   UNROLL for (int b = 0; b < B; b++) {
     UNROLL for (int p = 0; p < PANELS; p++) sum[b][p] = first == 0 ? splat(bias_O[o + b]) : y_PO[p * s.O + o + b];
@@ -63,8 +63,8 @@ static void denseForward(const DenseShape &s, const vec *x_PI, int panels, const
 // dx[i..i+B). What comes next is fetched while this is computed: the weights of the next inputs, and at the end of a
 // block whose sums take a thousand cycles, the lines that it reads and writes once.
 template <int B, int PANELS>
-static inline void denseInputBlock(const DenseShape &s, const vec *dy_PO, const float *w_IO, int i, const vec *cutBy_PI,
-                                   vec *dx_PI) {
+REGISTER_BLOCK void denseInputBlock(const DenseShape &s, const vec *dy_PO, const float *w_IO, int i,
+                                    const vec *cutBy_PI, vec *dx_PI) {
   vec sum[B][PANELS];
   UNROLL for (int b = 0; b < B; b++) UNROLL for (int p = 0; p < PANELS; p++) sum[b][p] = vec{};
   const float *w = w_IO + (size_t)i * s.O;

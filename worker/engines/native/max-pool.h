@@ -87,10 +87,11 @@ static inline void convPoolBlock(const ConvShape &s, const vec *x, const float *
     }
   }
   UNROLL for (int i = 0; i < B; i++) {
-    if (i >= filters) break;
-    Largest largest = {sum[i][0], {}};
-    UNROLL for (int p = 1; p < 4; p++) largest.meet(sum[i][p], p);
-    largest.write(withRelu, y + i * plane, winner + i * plane);
+    if (i < filters) {
+      Largest largest = {sum[i][0], {}};
+      UNROLL for (int p = 1; p < 4; p++) largest.meet(sum[i][p], p);
+      largest.write(withRelu, y + i * plane, winner + i * plane);
+    }
   }
 }
 

@@ -33,6 +33,9 @@ typedef int intVec __attribute__((vector_size(4 * LANES)));
 typedef float looseVec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+// A register block whose loop runs for a thousand cycles: a function of its own, so that what a caller holds in
+// registers never pushes its accumulators into memory.
+#define REGISTER_BLOCK static __attribute__((noinline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
