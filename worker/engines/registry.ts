@@ -84,7 +84,9 @@ export async function createEngine(
     try {
       return { engine: await createProbed(name, engines[name]!, { ...options, device }), passedOver };
     } catch (error) {
-      passedOver.push(`${name} on ${device}: ${describeError(error)}`);
+      // The flag that such an error names was not given here.
+      const reason = describeError(error).replace(/^--engine [\w-]+:? /, '');
+      passedOver.push(`${name} on ${device}: ${reason}`);
     }
   }
   throw new ConfigError(`--engine auto: no engine can be used here: ${passedOver.join('; ')}`);

@@ -1,8 +1,8 @@
 /**
  * Loads the native addon: the build for the best instruction set of this CPU, or for one asked for by name.
  *
- * Tells apart: never built, no compiler at install, did not compile, built but does not load, an instruction set that was
- * not built or that this CPU lacks. Each has its reason and its cure.
+ * Tells apart: never built, no compiler at install, did not compile, built but does not load, an instruction set that
+ * was not built or that this CPU lacks. Each has its reason and its cure.
  */
 import { createRequire } from 'node:module';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';

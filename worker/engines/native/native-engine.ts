@@ -63,8 +63,8 @@ function instructionSetOf(device: string): InstructionSet | undefined {
 
 /**
  * The plan as rows of 11 numbers, one a layer, in the order of the fields of `LayerPlan` in network.h: kind, ReLU, the
- * input's channels, rows and columns, kernel or window, filters or units, then the offsets of weight and bias (gamma and
- * beta) and of mean and variance. Flatten has no row: the kernels keep maps in their flattened order.
+ * input's channels, rows and columns, kernel or window, filters or units, then the offsets of weight and bias (gamma
+ * and beta) and of mean and variance. Flatten has no row: the kernels keep maps in their flattened order.
  */
 function encodePlan(plan: ModelPlan): Int32Array {
   return Int32Array.from(plan.layers.flatMap(encodeLayer));

@@ -3,20 +3,16 @@
  * See vector-math.h; `test/worker/engines/native/vector-math.test.ts` holds one against the other.
  */
 import type { Optimizer, OptimizerConfig } from '../../../protocol/state/optimizer.ts';
+import type { VectorMath } from '../../../protocol/state/vector-math.ts';
 import { loadNativeAddon } from './loader.ts';
 import type { NativeAddon } from './loader.ts';
 
-export interface NativeVectorMath {
-  /** As `addVectors` of protocol/state/reduction.ts. */
-  readonly addVectors: NativeAddon['addVectors'];
-  /** As `divideVector` there: whether every value is finite. The divisor is below 2^24, so that float32 holds it. */
-  readonly divideVector: NativeAddon['divideVector'];
-  /** As `createOptimizer` of protocol/state/optimizer.ts. */
-  readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
-}
-
-/** Throws `ConfigError` when the addon cannot be had. */
-export function createNativeVectorMath(addon = loadNativeAddon()): NativeVectorMath {
+/**
+ * The addon's loops. `divideVector` wants a divisor below 2^24, so that float32 holds it.
+ *
+ * Throws `ConfigError` when the addon cannot be had.
+ */
+export function createNativeVectorMath(addon = loadNativeAddon()): VectorMath {
   return {
     addVectors: addon.addVectors,
     divideVector: addon.divideVector,

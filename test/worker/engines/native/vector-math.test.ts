@@ -1,0 +1,91 @@
+/** The addon's element-wise loops against the plain TypeScript that they stand for: bit for bit. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createOptimizer, updateRates } from '../../../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../../../protocol/state/optimizer.ts';
+import { addVectors, divideVector } from '../../../../protocol/state/reduction.ts';
+import { loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
+import { createNativeVectorMath } from '../../../../worker/engines/native/vector-math.ts';
+
+const availability = nativeAvailability();
+const instructionSets = availability.available ? availability.instructionSets : [];
+
+const defaults = { momentum: 0, nesterov: false, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const CONFIGS: readonly OptimizerConfig[] = [
+  { ...defaults, name: 'sgd' },
+  { ...defaults, name: 'sgd', weightDecay: 0.01 },
+  { ...defaults, name: 'sgd', momentum: 0.9, weightDecay: 0.01 },
+  { ...defaults, name: 'sgd', momentum: 0.9, nesterov: true },
+  { ...defaults, name: 'adam', weightDecay: 0.01 },
+  { ...defaults, name: 'adamw', weightDecay: 0.1 },
+];
+
+/** The bits of each value; all NaN are one. */
+function bitsOf(...vectors: Float32Array[]): string {
+  return vectors
+    .map((vector) =>
+      [...new Uint32Array(vector.slice().buffer)].map((bits, i) => (Number.isNaN(vector[i]) ? 'NaN' : bits)),
+    )
+    .join(';');
+}
+
+/** Floats of every kind: subnormal, huge, infinite, NaN; lengths around the vectors' of each instruction set. */
+const float = fc.float({ noDefaultInfinity: false });
+const pairOfVectors = fc
+  .integer({ min: 0, max: 67 })
+  .chain((length) => fc.tuple(...[0, 1].map(() => fc.array(float, { minLength: length, maxLength: length }))))
+  .map((vectors) => vectors.map((values) => Float32Array.from(values)) as [Float32Array, Float32Array]);
+
+describe.each(instructionSets)('element-wise loops with %s', (instructionSet) => {
+  const native = createNativeVectorMath(loadNativeAddon(instructionSet));
+
+  it('add as the plain loop does', () => {
+    fc.assert(
+      fc.property(pairOfVectors, ([left, right]) => {
+        const expected = new Float32Array(left.length);
+        addVectors(expected, left, right);
+        native.addVectors(left, left, right);
+        expect(bitsOf(left)).toBe(bitsOf(expected));
+      }),
+      { seed: 1 },
+    );
+  });
+
+  it('divide as the plain loop does, and see what is not finite', () => {
+    fc.assert(
+      fc.property(pairOfVectors, fc.integer({ min: 1, max: 60_000 }), ([sum], divisor) => {
+        const expected = new Float32Array(sum.length);
+        const isFinite = divideVector(expected, sum, divisor);
+        expect(native.divideVector(sum, sum, divisor)).toBe(isFinite);
+        expect(bitsOf(sum)).toBe(bitsOf(expected));
+      }),
+      { seed: 1 },
+    );
+  });
+
+  it.each(CONFIGS)('update as the plain rule does: $name, momentum $momentum, decay $weightDecay', (config) => {
+    const plain = createOptimizer(config);
+    const optimizer = native.createOptimizer(config);
+    expect(optimizer.numStateVectors).toBe(plain.numStateVectors);
+    fc.assert(
+      fc.property(pairOfVectors, ([parameters, gradient]) => {
+        const [expected, actual] = [plain, optimizer].map((rule) => {
+          const own = parameters.slice();
+          const state = Array.from({ length: rule.numStateVectors }, () => new Float32Array(own.length));
+          for (let step = 1; step <= 3; step++) rule.apply(own, gradient, state, updateRates(config, 0.05, step));
+          return bitsOf(own, ...state);
+        });
+        expect(actual).toBe(expected);
+      }),
+      { seed: 1 },
+    );
+  });
+
+  it('refuse vectors of other lengths and kinds', () => {
+    const three = new Float32Array(3);
+    expect(() => native.addVectors(three, three, new Float32Array(4))).toThrow('vector: expected 3 elements, got 4');
+    expect(() => native.addVectors(three, three, new Float64Array(3) as never)).toThrow(
+      'not a typed array of the expected type',
+    );
+  });
+});
