@@ -1,0 +1,143 @@
+/** The compute benchmark, from what is asked for to its result; `compute.ts` is its command line. */
+import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { DATASET_FILES } from '../../protocol/state/dataset.ts';
+import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../../protocol/state/model-spec.ts';
+import { DEFAULT_RECIPE } from '../recipe.ts';
+import { currentLoad, readConditions } from './conditions.ts';
+import type { Contender } from './contender.ts';
+import { describeChoice } from './engine-choice.ts';
+import type { EngineChoice } from './engine-choice.ts';
+import { trainingFlops } from './flops.ts';
+import { PYTORCH_CURE, startOurs, startPyTorch } from './launch.ts';
+import type { Core, PyTorch } from './launch.ts';
+import { measurePairs, warmUp } from './pairs.ts';
+import type { Timed } from './pairs.ts';
+import { createPeakMeter } from './peak.ts';
+import { toRowResult } from './results.ts';
+import type { BenchmarkResult, MeasuredRow } from './results.ts';
+
+const { globalBatch, learningRate, momentum, weightDecay } = DEFAULT_RECIPE;
+
+export interface BenchmarkOptions {
+  readonly models: readonly ModelSpec[];
+  readonly engines: readonly EngineChoice[];
+  readonly pytorch: PyTorch | undefined;
+  readonly core: Core;
+  readonly pairs: number;
+  /** Steps of a measurement; chosen for each contender when undefined. */
+  readonly steps: number | undefined;
+  readonly dataDir: string | undefined;
+  /** Told what is being done. */
+  readonly log: (line: string) => void;
+}
+
+/** Throws `ConfigError` when an engine asked for cannot be had, when none can, and without the samples. */
+export async function runBenchmark(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  const { models, pytorch, core, pairs, log } = options;
+  const dataFolder = await findDataFolder(options.dataDir);
+  const conditions = readConditions();
+  const notes = new Set<string>();
+  if (!pytorch) notes.add(`without PyTorch to compare with: ${PYTORCH_CURE}`);
+  const rows: MeasuredRow[] = [];
+  const ways: string[] = [];
+
+  log('matrix products, for the peak');
+  const peakMeter = await createPeakMeter(pytorch, core);
+  try {
+    for (const model of models) {
+      await peakMeter.measure();
+      const contest = await measureModel(model, { ...options, dataFolder }, notes);
+      rows.push(...contest.rows);
+      if (contest.way !== undefined) ways.push(`${model.name} ${contest.way}`);
+    }
+    const peak = await peakMeter.measure();
+    if (rows.length === 0) throw new ConfigError(`no engine can be measured here: ${[...notes].join('; ')}`);
+    return {
+      benchmark: 'compute',
+      conditions: { ...conditions, loadAverageAfter: currentLoad() },
+      settings: { globalBatch, threads: 1, pairs, core: core ?? null },
+      pytorch: pytorch ? describePyTorch(pytorch, rows, ways) : null,
+      peak,
+      rows: rows.map((row) => toRowResult(row, peak)),
+      notes: [...notes],
+    };
+  } finally {
+    await peakMeter.stop();
+  }
+}
+
+/** Every engine on one model, against PyTorch: the processes live as long as this. */
+async function measureModel(
+  model: ModelSpec,
+  { engines, pytorch, core, pairs, steps, log, dataFolder }: BenchmarkOptions & { dataFolder: string },
+  notes: Set<string>,
+): Promise<{ rows: MeasuredRow[]; way: string | undefined }> {
+  const job = { task: 'step', model, dataFolder, globalBatch, learningRate } as const;
+  const started: Contender[] = [];
+  try {
+    log(`${model.name}: starting`);
+    for (const choice of engines) {
+      const { engine, device, isRequired } = choice;
+      try {
+        started.push(await startOurs(describeChoice(choice), { ...job, engine, device }, core));
+      } catch (error) {
+        if (isRequired) throw error;
+        notes.add(`not measured: ${describeChoice(choice)}: ${describeError(error)}`);
+      }
+    }
+    const numOurs = started.length;
+    if (pytorch) started.push(await startPyTorch(pytorch, pytorchJob(model, dataFolder), core));
+
+    log(`${model.name}: warming up ${started.map(({ description }) => description).join(', ')}`);
+    const timed: Timed[] = [];
+    for (const contender of started) timed.push(await warmUp(contender, steps));
+    const ours = timed.slice(0, numOurs);
+    const peer = timed[numOurs];
+
+    log(`${model.name}: ${pairs} pairs`);
+    const measured = await measurePairs(ours, peer, pairs);
+    const named = ({ contender: { description }, repeats }: Timed) => ({ description, repeats });
+    const rows = ours.map((contender, index) => ({
+      model: model.name,
+      flopsPerStep: trainingFlops(planModel(model), globalBatch),
+      ours: named(contender),
+      pytorch: peer && named(peer),
+      pairs: measured[index]!,
+    }));
+    return { rows, way: peer?.contender.details };
+  } finally {
+    await Promise.all(started.map((contender) => contender.stop()));
+  }
+}
+
+/** The samples' files are named to PyTorch's process: it reads the same ones. */
+function pytorchJob(model: ModelSpec, folder: string): object {
+  return {
+    task: 'step',
+    model,
+    images: locateDatasetFile(folder, 'train-images-idx3-ubyte'),
+    labels: locateDatasetFile(folder, 'train-labels-idx1-ubyte'),
+    ...{ globalBatch, learningRate, momentum, weightDecay },
+  };
+}
+
+function describePyTorch({ jemalloc }: PyTorch, rows: readonly MeasuredRow[], ways: readonly string[]) {
+  return {
+    description: rows[0]?.pytorch?.description ?? 'PyTorch',
+    allocator:
+      jemalloc === undefined
+        ? "with the system's allocator, which makes it slow: install libjemalloc2 and measure again"
+        : 'under jemalloc',
+    ways: ways.join('; '),
+  };
+}
+
+async function findDataFolder(dataDir: string | undefined): Promise<string> {
+  const places = datasetPlaces(dataDir);
+  if ((await readDatasetFiles(places)) === undefined) {
+    throw new ConfigError('Fashion-MNIST is not on this machine: run `gradsock data fetch`');
+  }
+  return places.find(({ folder }) => locateDatasetFile(folder, DATASET_FILES[0]!) !== undefined)!.folder;
+}

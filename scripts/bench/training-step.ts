@@ -1,0 +1,91 @@
+/**
+ * One whole training step of a single node, as a run takes it: the worker's own code gathers the batch and computes the
+ * gradient, the sum is divided by the samples, and the replica applies optimizer and running statistics. What a run adds
+ * to this is messages and records.
+ */
+import { internalError } from '../../protocol/errors.ts';
+import type { Dataset } from '../../protocol/state/dataset.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../../protocol/state/model-spec.ts';
+import { updateRates } from '../../protocol/state/optimizer.ts';
+import { createReplica } from '../../protocol/state/replica.ts';
+import type { MessageOf } from '../../protocol/wire/messages.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
+import { createEngine } from '../../worker/engines/registry.ts';
+import { createGradientTask } from '../../worker/gradient-task.ts';
+import { fastestVectorMath } from '../../worker/vector-math.ts';
+import { BENCH_OPTIMIZER, BENCH_SEED } from './settings.ts';
+
+export interface TrainingStepOptions {
+  readonly model: ModelSpec;
+  readonly engine: string;
+  readonly device?: string | undefined;
+  readonly dataset: Dataset;
+  readonly globalBatch: number;
+  readonly learningRate: number;
+}
+
+export interface TrainingStep {
+  /** "native on cpu (avx512)" */
+  readonly description: string;
+  /** Takes the next step; resolves with the mean loss of its batch. */
+  next(): Promise<number>;
+}
+
+/** Steps follow each other through epochs of shuffled whole batches. The engine has passed the probe. */
+export async function createTrainingStep(options: TrainingStepOptions): Promise<TrainingStep> {
+  const { model, dataset, globalBatch, learningRate, device } = options;
+  const plan = planModel(model);
+  const vectorMath = fastestVectorMath();
+  const replica = createReplica(plan, BENCH_OPTIMIZER, BENCH_SEED, vectorMath);
+  const { parameters, buffers } = replica;
+  const engineOptions = { plan, parameters, buffers, maxBatch: globalBatch, threads: 1, device };
+  const { engine } = await createEngine(options.engine, engineOptions);
+
+  const numTrainSamples = dataset.train.numSamples;
+  const stepsPerEpoch = Math.floor(numTrainSamples / globalBatch);
+  const catcher = createCatcher();
+  const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples };
+  const task = createGradientTask({ transport: catcher.transport, welcome, dataset, engine, replica, vectorMath });
+  const average = new Float32Array(plan.numParameters + plan.numBuffers);
+  let step = 0;
+
+  return {
+    description: `${engine.name} on ${engine.device}`,
+    async next() {
+      step++;
+      const epoch = 1 + Math.floor((step - 1) / stepsPerEpoch);
+      const stepInEpoch = (step - 1) % stepsPerEpoch;
+      await task.compute({ step, epoch, stepInEpoch, firstMicrobatch: 0, numMicrobatches: 1 }, 0);
+      const { payload, microbatches } = catcher.take();
+      vectorMath.divideVector(average, payload, globalBatch);
+      replica.applyUpdate(average, updateRates(BENCH_OPTIMIZER, learningRate, step), step);
+      task.gradientsArrived();
+      return microbatches[0]!.lossSum / globalBatch;
+    },
+  };
+}
+
+/** The end of a channel that keeps the gradient it is sent. */
+function createCatcher(): { transport: Transport; take(): MessageOf<'gradient'> } {
+  let caught: MessageOf<'gradient'> | undefined;
+  return {
+    take() {
+      if (!caught) throw internalError('a step without a gradient');
+      const gradient = caught;
+      caught = undefined;
+      return gradient;
+    },
+    transport: {
+      peer: 'the benchmark',
+      bytesSent: 0,
+      bytesReceived: 0,
+      send(message) {
+        if (message.kind === 'gradient') caught = message;
+      },
+      receive: () => Promise.reject(internalError('the benchmark sends nothing')),
+      close() {},
+      closed: new Promise(() => {}),
+    },
+  };
+}
