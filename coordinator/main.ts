@@ -11,16 +11,16 @@ import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
-import { confirmMember, createStar } from './all-reduce/star.ts';
-import { blame } from './blame.ts';
+import { createStar } from './all-reduce/star.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createMembership } from './membership.ts';
-import type { Member, Membership } from './membership.ts';
+import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
-import { checkRunConfig, EVALUATION_BATCH } from './run-config.ts';
+import { checkRunConfig, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { synchronise } from './snapshot.ts';
 import { train } from './trainer.ts';
 
 /** What a source of workers may use. */
@@ -120,18 +120,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
   const membership = createMembership({
-    welcome: {
-      runId: directory.runId,
-      model: config.model,
-      seed: config.seed,
-      optimizer: config.optimizer,
-      globalBatch: config.globalBatch,
-      numMicrobatches: config.microbatches,
-      evaluationBatch: EVALUATION_BATCH,
-      numTrainSamples: dataset.train.numSamples,
-      numTestSamples: dataset.test.numSamples,
-      patienceMs: Math.ceil(joinTimeoutMs + stepTimeoutMs * (1 + dataset.test.numSamples / EVALUATION_BATCH)),
-    },
+    welcome: welcomeOf(config, directory.runId, dataset),
     datasetBytes: parts.bytes,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
@@ -172,19 +161,6 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     membership.dismiss(reason);
     await source.stop();
   }
-}
-
-/** Gives every member the whole state, and waits for the proof that it has it. */
-async function synchronise(members: readonly Member[], replica: Replica, timeoutMs: number): Promise<void> {
-  const parametersSha256 = replica.parametersSha256();
-  await Promise.all(
-    members.map((member) =>
-      blame(member, undefined, () => {
-        member.transport.send({ kind: 'snapshot', step: replica.step, parametersSha256, payload: replica.state });
-        return confirmMember(member, replica, timeoutMs);
-      }),
-    ),
-  );
 }
 
 function checkInput({ name, input, numClasses }: ModelSpec): void {

@@ -67,6 +67,7 @@ export async function startServer(
       new Promise((resolve) => {
         const cut = setTimeout(() => {
           for (const socket of sockets.clients) socket.terminate();
+          http.closeAllConnections();
         }, LIMITS.closeMs);
         sockets.close();
         http.close(() => {

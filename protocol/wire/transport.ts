@@ -37,8 +37,8 @@ export interface Transport {
 }
 
 /**
- * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for a
- * worker's `leave`, which may come at any time and rejects with ERR_LEFT.
+ * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for what may
+ * come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED.
  */
 export async function receiveKind<K extends MessageKind>(
   transport: Transport,
@@ -48,6 +48,7 @@ export async function receiveKind<K extends MessageKind>(
   const message = await transport.receive(timeoutMs, kinds.join(' or '));
   if (message.kind === 'leave') throw new ProtocolError('ERR_LEFT', `left the run: ${message.reason}`);
   if (!(kinds as MessageKind[]).includes(message.kind)) {
+    if (message.kind === 'shutdown') throw new ProtocolError('ERR_CLOSED', `the run was ended: ${message.reason}`);
     throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
   }
   return message as MessageOf<K>;

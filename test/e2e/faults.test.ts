@@ -3,7 +3,16 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { allGone, childrenOf, readEpochs, readResult, runCli, SMALL, startCli } from '../helpers/cli.ts';
+import {
+  allGone,
+  childrenOf,
+  readEpochs,
+  readResult,
+  runCli,
+  SMALL,
+  startCli,
+  startCoordinator,
+} from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 /** A run that would go on for long after whatever is done to it. */
@@ -47,17 +56,7 @@ describe('a worker that is', () => {
 
   test('interrupted by its user leaves, and the run says so', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const coordinator = startCli([
-      'coordinator',
-      '--listen',
-      '127.0.0.1:0',
-      '--workers',
-      '1',
-      '--run-dir',
-      runDir,
-      ...long,
-    ]);
-    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...long]);
     const worker = startCli(['worker', url, '--name', 'laptop']);
     await coordinator.line(/^epoch 1,/);
     worker.kill('SIGINT');
@@ -69,17 +68,7 @@ describe('a worker that is', () => {
   test('lost before the start is replaced by the next that joins', async () => {
     const runDir = join(temporaryFolder(), 'run');
     const run = ['--model', 'dense', '--epochs', '1', ...SMALL];
-    const coordinator = startCli([
-      'coordinator',
-      '--listen',
-      '127.0.0.1:0',
-      '--workers',
-      '2',
-      '--run-dir',
-      runDir,
-      ...run,
-    ]);
-    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const { coordinator, url } = await startCoordinator(['--workers', '2', '--run-dir', runDir, ...run]);
     const first = startCli(['worker', url, '--name', 'first']);
     await coordinator.line(/first is ready, 1 of 2/);
     first.kill('SIGKILL');
@@ -106,7 +95,7 @@ describe('Ctrl-C', () => {
 
   test('while workers are awaited ends at once', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', '--run-dir', runDir, ...long]);
+    const { coordinator } = await startCoordinator(['--run-dir', runDir, ...long]);
     await coordinator.line(/gradsock worker ws:/);
     coordinator.kill('SIGINT');
     expect(await coordinator.exit).toBe(130);
@@ -125,17 +114,7 @@ describe('the coordinator', () => {
   test('is not disturbed by strangers who send it anything', async () => {
     const runDir = join(temporaryFolder(), 'run');
     const run = ['--model', 'dense', '--epochs', '30', ...SMALL];
-    const coordinator = startCli([
-      'coordinator',
-      '--listen',
-      '127.0.0.1:0',
-      '--workers',
-      '1',
-      '--run-dir',
-      runDir,
-      ...run,
-    ]);
-    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
+    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...run]);
     const pester = () =>
       Promise.all(
         ['text', Buffer.alloc(100, 1), Buffer.alloc(0)].map(

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeSafetensors } from '../../protocol/state/safetensors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
-import { readEpochs, readResult, runCli, SMALL, startCli } from '../helpers/cli.ts';
+import { readEpochs, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 const run = ['--model', 'dense', '--microbatches', '4', '--epochs', '1', '--seed', '7', ...SMALL];
@@ -103,10 +103,7 @@ describe('gradsock', () => {
   test('coordinator and workers, started apart, train together', async () => {
     const folder = temporaryFolder();
     const [runDir, joinFile] = [join(folder, 'run'), join(folder, 'join')];
-    const coordinator = startCli([
-      'coordinator',
-      '--listen',
-      '127.0.0.1:0',
+    const { coordinator, url } = await startCoordinator([
       '--workers',
       '2',
       '--join-file',
@@ -115,8 +112,6 @@ describe('gradsock', () => {
       runDir,
       ...run,
     ]);
-    const command = await coordinator.line(/npx gradsock worker ws:\/\/127\.0\.0\.1:\d+$/);
-    const url = command.trim().split(' ').at(-1)!;
     expect(readFileSync(joinFile, 'utf8')).toBe(`${url}\n`);
     const workers = ['a', 'b'].map((name) => startCli(['worker', url, '--name', name]));
     expect(await coordinator.exit).toBe(0);
@@ -130,10 +125,7 @@ describe('gradsock', () => {
 
   test('a worker too many is refused, and the run goes on', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const coordinator = startCli([
-      'coordinator',
-      '--listen',
-      '127.0.0.1:0',
+    const { coordinator, url } = await startCoordinator([
       '--workers',
       '1',
       '--run-dir',
@@ -142,7 +134,6 @@ describe('gradsock', () => {
       '--epochs',
       '20',
     ]);
-    const url = (await coordinator.line(/gradsock worker ws:/)).trim().split(' ').at(-1)!;
     startCli(['worker', url]);
     await coordinator.line(/^training dense/);
     const late = await runCli(['worker', url]);

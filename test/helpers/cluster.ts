@@ -1,10 +1,12 @@
 /** A coordinator and workers in one process, over the in-memory transport, on a small model and made-up samples. */
-import { createStar, confirmMember } from '../../coordinator/all-reduce/star.ts';
+import { createStar } from '../../coordinator/all-reduce/star.ts';
 import { createMembership } from '../../coordinator/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporters/reporter.ts';
-import { EVALUATION_BATCH } from '../../coordinator/run-config.ts';
+import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
+import { synchronise } from '../../coordinator/snapshot.ts';
 import { train } from '../../coordinator/trainer.ts';
+import { PLAIN_SGD } from './optimizers.ts';
 import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
 import type { Dataset, SampleSet } from '../../protocol/state/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
@@ -40,7 +42,7 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     globalBatch: 32,
     microbatches: 4,
     seed: 7,
-    optimizer: { name: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    optimizer: { ...PLAIN_SGD, momentum: 0.9 },
     schedule: { name: 'cosine', learningRate: 0.05, warmupSteps: 2, decayEpochs: 1, decayFactor: 0.5 },
     joinTimeoutSeconds: 20,
     stepTimeoutSeconds: 20,
@@ -101,18 +103,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
   } = options;
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
   const membership = createMembership({
-    welcome: {
-      runId: 'test',
-      model: config.model,
-      seed: config.seed,
-      optimizer: config.optimizer,
-      globalBatch: config.globalBatch,
-      numMicrobatches: config.microbatches,
-      evaluationBatch: EVALUATION_BATCH,
-      numTrainSamples: dataset.train.numSamples,
-      numTestSamples: dataset.test.numSamples,
-      patienceMs: 60_000,
-    },
+    welcome: welcomeOf(config, 'test', dataset),
     log: () => {},
   });
   const sessions = Array.from({ length: config.workers }, (_, index) => {
@@ -129,11 +120,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
   const epochs: EpochRecord[] = [];
   try {
     const members = await membership.waitForWorkers(config.workers, 20_000, signal);
-    for (const member of members) {
-      const parametersSha256 = replica.parametersSha256();
-      member.transport.send({ kind: 'snapshot', step: replica.step, parametersSha256, payload: replica.state });
-      await confirmMember(member, replica, 20_000);
-    }
+    await synchronise(members, replica, 20_000);
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,

@@ -1,6 +1,7 @@
 /** One sound message of every kind, for tests of whatever carries messages. */
 import { DATASET_SHA256 } from '../../protocol/state/dataset.ts';
 import { MODELS } from '../../protocol/state/models.ts';
+import { PLAIN_SGD } from './optimizers.ts';
 import type { Message, MessageKind, MessageOf } from '../../protocol/wire/messages.ts';
 
 const parametersSha256 = 'ab'.repeat(32);
@@ -15,15 +16,7 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     workerId: 'w1',
     model: MODELS['conv-pool'],
     seed: -7,
-    optimizer: {
-      name: 'sgd',
-      momentum: 0,
-      nesterov: false,
-      weightDecay: 0,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-    },
+    optimizer: PLAIN_SGD,
     globalBatch: 256,
     numMicrobatches: 2,
     evaluationBatch: 256,

@@ -1,20 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { createOptimizer, updateRates } from '../../../protocol/state/optimizer.ts';
-import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
 import { learningRateAt } from '../../../protocol/state/schedule.ts';
 import type { ScheduleConfig } from '../../../protocol/state/schedule.ts';
 import { optimizerContract } from '../../contracts/optimizer.contract.ts';
+import { PLAIN_SGD } from '../../helpers/optimizers.ts';
 import type { PlainRule } from '../../contracts/optimizer.contract.ts';
 
-const plain: OptimizerConfig = {
-  name: 'sgd',
-  momentum: 0,
-  nesterov: false,
-  weightDecay: 0,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-};
+const plain = PLAIN_SGD;
 
 const sgd: PlainRule = ({ momentum, nesterov, weightDecay }) => {
   let velocity = 0;

@@ -1,20 +1,13 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { PLAIN_SGD } from '../../helpers/optimizers.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
 
 const plan = planModel(MODELS['conv-pool']);
-const adam: OptimizerConfig = {
-  name: 'adam',
-  momentum: 0,
-  nesterov: false,
-  weightDecay: 0,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-};
+const adam: OptimizerConfig = { ...PLAIN_SGD, name: 'adam' };
 const rates = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
 const average = Float32Array.from({ length: plan.numParameters + plan.numBuffers }, (_, i) => Math.sin(i));
 
