@@ -9,6 +9,7 @@ const forbid = (files, patterns) => ({
 
 const ws = { group: ['ws'], message: 'Only coordinator/server.ts and worker/client.ts know WebSockets.' };
 const onnxruntime = { group: ['onnxruntime-node'], message: 'Only worker/engines/onnx knows ONNX Runtime.' };
+const tensorflow = { group: ['@tensorflow/*'], message: 'Only worker/engines/tfjs knows TensorFlow.js.' };
 const coordinator = { group: ['**/coordinator/**'], message: 'The two sides meet in protocol/ only.' };
 const worker = { group: ['**/worker/**'], message: 'The two sides meet in protocol/ only.' };
 const scripts = { group: ['**/scripts/**'], message: 'Scripts are the outermost layer.' };
@@ -35,13 +36,14 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  forbid(['protocol/**'], [ws, onnxruntime, coordinator, worker, scripts]),
-  forbid(['coordinator/**'], [ws, onnxruntime, worker, scripts]),
-  forbid(['worker/**'], [ws, onnxruntime, coordinator, scripts]),
-  forbid(['coordinator/server.ts'], [onnxruntime, worker, scripts]),
-  forbid(['worker/client.ts'], [onnxruntime, coordinator, scripts]),
-  forbid(['worker/engines/onnx/**'], [ws, coordinator, scripts]),
-  forbid(['scripts/**'], [ws, onnxruntime]),
+  forbid(['protocol/**'], [ws, onnxruntime, tensorflow, coordinator, worker, scripts]),
+  forbid(['coordinator/**'], [ws, onnxruntime, tensorflow, worker, scripts]),
+  forbid(['worker/**'], [ws, onnxruntime, tensorflow, coordinator, scripts]),
+  forbid(['coordinator/server.ts'], [onnxruntime, tensorflow, worker, scripts]),
+  forbid(['worker/client.ts'], [onnxruntime, tensorflow, coordinator, scripts]),
+  forbid(['worker/engines/onnx/**'], [ws, tensorflow, coordinator, scripts]),
+  forbid(['worker/engines/tfjs/**'], [ws, onnxruntime, coordinator, scripts]),
+  forbid(['scripts/**'], [ws, onnxruntime, tensorflow]),
   { files: ['test/**'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
   { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
 );

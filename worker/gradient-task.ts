@@ -39,7 +39,7 @@ interface GradientVector extends GradientBuffers {
 export function createGradientTask(options: TaskOptions): GradientTask {
   const { transport, welcome, dataset, engine, replica, vectorMath } = options;
   const { globalBatch, numMicrobatches, seed, numTrainSamples } = welcome;
-  const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches));
+  const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
   const free: GradientVector[] = [];
   const travelling: GradientVector[] = [];
@@ -102,15 +102,12 @@ function createVector({ numParameters, numBuffers }: ModelPlan): GradientVector 
 }
 
 /** Returns a function that copies the samples at `indices` into one reused microbatch. */
-function createGatherer(samples: SampleSet, maxSamples: number) {
+function createGatherer(samples: SampleSet, maxSamples: number, { gatherRows }: VectorMath) {
   const images = new Uint8Array(maxSamples * IMAGE_BYTES);
   const labels = new Uint8Array(maxSamples);
   return (indices: Uint32Array) => {
-    for (let i = 0; i < indices.length; i++) {
-      const from = indices[i]! * IMAGE_BYTES;
-      images.set(samples.images.subarray(from, from + IMAGE_BYTES), i * IMAGE_BYTES);
-      labels[i] = samples.labels[indices[i]!]!;
-    }
+    gatherRows(images, samples.images, indices, IMAGE_BYTES);
+    gatherRows(labels, samples.labels, indices, 1);
     return { images, labels, numSamples: indices.length };
   };
 }

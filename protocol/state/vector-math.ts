@@ -15,6 +15,21 @@ export interface VectorMath {
   readonly divideVector: (mean: Float32Array, sum: Float32Array, numSamples: number) => boolean;
   /** The update rule of a configuration; see {@link createOptimizer}. */
   readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
+  /** rows[i] <- table[indices[i]]; see {@link gatherRows}. */
+  readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }
 
-export const plainVectorMath: VectorMath = { addVectors, divideVector, createOptimizer };
+/**
+ * rows[i] <- table[indices[i]], rows of `rowBytes` bytes: how a microbatch is put together.
+ *
+ * - `table` [numRows, rowBytes]; every index is below numRows
+ * - `rows` [indices.length, rowBytes]; may be longer, the rest stays as it is
+ */
+export function gatherRows(rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number): void {
+  for (let i = 0; i < indices.length; i++) {
+    const from = indices[i]! * rowBytes;
+    rows.set(table.subarray(from, from + rowBytes), i * rowBytes);
+  }
+}
+
+export const plainVectorMath: VectorMath = { addVectors, divideVector, createOptimizer, gatherRows };

@@ -31,6 +31,10 @@ export const ENGINES = {
     create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),
     isProbed: true,
   },
+  tfjs: {
+    create: async (options) => (await import('./tfjs/tfjs-engine.ts')).createTfjsEngine(options),
+    isProbed: true,
+  },
   reference: {
     create: async (options) => (await import('./reference.ts')).createReferenceEngine(options),
     isProbed: false,

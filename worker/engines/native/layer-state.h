@@ -3,7 +3,7 @@
 #include <algorithm>
 #include "batch-norm.h"
 #include "conv-gradient.h"
-#include "dense-weights.h"
+#include "dense-sparse.h"
 #include "max-pool.h"
 #include "network.h"
 #include "thread-pool.h"
@@ -31,6 +31,9 @@ struct LayerState : LayerPlan {
   float *forwardWeights = nullptr, *backwardWeights = nullptr; // conv: the weights as its kernels want them
   float *filterTotalsOfGroups = nullptr;                       // conv: [groups][filterTotals(conv())]
   vec *transposedGradient = nullptr;                           // dense: dy with the outputs in the lanes
+  bool canSkip = false;                                        // dense, reads images: may skip their zeros
+  PixelMasks masks = {nullptr, 0};                             //   where they are not 0
+  vec *weightSums_IV = nullptr;                                //   scratch of its weight gradient
   vec *mean_C = nullptr, *variance_C = nullptr;                // batch norm: of this batch, a lane a feature
 
   ConvShape conv() const { return {C, H, W, outputs, size}; }
@@ -90,6 +93,11 @@ static void allocateLayer(LayerState &l, const LayerState *below, int panels, in
   }
   if (l.is(LayerKind::dense)) {
     l.transposedGradient = memory.allocate<vec>((size_t)outputPairs(l.outputs) * 2 * panels * LANES);
+    l.canSkip = l.first && canSkipZeros(l.outputs);
+    if (l.canSkip) {
+      l.masks = {memory.allocate<Mask>((size_t)l.inputSize() * panels), (size_t)panels};
+      l.weightSums_IV = memory.allocate<vec>((size_t)l.inputSize() * GRADIENT_PAIRS * 2);
+    }
   }
   if (l.is(LayerKind::batchNorm)) {
     l.mean_C = memory.allocate<vec>(featureBlocks(l.C));
@@ -101,6 +109,7 @@ static void allocateLayer(LayerState &l, const LayerState *below, int panels, in
 struct Scratch {
   vec *filterSums; // of the largest convolution
   vec *packed;     // DENSE_BLOCK vectors a panel
+  vec *sparse;     // SPARSE_SCRATCH vectors
 };
 
 // The features of block `block` in a flat vector of C floats, a lane a feature; 0 past the last.
@@ -183,11 +192,25 @@ static void backwardDense(const LayerState &l, int panel, int panels, int rows, 
   }
 }
 
-// This thread's share of a layer's weight gradient, once every panel has been through the above.
+static bool isGradientFinite(const LayerState &l, int samples, int rows) {
+  for (int pair = 0; pair < outputPairs(l.outputs); pair++) {
+    const vec *dy_N2 = l.transposedGradient + (size_t)pair * rows * 2;
+    if (!allFinite((const float *)dy_N2, (size_t)samples * 2 * LANES)) return false;
+  }
+  return true;
+}
+
+// This thread's share of a layer's weight gradient, once every panel has been through the above. skip: the images'
+// zeros may be skipped.
 static void weightGradientShare(const LayerState &l, int samples, int rows, int groups, int thread, int threads,
-                                const Scratch &scratch, float *gradient) {
+                                bool skip, const Scratch &scratch, float *gradient) {
   float *weight = gradient + l.weight, *bias = gradient + l.bias;
-  if (l.is(LayerKind::dense)) {
+  if (l.is(LayerKind::dense) && skip && isGradientFinite(l, samples, rows)) {
+    const Range pairs = rangeOf((l.inputSize() + 1) / 2, thread, threads);
+    sparseWeightGradient(l.dense(), l.x, l.masks, samples, l.transposedGradient, rows, pairs.first * 2,
+                         std::min(pairs.last * 2, l.inputSize()), scratch.sparse, l.weightSums_IV, weight);
+    if (thread == 0) denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, bias);
+  } else if (l.is(LayerKind::dense)) {
     const Range inputs = rangeOf(l.inputSize(), thread, threads);
     denseWeightGradient(l.dense(), l.x, samples, l.transposedGradient, rows, inputs.first, inputs.last, scratch.packed,
                         weight);

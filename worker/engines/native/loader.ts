@@ -65,6 +65,9 @@ export interface NativeAddon {
       ...rates: NineNumbers,
     ]
   ): void;
+
+  /** rows[i] <- table[indices[i]], rows of `rowBytes` bytes. `rows` may be longer. */
+  readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }
 
 export type NativeAvailability =

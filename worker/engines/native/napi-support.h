@@ -53,6 +53,7 @@ template <class T> constexpr napi_typedarray_type typedArrayOf();
 template <> constexpr napi_typedarray_type typedArrayOf<float>() { return napi_float32_array; }
 template <> constexpr napi_typedarray_type typedArrayOf<uint8_t>() { return napi_uint8_array; }
 template <> constexpr napi_typedarray_type typedArrayOf<int32_t>() { return napi_int32_array; }
+template <> constexpr napi_typedarray_type typedArrayOf<uint32_t>() { return napi_uint32_array; }
 
 template <class T> struct Elements {
   T *data;

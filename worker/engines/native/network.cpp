@@ -2,7 +2,6 @@
 // batch norm in training needs the whole batch and ends a run.
 #include "network.h"
 #include "cross-entropy.h"
-#include "input.h"
 #include "thread-pool.h"
 #include "layer-state.h"
 
@@ -22,6 +21,7 @@ struct Network::State {
   Batch batch = {};
   const float *parameters = nullptr, *buffers = nullptr;
   int panels = 0, groupSize = 1, groups = 0;
+  bool skipZeros = false; // of the images, in the dense layer that reads them
 
   explicit State(const NetworkPlan &given);
   void begin(const Batch &newBatch, const float *newParameters, const float *newBuffers);
@@ -29,8 +29,9 @@ struct Network::State {
   template <class Work> void onFeatures(int C, const Work &work);
   int endOfRun(int from, bool training) const;
   void forward(float *statistics);
-  void forwardRun(int from, int to, Range share);
+  void forwardRun(int from, int to, Range share, int thread);
   void forwardLayer(int k, Range some);
+  void forwardImages(Range share, int thread);
   void loadImages(Range some);
   BatchResult loss(bool training);
   void backward(float *gradient);
@@ -51,7 +52,8 @@ Network::State::State(const NetworkPlan &given)
     if (l.is(LayerKind::conv)) filterSums = std::max(filterSums, filterSumVectors(l.conv()));
   }
   for (int thread = 0; thread < pool.threads(); thread++) {
-    scratch.push_back({memory.allocate<vec>(filterSums), memory.allocate<vec>((size_t)maxPanels * DENSE_BLOCK)});
+    scratch.push_back({memory.allocate<vec>(filterSums), memory.allocate<vec>((size_t)maxPanels * DENSE_BLOCK),
+                       memory.allocate<vec>(layers[0].canSkip ? SPARSE_SCRATCH : 0)});
   }
 }
 
@@ -60,6 +62,9 @@ void Network::State::begin(const Batch &newBatch, const float *newParameters, co
   panels = (batch.samples + LANES - 1) / LANES;
   groupSize = (panels + MAX_GROUPS - 1) / MAX_GROUPS;
   groups = (panels + groupSize - 1) / groupSize;
+  const LayerState &reader = layers[0];
+  skipZeros = reader.canSkip && hasManyZeros(batch.images, batch.samples, plan.inputSize) &&
+              allFinite(parameters + reader.weight, (size_t)reader.inputSize() * reader.outputs);
   for (const LayerState &l : layers) {
     if (!l.is(LayerKind::conv)) continue;
     orderForForward(l.conv(), parameters + l.weight, l.forwardWeights);
@@ -92,7 +97,7 @@ int Network::State::endOfRun(int from, bool training) const {
 void Network::State::forward(float *statistics) {
   for (int from = 0;;) {
     const int to = endOfRun(from, statistics != nullptr);
-    onPanels([&](Range share, int) { forwardRun(from, to, share); });
+    onPanels([&](Range share, int thread) { forwardRun(from, to, share, thread); });
     if (to == (int)layers.size()) return;
     const LayerState &norm = layers[to];
     onFeatures(norm.C, [&](int block) { forwardFeatures(norm, block, batch.samples, parameters, statistics); });
@@ -102,11 +107,12 @@ void Network::State::forward(float *statistics) {
 
 // Panels go through the layers two at a time, so that each layer finds its input in cache; but all together through a
 // dense layer whose weights are too large for that cache: then a piece of them serves all panels.
-void Network::State::forwardRun(int from, int to, Range share) {
+void Network::State::forwardRun(int from, int to, Range share, int thread) {
   constexpr size_t LARGE_WEIGHTS = 512 << 10;
   const auto isLarge = [](const LayerState &l) {
     return l.is(LayerKind::dense) && (size_t)l.inputSize() * l.outputs * sizeof(float) > LARGE_WEIGHTS;
   };
+  if (from == 0 && skipZeros) forwardImages(share, thread), from = 1;
   for (int k = from; k <= to; k++) {
     const int start = k;
     while (k < to && !isLarge(layers[k])) k++;
@@ -129,10 +135,23 @@ void Network::State::forwardLayer(int k, Range some) {
   for (int panel = some.first; panel < some.last; panel++) forwardPanel(l, above, panel, parameters, buffers);
 }
 
+// The first layer, dense, without the products by 0: as many panels at a time as a word has bits for.
+void Network::State::forwardImages(Range share, int thread) {
+  const LayerState &l = layers[0];
+  for (int panel = share.first; panel < share.last; panel += WORD_PANELS) {
+    const int end = std::min(panel + WORD_PANELS, share.last);
+    loadImages({panel, end});
+    sparseForward(l.dense(), l.input(panel), l.masks, panel, end - panel, parameters + l.weight, parameters + l.bias,
+                  l.withRelu, scratch[thread].sparse, l.output(panel));
+  }
+}
+
 void Network::State::loadImages(Range some) {
   const int size = plan.inputSize;
+  const PixelMasks &masks = layers[0].masks;
   for (int panel = some.first; panel < some.last; panel++) {
-    scaleBytes(batch.images + (size_t)panel * LANES * size, samplesOf(panel), size, images + (size_t)panel * size);
+    scaleBytes(batch.images + (size_t)panel * LANES * size, samplesOf(panel), size, images + (size_t)panel * size,
+               skipZeros ? masks.of_IP + panel : nullptr, masks.stride);
   }
 }
 
@@ -168,7 +187,8 @@ void Network::State::backward(float *gradient) {
   }
   pool.run([&](int thread, int threads) {
     for (const LayerState &l : layers) {
-      weightGradientShare(l, batch.samples, maxPanels * LANES, groups, thread, threads, scratch[thread], gradient);
+      weightGradientShare(l, batch.samples, maxPanels * LANES, groups, thread, threads, l.first && skipZeros,
+                          scratch[thread], gradient);
     }
   });
 }

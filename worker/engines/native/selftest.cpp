@@ -24,8 +24,9 @@ void compare(const Model &model, int N, int threads, const char *what, const flo
 }
 
 // Every input in its own heap block of the exact size: the address sanitizer sees one element too far. zeros: so many
-// parameters at the start are 0.
-void check(Model &model, int maxBatch, int threads, const std::vector<int> &sampleCounts, int zeros = 0) {
+// parameters at the start are 0. blackPercent: of the pixels, in runs.
+void check(Model &model, int maxBatch, int threads, const std::vector<int> &sampleCounts, int zeros = 0,
+           int blackPercent = 0) {
   std::mt19937 random(7);
   std::uniform_real_distribution<float> uniform(-1, 1);
   model.plan.maxBatch = maxBatch, model.plan.threads = threads;
@@ -42,6 +43,10 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
   for (int N : sampleCounts) {
     std::vector<uint8_t> images((size_t)N * model.plan.inputSize), labels(N);
     for (uint8_t &byte : images) byte = random() & 255;
+    for (size_t at = 0, end; at < images.size(); at = end) {
+      end = std::min(images.size(), at + 1 + random() % 9);
+      if ((int)(random() % 100) < blackPercent) std::fill(images.begin() + at, images.begin() + end, 0);
+    }
     for (uint8_t &label : labels) label = random() % model.plan.numClasses;
     const Batch batch = {images.data(), labels.data(), N};
     std::vector<float> gradient(model.plan.numParameters, NAN), statistics(model.plan.numBuffers, NAN);
@@ -91,6 +96,20 @@ int main() {
   Model ties2 = Model("ties in 2x2 pools", 1, 9, 9).conv(3, 2).maxPool(2).dense(3, false);
   Model ties3 = Model("ties in 3x3 pools", 1, 9, 9).conv(3, 2).maxPool(3).dense(3, false);
   for (Model *model : {&ties2, &ties3}) check(*model, 17, 1, {17}, 3 * 2 * 2);
-  std::printf("%zu models, %d lanes, %d differences\n", models.size(), LANES, failures);
+  // Images with zeros to skip: widths that fill blocks of outputs and that do not, odd and tiny images.
+  std::vector<Model> readers = {
+      Model("zeros, one block", 1, 9, 11).dense(120).norm().dense(5, false),
+      Model("zeros, whole vectors", 1, 16, 8).dense(128, false),
+      Model("zeros, blocks of two sizes", 1, 7, 5).dense(150).dense(3),
+      Model("zeros, less than a block", 1, 5, 10).dense(37).norm().dense(2, false),
+      Model("zeros, one pixel", 1, 1, 1).dense(100).dense(4, false),
+  };
+  for (Model &model : readers) {
+    check(model, 17, 1, {17, 1, 7}, 0, 60);
+    check(model, 200, 3, {200, 2, 133}, 0, 60);
+    check(model, 300, 2, {300, 64}, 0, 80);
+  }
+  check(readers[1], 70, 1, {70}, 0, 100);
+  std::printf("%zu models, %d lanes, %d differences\n", models.size() + readers.size(), LANES, failures);
   return failures ? 1 : 0;
 }

@@ -1,5 +1,7 @@
 // The addon's synchronous functions on whole vectors; see vector-math.h. Lengths must be equal.
 #include "napi-support.h"
+#include <algorithm>
+#include <cstring>
 #include "vector-math.h"
 
 namespace {
@@ -75,6 +77,41 @@ napi_value adaptiveMoments(napi_env env, napi_callback_info info) {
   });
 }
 
+// Rows of a shuffled epoch lie anywhere in tens of megabytes: so many ahead are on their way while one is copied.
+constexpr size_t ROWS_AHEAD = 4, LINE_BYTES = 64;
+
+void copyRows(uint8_t *rows, const uint8_t *table, const uint32_t *indices, size_t count, size_t rowBytes) {
+  const auto fetch = [&](size_t i) {
+    const uint8_t *row = table + indices[i] * rowBytes;
+    for (size_t at = 0; at < rowBytes; at += LINE_BYTES) __builtin_prefetch(row + at);
+    __builtin_prefetch(row + rowBytes - 1);
+  };
+  for (size_t i = 0; i < std::min(count, ROWS_AHEAD); i++) fetch(i);
+  for (size_t i = 0; i < count; i++) {
+    if (i + ROWS_AHEAD < count) fetch(i + ROWS_AHEAD);
+    std::memcpy(rows + i * rowBytes, table + indices[i] * rowBytes, rowBytes);
+  }
+}
+
+// gatherRows(rows, table, indices, rowBytes)
+napi_value gather(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const Arguments arguments(env, info, 4);
+    const auto rows = elementsOf<uint8_t>(env, arguments[0], "rows"),
+               table = elementsOf<uint8_t>(env, arguments[1], "table");
+    const auto indices = elementsOf<uint32_t>(env, arguments[2], "indices");
+    const size_t rowBytes = arguments.integer(3, "rowBytes", 1, 1 << 30), tableRows = table.length / rowBytes;
+    expectLength(rows.length, indices.length * rowBytes, true, "rows");
+    for (size_t i = 0; i < indices.length; i++) {
+      if (indices.data[i] < tableRows) continue;
+      throw ArgumentError{true, "row " + std::to_string(indices.data[i]) + " is not below the table's " +
+                                    std::to_string(tableRows)};
+    }
+    copyRows(rows.data, table.data, indices.data, indices.length, rowBytes);
+    return nullptr;
+  });
+}
+
 } // namespace
 
 void exportVectorMath(napi_env env, napi_value exports) {
@@ -83,5 +120,6 @@ void exportVectorMath(napi_env env, napi_value exports) {
                    {"divideVector", divide},
                    {"descend", plainDescent},
                    {"descendWithMomentum", momentumDescent},
-                   {"adapt", adaptiveMoments}});
+                   {"adapt", adaptiveMoments},
+                   {"gatherRows", gather}});
 }

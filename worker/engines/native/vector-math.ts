@@ -16,6 +16,7 @@ export function createNativeVectorMath(addon = loadNativeAddon()): VectorMath {
   return {
     addVectors: addon.addVectors,
     divideVector: addon.divideVector,
+    gatherRows: addon.gatherRows,
     createOptimizer: (config) => {
       if (config.name !== 'sgd') return adaptiveMoments(addon, config);
       return config.momentum === 0 ? plainDescent(addon, config) : momentumDescent(addon, config);

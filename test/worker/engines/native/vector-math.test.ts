@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createOptimizer, updateRates } from '../../../../protocol/state/optimizer.ts';
 import type { OptimizerConfig } from '../../../../protocol/state/optimizer.ts';
 import { addVectors, divideVector } from '../../../../protocol/state/reduction.ts';
+import { gatherRows } from '../../../../protocol/state/vector-math.ts';
 import { loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeVectorMath } from '../../../../worker/engines/native/vector-math.ts';
 
@@ -79,6 +80,35 @@ describe.each(instructionSets)('element-wise loops with %s', (instructionSet) =>
       }),
       { seed: 1 },
     );
+  });
+
+  it('gather rows as the plain loop does', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.array(fc.integer({ min: 0, max: 8 }), { maxLength: 30 }),
+        (rowBytes, rows) => {
+          const table = Uint8Array.from({ length: 9 * rowBytes }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+          const [expected, actual] = [gatherRows, native.gatherRows].map((gather) => {
+            const gathered = new Uint8Array(31 * rowBytes).fill(7);
+            gather(gathered, table, Uint32Array.from(rows), rowBytes);
+            return gathered;
+          });
+          expect(actual).toEqual(expected);
+        },
+      ),
+      { seed: 1 },
+    );
+  });
+
+  it('refuse rows that are not there, or have no place', () => {
+    const table = new Uint8Array(20);
+    const gather = (rows: number, ...indices: number[]) =>
+      native.gatherRows(new Uint8Array(rows * 3), table, Uint32Array.from(indices), 3);
+    expect(() => gather(2, 5, 6)).toThrow("row 6 is not below the table's 6");
+    expect(() => gather(1, 0, 1)).toThrow('rows: expected at least 6 elements, got 3');
+    expect(() => native.gatherRows(table, table, new Uint32Array(1), 0)).toThrow('rowBytes must be an integer');
+    expect(() => native.gatherRows(table, table, new Float32Array(1) as never, 3)).toThrow('not a typed array');
   });
 
   it('refuse vectors of other lengths and kinds', () => {

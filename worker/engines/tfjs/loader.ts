@@ -1,0 +1,245 @@
+/**
+ * Starts a TensorFlow.js backend, or says why it cannot be had: its package is not installed, the package lacks its
+ * native half, it loads but sees no GPU, another part of the process holds TensorFlow, or it does not start.
+ *
+ * A started backend stays for the life of the process, as do its threads: the first engine on it decides how many.
+ */
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs';
+import * as wasm from '@tensorflow/tfjs-backend-wasm';
+import { ConfigError, describeError } from '../../../protocol/errors.ts';
+import { registerWasmKernels } from './wasm-kernels.ts';
+
+interface NativePackage {
+  readonly name: string;
+  /** Whether it must find a GPU, or must not. */
+  readonly needsGpu: boolean;
+}
+
+interface TfjsDevice {
+  /** TensorFlow.js's name for what computes. */
+  readonly backend: 'tensorflow' | 'wasm' | 'cpu';
+  /** What brings the backend, where TensorFlow.js does not. */
+  readonly native?: NativePackage;
+}
+
+/** The devices that `--device` can name for this engine, in the order in which they are tried when it names none. */
+export const DEVICES = {
+  'tensorflow-gpu': { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node-gpu', needsGpu: true } },
+  tensorflow: { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node', needsGpu: false } },
+  wasm: { backend: 'wasm' },
+  cpu: { backend: 'cpu' },
+} as const satisfies Record<string, TfjsDevice>;
+
+export type TfjsDeviceName = keyof typeof DEVICES;
+
+export interface StartedBackend {
+  readonly device: TfjsDeviceName;
+  /** To be made TensorFlow.js's current backend before an operation. */
+  readonly backend: TfjsDevice['backend'];
+  /** How many really compute. */
+  readonly threads: number;
+}
+
+/** What the loader touches outside of itself; tests bring their own. */
+export interface LoaderHost {
+  /** `require`: throws what Node throws. */
+  readonly load: (packageName: string) => unknown;
+  readonly tensorflow: Pick<typeof tf, 'enableProdMode' | 'setBackend'> & {
+    /** What was registered under a name, started or not; null or undefined for nothing. */
+    readonly findBackendFactory: (name: string) => unknown;
+    /** A started backend. */
+    readonly findBackend: (name: string) => unknown;
+  };
+  readonly wasm: Pick<typeof wasm, 'getThreadsCount' | 'setThreadsCount'>;
+  readonly registerWasmKernels: () => void;
+  /** Node's `util` module. */
+  readonly util: Record<string, unknown>;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** tfjs-node and tfjs-node-gpu must be of the version of the TensorFlow.js that they plug into. */
+const VERSION = tf.version_core;
+
+const require = createRequire(import.meta.url);
+
+const HOST: LoaderHost = {
+  load: require,
+  tensorflow: tf,
+  wasm,
+  registerWasmKernels,
+  // The object that packages get from `require`; an import's namespace could not be written to.
+  util: require('node:util') as Record<string, unknown>,
+  environment: process.env,
+};
+
+/**
+ * Starts the backend of `device`, or for undefined of the first device that can be had.
+ *
+ * Throws `ConfigError` with reason and cure when that cannot be done, and for an unknown device.
+ */
+export async function startBackend(
+  device: string | undefined,
+  threads: number,
+  host: LoaderHost = HOST,
+): Promise<StartedBackend> {
+  if (device !== undefined) return startDevice(checkedName(device), threads, host);
+  const refusals: string[] = [];
+  for (const name of Object.keys(DEVICES) as TfjsDeviceName[]) {
+    try {
+      return await startDevice(name, threads, host);
+    } catch (error) {
+      refusals.push(describeError(error));
+    }
+  }
+  throw new ConfigError(refusals.join('; '));
+}
+
+function checkedName(device: string): TfjsDeviceName {
+  if (!Object.hasOwn(DEVICES, device)) {
+    throw new ConfigError(
+      `--device ${device}: the tfjs engine runs on ${Object.keys(DEVICES).join(', ')}; choose one of them`,
+    );
+  }
+  return device as TfjsDeviceName;
+}
+
+async function startDevice(device: TfjsDeviceName, threads: number, host: LoaderHost): Promise<StartedBackend> {
+  const { backend, native }: TfjsDevice = DEVICES[device];
+  // The plain cpu backend greets each process on the console with advice to install another; this mode does not.
+  host.tensorflow.enableProdMode();
+  switch (backend) {
+    case 'tensorflow':
+      return { device, backend, threads: await startNative(native!, threads, host) };
+    case 'wasm':
+      host.wasm.setThreadsCount(threads);
+      await keepingListeners(() => startByName(backend, host));
+      host.registerWasmKernels();
+      // In Node the backend always runs on one thread: its build for several is for browsers' workers.
+      return { device, backend, threads: host.wasm.getThreadsCount() };
+    case 'cpu':
+      await startByName(backend, host);
+      return { device, backend, threads: 1 };
+  }
+}
+
+/** Loads a package that registers the backend `tensorflow`. Returns its number of threads. */
+async function startNative(native: NativePackage, threads: number, host: LoaderHost): Promise<number> {
+  const { tensorflow, environment } = host;
+  setDefaults(environment, threads);
+  restoreUtil(host.util);
+  try {
+    host.load(native.name);
+  } catch (error) {
+    throw refusal(native, reasonOf(error, native), { cause: error });
+  }
+  if (!tensorflow.findBackendFactory('tensorflow')) {
+    const reason = `it brings no backend to TensorFlow.js ${VERSION}, so it is of another version`;
+    throw refusal(native, { reason, cure: `run npm install ${native.name}@${VERSION}` });
+  }
+  await startByName('tensorflow', host);
+
+  const { isUsingGpuDevice } = tensorflow.findBackend('tensorflow') as { isUsingGpuDevice?: boolean };
+  if (native.needsGpu && isUsingGpuDevice !== true) {
+    throw refusal(native, {
+      reason: 'TensorFlow sees no GPU',
+      cure: 'install an NVIDIA driver, CUDA 11.2 and cuDNN 8.1 where the loader finds them (LD_LIBRARY_PATH)',
+    });
+  }
+  if (!native.needsGpu && isUsingGpuDevice === true) {
+    // A process has one backend of this name: the other package was there first.
+    const reason = 'this process runs TensorFlow on a GPU already';
+    throw refusal(native, { reason, cure: 'take --device tensorflow-gpu' });
+  }
+  return Number(environment['TF_NUM_INTRAOP_THREADS']);
+}
+
+/**
+ * What TensorFlow reads from the environment when it is loaded; what the user has set stays.
+ *
+ * - Memory as it is needed, not all of the GPU's at once: there may be a worker beside this one.
+ * - The same bits again: without the second, gradients on a GPU are summed in the order in which threads finish.
+ * - Float32 throughout: GPUs since Ampere else round the factors of a product to 10 bits, and fail the probe.
+ * - No log of its start; warnings remain, which tell what a GPU lacks.
+ */
+function setDefaults(environment: NodeJS.ProcessEnv, threads: number): void {
+  environment['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
+  environment['TF_DETERMINISTIC_OPS'] ??= '1';
+  environment['NVIDIA_TF32_OVERRIDE'] ??= '0';
+  environment['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
+  environment['TF_CPP_MIN_LOG_LEVEL'] ??= '1';
+}
+
+/** Node 23 took away what tfjs-node 4.22.0 calls for every tensor. */
+function restoreUtil(util: Record<string, unknown>): void {
+  util['isNullOrUndefined'] ??= (value: unknown): boolean => value === null || value === undefined;
+  util['isArray'] ??= Array.isArray;
+}
+
+async function startByName(backend: string, { tensorflow }: LoaderHost): Promise<void> {
+  let cause: unknown;
+  try {
+    if (await tensorflow.setBackend(backend)) return;
+  } catch (error) {
+    cause = error;
+  }
+  const why = cause === undefined ? '' : `: ${firstLine(describeError(cause))}`;
+  throw new ConfigError(
+    `--engine tfjs: TensorFlow.js cannot start its ${backend} backend${why}; choose another --device or --engine`,
+    { cause },
+  );
+}
+
+/**
+ * Runs `start` and takes away what it has the process listen to for errors. The wasm module throws every uncaught error
+ * and rejection anew, from within itself: the process would print the module's source in place of what went wrong.
+ */
+async function keepingListeners(start: () => Promise<void>): Promise<void> {
+  const before = {
+    uncaught: process.listeners('uncaughtException'),
+    rejected: process.listeners('unhandledRejection'),
+  };
+  await start();
+  for (const listener of process.listeners('uncaughtException')) {
+    if (!before.uncaught.includes(listener)) process.off('uncaughtException', listener);
+  }
+  for (const listener of process.listeners('unhandledRejection')) {
+    if (!before.rejected.includes(listener)) process.off('unhandledRejection', listener);
+  }
+}
+
+interface Reason {
+  readonly reason: string;
+  readonly cure: string;
+}
+
+/** What a package's failure to load means. */
+function reasonOf(error: unknown, { name }: NativePackage): Reason {
+  const message = describeError(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  // A module missing within the package has the same code: only the message tells whose it is.
+  if (code === 'MODULE_NOT_FOUND' && message.startsWith(`Cannot find module '${name}'`)) {
+    return {
+      reason: 'it is not installed (npm leaves it out, without an error, where libtensorflow cannot be downloaded)',
+      cure: `run npm install ${name}@${VERSION} where storage.googleapis.com can be reached`,
+    };
+  }
+  if (code === 'ERR_DLOPEN_FAILED' || message.includes('tfjs_binding.node')) {
+    return {
+      reason: `its native binding does not load: ${firstLine(message)}`,
+      cure: `run npm rebuild ${name} where storage.googleapis.com can be reached, which downloads libtensorflow`,
+    };
+  }
+  return { reason: `it does not load: ${firstLine(message)}`, cure: `run npm install ${name}@${VERSION} anew` };
+}
+
+function refusal({ name }: NativePackage, { reason, cure }: Reason, options?: ErrorOptions): ConfigError {
+  return new ConfigError(
+    `--engine tfjs: ${name} cannot be used: ${reason}; ${cure}, or choose another --device`,
+    options,
+  );
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0]!.trim();
+}
