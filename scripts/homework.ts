@@ -91,7 +91,9 @@ async function runOnce(model: string, mode: string): Promise<RunSummary> {
   };
 }
 
-const round = (value: number) => Math.round(value * 1e4) / 1e4;
+function round(value: number): number {
+  return Math.round(value * 1e4) / 1e4;
+}
 
 /** The table of all records that are there, in Markdown. */
 function table(): string {
