@@ -30,7 +30,7 @@ constexpr size_t SPARSE_SCRATCH = 64 * GRADIENT_PAIRS * 2;
 // What an input has for its sums, however large the block: threads may be at blocks of other sizes.
 constexpr int SUM_VECTORS = GRADIENT_PAIRS * 2;
 
-// With AVX2 it is slower than computing everything: 16 registers of 8 lanes hold a quarter of the outputs, so lists are
+// With AVX2 there was no reliable gain over computing everything: 16 registers of 8 lanes hold a quarter of the outputs, so lists are
 // gone through four times as often for little work a sample. Narrower vectors compute long enough.
 constexpr bool SKIPPING_PAYS = LANES != 8;
 // Whether a layer's outputs are sums enough to hide the latency of a multiply-add.
