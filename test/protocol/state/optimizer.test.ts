@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createOptimizer, updateRates } from '../../../protocol/state/optimizer.ts';
+import { uniformFloats } from '../../../protocol/state/random.ts';
 import { learningRateAt } from '../../../protocol/state/schedule.ts';
 import type { ScheduleConfig } from '../../../protocol/state/schedule.ts';
 import { optimizerContract } from '../../contracts/optimizer.contract.ts';
@@ -37,11 +38,19 @@ optimizerContract('adam', { ...plain, name: 'adam', weightDecay: 0.01 }, adam);
 optimizerContract('adamw', { ...plain, name: 'adamw', weightDecay: 0.1 }, adam);
 
 describe('an update rule', () => {
-  test('works in float32 at every operation', () => {
-    const parameters = Float32Array.of(0.1);
-    createOptimizer(plain).apply(parameters, Float32Array.of(0.3), [], updateRates(plain, 0.7, 1));
+  test('works in float32 at every operation, where float64 in between would give other bits', () => {
     const f = Math.fround;
-    expect(parameters[0]).toBe(f(f(0.1) - f(f(0.7) * f(0.3))));
+    const rate = f(0.7);
+    const decay = f(0.3);
+    const random = uniformFloats(5);
+    const parameters = Float32Array.from({ length: 200 }, () => random() - 0.5);
+    const gradient = Float32Array.from({ length: 200 }, () => random() - 0.5);
+    const inFloat32 = parameters.map((p, i) => f(p - f(rate * f(gradient[i]! + f(decay * p)))));
+    const inFloat64 = parameters.map((p, i) => p - rate * (gradient[i]! + decay * p));
+    const config = { ...plain, weightDecay: 0.3 };
+    createOptimizer(config).apply(parameters, gradient, [], updateRates(config, 0.7, 1));
+    expect(parameters).toEqual(inFloat32);
+    expect(inFloat32).not.toEqual(inFloat64);
   });
 });
 
