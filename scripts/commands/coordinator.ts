@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { parseListenAddress, startServer } from '../../coordinator/server.ts';
+import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { addRunFlags, flag, parseCount, parsePositive } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
@@ -32,7 +33,12 @@ export function coordinatorCommand(): Command {
       async summonWorkers({ membership }) {
         const health = () => ({ status: 'running', workers: membership.members.length });
         const server = await startServer(address, health, (transport) => void membership.admit(transport));
-        if (joinFile !== undefined) await writeFileAtomically(joinFile, `${server.joinUrl}\n`);
+        try {
+          if (joinFile !== undefined) await writeFileAtomically(joinFile, `${server.joinUrl}\n`);
+        } catch (error) {
+          await server.close();
+          throw new ConfigError(`--join-file ${joinFile!}: cannot be written: ${describeError(error)}`);
+        }
         if (!server.isLoopback) line('warning: whoever can reach this port can join the run');
         line(`waiting for ${flags.workers} workers; start each of them with`);
         line(`  npx gradsock worker ${server.joinUrl}`);

@@ -166,6 +166,10 @@ describe('a mistake of the user ends with exit 2 and names the cure:', () => {
     ],
     [['baseline', '--train-samples', '60001'], '--train-samples 60001: Fashion-MNIST has 60000: use at most that many'],
     [['baseline', '--momentum', '0', '--nesterov'], '--nesterov needs --momentum above 0'],
+    [
+      ['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/nowhere/join'],
+      '--join-file /nowhere/join: cannot be written: ENOENT',
+    ],
     [['coordinator', '--listen', 'here'], '--listen here: expected HOST:PORT'],
     [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT'],
     [
