@@ -30,8 +30,9 @@ constexpr size_t SPARSE_SCRATCH = 64 * GRADIENT_PAIRS * 2;
 // What an input has for its sums, however large the block: threads may be at blocks of other sizes.
 constexpr int SUM_VECTORS = GRADIENT_PAIRS * 2;
 
-// With AVX2 there was no reliable gain over computing everything: 16 registers of 8 lanes hold a quarter of the outputs, so lists are
-// gone through four times as often for little work a sample. Narrower vectors compute long enough.
+// With AVX2 there was no reliable gain over computing everything: 16 registers of 8 lanes hold a quarter of the
+// outputs, so lists are gone through four times as often for little work a sample. Narrower vectors compute long
+// enough.
 constexpr bool SKIPPING_PAYS = LANES != 8;
 // Whether a layer's outputs are sums enough to hide the latency of a multiply-add.
 static inline bool canSkipZeros(int O) { return SKIPPING_PAYS && outputPairs(O) * 2 >= GRADIENT_PAIRS; }
@@ -47,21 +48,6 @@ static bool hasManyZeros(const uint8_t *images_NI, int samples, int I) {
     nonzero += count, pairs += I / 2;
   }
   return nonzero * 4 <= pairs * 3;
-}
-
-// A finite number times 0 is 0, any other NaN.
-static bool allFinite(const float *values, size_t count) {
-  constexpr size_t STEP = 4 * LANES;
-  vec sum[4] = {};
-  size_t i = 0;
-  for (; i + STEP <= count; i += STEP) {
-    UNROLL for (size_t j = 0; j < 4; j++) sum[j] += *(const looseVec *)(values + i + j * LANES) * 0.0f;
-  }
-  float rest = 0;
-  for (; i < count; i++) rest += values[i] * 0.0f;
-  const vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  for (int lane = 0; lane < LANES; lane++) rest += all[lane];
-  return rest == 0;
 }
 
 // The samples of `panels` panels from `panel` on, in which an input of i..i+B is not 0: a bit each, MASK_BITS a panel.
@@ -134,7 +120,9 @@ REGISTER_BLOCK void sparseForwardBlock(const SparseBlock &block, const float *w_
   const int O = block.s.O, I = block.s.I;
   vec bias[V];
   for (int v = 0; v < V; v++) bias[v] = loadSome(bias_O + (block.v + v) * LANES, O - (block.v + v) * LANES);
-  for (int bit = 0; bit < block.panels * MASK_BITS; bit++) UNROLL for (int v = 0; v < V; v++) y_64V[bit * V + v] = bias[v];
+  for (int bit = 0; bit < block.panels * MASK_BITS; bit++) {
+    UNROLL for (int v = 0; v < V; v++) y_64V[bit * V + v] = bias[v];
+  }
   int i = 0;
   for (; i + FORWARD_INPUTS <= I; i += FORWARD_INPUTS) addInputs<FORWARD_INPUTS, V>(block, i, w_IO, y_64V);
   for (; i < I; i++) addInputs<1, V>(block, i, w_IO, y_64V);
@@ -186,7 +174,9 @@ struct SparseSums {
 template <int B, int Q> REGISTER_BLOCK void addSamples(const SparseBlock &block, int i, const SparseSums &to) {
   constexpr int V = 2 * Q;
   vec sum[B][V], *kept = to.sums_IV + (size_t)i * SUM_VECTORS;
-  UNROLL for (int b = 0; b < B; b++) UNROLL for (int v = 0; v < V; v++) sum[b][v] = to.isFirst ? vec{} : kept[b * SUM_VECTORS + v];
+  UNROLL for (int b = 0; b < B; b++) {
+    UNROLL for (int v = 0; v < V; v++) sum[b][v] = to.isFirst ? vec{} : kept[b * SUM_VECTORS + v];
+  }
   const float *x_PI = (const float *)(block.x_PI + i);
   const size_t toNextPanel = panelStep(block.s.I);
   const vec *dy_64V = to.dy_64V;
@@ -212,8 +202,8 @@ template <int B, int Q> REGISTER_BLOCK void addSamples(const SparseBlock &block,
 
 // dy_QN2: from the block's first pair and the word's first sample on.
 template <int Q>
-REGISTER_BLOCK void sparseWeightRows(const SparseBlock &block, const vec *dy_QN2, int N, vec *dy_64V, const SparseSums &to,
-                             int first, int last) {
+REGISTER_BLOCK void sparseWeightRows(const SparseBlock &block, const vec *dy_QN2, int N, vec *dy_64V,
+                                     const SparseSums &to, int first, int last) {
   for (int p = 0; p < block.panels; p++) {
     for (int n = 0; n < LANES; n++) {
       vec *dy = dy_64V + (size_t)(p * MASK_BITS + n) * 2 * Q;
@@ -225,8 +215,9 @@ REGISTER_BLOCK void sparseWeightRows(const SparseBlock &block, const vec *dy_QN2
   for (; i < last; i++) addSamples<1, Q>(block, i, to);
 }
 
-// Rows first..last of dw_IO, `first` even. sums_IV: GRADIENT_PAIRS * 2 vectors an input, kept from word to word. scratch: SPARSE_SCRATCH vectors. Else as
-// denseWeightGradient. Words of samples are outermost: their dy, 32 kB, stays in the first level of cache.
+// Rows first..last of dw_IO, `first` even. sums_IV: GRADIENT_PAIRS * 2 vectors an input, kept from word to word.
+// scratch: SPARSE_SCRATCH vectors. Else as denseWeightGradient. Words of samples are outermost: their dy, 32 kB, stays
+// in the first level of cache.
 static void sparseWeightGradient(const DenseShape &s, const vec *x_PI, const PixelMasks &masks, int samples,
                                  const vec *dy_QN2, int N, int first, int last, vec *scratch, vec *sums_IV,
                                  float *dw_IO) {

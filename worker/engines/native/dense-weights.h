@@ -4,7 +4,8 @@
 //
 // dy is transposed first (it is small); of x, in its panels, each sample's float is spread over a vector.
 // dy_QN2: [Q][N][2] vectors, Q pairs of vectors of outputs; outputs past O are 0. It passes by from the second level of
-// cache, read in order, 16 bytes a cycle or less.
+// cache, read in order, 16 bytes a cycle or less. Panels in which all of a block's inputs are 0 are left out where dy
+// is finite, as in dense.h.
 #pragma once
 #include <algorithm>
 #include "dense.h"
@@ -32,11 +33,19 @@ static inline void storeSome(float *to, vec v, int count) {
   for (int j = 0; j < count; j++) to[j] = v[j];
 }
 
+// The inputs of a block of rows, side by side, of the panels that are summed.
+struct PackedInputs {
+  vec *x; // [count][B]
+  int *panels;
+  int count;
+};
+
 // Where a block of rows of dw finds what it needs.
 struct WeightRows {
   const vec *x_PI; // the first of its inputs
   int samples;
-  const float *packed; // [P][B][LANES] floats: its inputs, side by side
+  bool skipZeros;
+  const PackedInputs &packed;
   const vec *dy_QN2;
   int N;
   float *dw; // its first row
@@ -47,10 +56,11 @@ struct WeightRows {
 template <int B, int VECTORS> REGISTER_BLOCK void weightBlock(const DenseShape &s, const WeightRows &rows, int v) {
   vec sum[B][VECTORS];
   UNROLL for (int b = 0; b < B; b++) UNROLL for (int j = 0; j < VECTORS; j++) sum[b][j] = vec{};
-  const vec *dy = rows.dy_QN2 + (size_t)(v / 2) * rows.N * 2, *next = rows.x_PI + B;
-  const float *x = rows.packed;
-  for (int first = 0; first < rows.samples; first += LANES, x += B * LANES, dy += LANES * 2, next += s.I) {
-    if (v == 0) { UNROLL for (int b = 0; b < B; b++) __builtin_prefetch(next + b); }
+  const float *x = (const float *)rows.packed.x;
+  for (int k = 0; k < rows.packed.count; k++, x += B * LANES) {
+    const int panel = rows.packed.panels[k], first = panel * LANES;
+    const vec *dy = rows.dy_QN2 + ((size_t)(v / 2) * rows.N + first) * 2;
+    if (v == 0) { UNROLL for (int b = 0; b < B; b++) __builtin_prefetch(rows.x_PI + (size_t)panel * s.I + B + b); }
     for (int n = 0; n < std::min(LANES, rows.samples - first); n++) {
       UNROLL for (int b = 0; b < B; b++) {
         UNROLL for (int j = 0; j < VECTORS; j++) sum[b][j] += dy[n * 2 + j] * x[b * LANES + n];
@@ -67,22 +77,30 @@ template <int B, int VECTORS> REGISTER_BLOCK void weightBlock(const DenseShape &
 
 // B rows of dw. Their x is packed first (12 kB for 256 samples): panels are far apart, often by a multiple of the
 // cache's period, and would push each other out while the outputs pass by.
-template <int B> static void weightRows(const DenseShape &s, const WeightRows &rows, vec *packed) {
+template <int B> static void weightRows(const DenseShape &s, const WeightRows &rows, PackedInputs &packed) {
+  packed.count = 0;
   for (int p = 0; p * LANES < rows.samples; p++) {
-    UNROLL for (int b = 0; b < B; b++) packed[p * B + b] = rows.x_PI[(size_t)p * s.I + b];
+    intVec some = {};
+    UNROLL for (int b = 0; b < B; b++) {
+      const vec x = rows.x_PI[(size_t)p * s.I + b];
+      packed.x[packed.count * B + b] = x;
+      some |= x != 0;
+    }
+    packed.panels[packed.count] = p;
+    packed.count += !rows.skipZeros || anyLane(some);
   }
   int v = 0;
   for (; v + 2 <= outputVectors(s.O); v += 2) weightBlock<B, 2>(s, rows, v);
   if (v < outputVectors(s.O)) weightBlock<B, 1>(s, rows, v);
 }
 
-// Rows first..last of dw_IO, written where the gradient lies. N as in transposeGradient; packed: DENSE_BLOCK vectors a
-// panel, scratch.
-static void denseWeightGradient(const DenseShape &s, const vec *x_PI, int samples, const vec *dy_QN2, int N, int first,
-                                int last, vec *packed, float *dw_IO) {
+// Rows first..last of dw_IO, written where the gradient lies. skipZeros: x has zeros to look for, and dy is finite. N
+// as in transposeGradient. packed: scratch, DENSE_BLOCK vectors and a number a panel.
+static void denseWeightGradient(const DenseShape &s, const vec *x_PI, int samples, bool skipZeros, const vec *dy_QN2,
+                                int N, int first, int last, PackedInputs packed, float *dw_IO) {
   int i = first;
   const auto at = [&](auto run) {
-    run(s, {x_PI + i, samples, (const float *)packed, dy_QN2, N, dw_IO + (size_t)i * s.O}, packed);
+    run(s, {x_PI + i, samples, skipZeros, packed, dy_QN2, N, dw_IO + (size_t)i * s.O}, packed);
   };
   for (; i + DENSE_BLOCK <= last; i += DENSE_BLOCK) at(weightRows<DENSE_BLOCK>);
   for (; i + 4 <= last; i += 4) at(weightRows<4>);

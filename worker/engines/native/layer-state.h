@@ -14,8 +14,10 @@
 constexpr int MAX_GROUPS = 16;
 
 struct LayerState : LayerPlan {
-  // A ReLU is applied to this layer's output; to the output of the layer below. Before a pool, it is the pool's.
+  // A ReLU is applied to this layer's output; to the output of the layer below, which is no pool. Before a pool, it is
+  // the pool's.
   bool withRelu = false, reluBelow = false;
+  bool zerosBelow = false;   // a ReLU made the input, before a pool or not
   bool first = false;        // the first layer's input has no gradient
   bool runsIntoPool = false; // conv below a 2x2 pool: the two run as one, into the pool's y and winner
   bool isDoneBelow = false;  // that pool
@@ -63,7 +65,8 @@ static std::vector<LayerState> describeLayers(const NetworkPlan &plan) {
     l.first = !below;
     const bool hasRelu = l.relu && (l.is(LayerKind::conv) || l.is(LayerKind::dense));
     l.withRelu = l.is(LayerKind::maxPool) ? convBelow && below->relu : hasRelu && !poolAbove;
-    l.reluBelow = below && below->withRelu && !below->is(LayerKind::maxPool);
+    l.zerosBelow = below && below->withRelu;
+    l.reluBelow = l.zerosBelow && !below->is(LayerKind::maxPool);
     l.runsIntoPool = l.is(LayerKind::conv) && poolAbove && above->size == 2;
     l.isDoneBelow = below && below->runsIntoPool;
     l.keepsGradient = !above || l.is(LayerKind::batchNorm) || above->kind == LayerKind::batchNorm;
@@ -108,7 +111,7 @@ static void allocateLayer(LayerState &l, const LayerState *below, int panels, in
 // Scratch of one thread.
 struct Scratch {
   vec *filterSums; // of the largest convolution
-  vec *packed;     // DENSE_BLOCK vectors a panel
+  PackedInputs packed;
   vec *sparse;     // SPARSE_SCRATCH vectors
 };
 
@@ -212,8 +215,9 @@ static void weightGradientShare(const LayerState &l, int samples, int rows, int 
     if (thread == 0) denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, bias);
   } else if (l.is(LayerKind::dense)) {
     const Range inputs = rangeOf(l.inputSize(), thread, threads);
-    denseWeightGradient(l.dense(), l.x, samples, l.transposedGradient, rows, inputs.first, inputs.last, scratch.packed,
-                        weight);
+    const bool skipZeros = l.zerosBelow && isGradientFinite(l, samples, rows);
+    denseWeightGradient(l.dense(), l.x, samples, skipZeros, l.transposedGradient, rows, inputs.first, inputs.last,
+                        scratch.packed, weight);
     if (thread == 0) denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, bias);
   }
   if (l.is(LayerKind::conv)) {

@@ -52,7 +52,8 @@ Network::State::State(const NetworkPlan &given)
     if (l.is(LayerKind::conv)) filterSums = std::max(filterSums, filterSumVectors(l.conv()));
   }
   for (int thread = 0; thread < pool.threads(); thread++) {
-    scratch.push_back({memory.allocate<vec>(filterSums), memory.allocate<vec>((size_t)maxPanels * DENSE_BLOCK),
+    scratch.push_back({memory.allocate<vec>(filterSums),
+                       {memory.allocate<vec>((size_t)maxPanels * DENSE_BLOCK), memory.allocate<int>(maxPanels), 0},
                        memory.allocate<vec>(layers[0].canSkip ? SPARSE_SCRATCH : 0)});
   }
 }
@@ -129,7 +130,7 @@ void Network::State::forwardLayer(int k, Range some) {
   const LayerState &l = layers[k], *above = k + 1 < (int)layers.size() ? &layers[k + 1] : nullptr;
   if (l.is(LayerKind::dense)) {
     denseForward(l.dense(), l.input(some.first), some.last - some.first, parameters + l.weight, parameters + l.bias,
-                 l.withRelu, l.output(some.first));
+                 l.zerosBelow, l.withRelu, l.output(some.first));
     return;
   }
   for (int panel = some.first; panel < some.last; panel++) forwardPanel(l, above, panel, parameters, buffers);

@@ -96,6 +96,9 @@ int main() {
   Model ties2 = Model("ties in 2x2 pools", 1, 9, 9).conv(3, 2).maxPool(2).dense(3, false);
   Model ties3 = Model("ties in 3x3 pools", 1, 9, 9).conv(3, 2).maxPool(3).dense(3, false);
   for (Model *model : {&ties2, &ties3}) check(*model, 17, 1, {17}, 3 * 2 * 2);
+  // Filters without weights, two of them without bias: their maps are 0 in every sample, above them is a large layer.
+  Model silent = Model("silent filters", 1, 30, 30).conv(4, 3).dense(50).norm().dense(3, false);
+  check(silent, 70, 3, {70, 33}, 4 * 3 * 3 + 2);
   // Images with zeros to skip: widths that fill blocks of outputs and that do not, odd and tiny images.
   std::vector<Model> readers = {
       Model("zeros, one block", 1, 9, 11).dense(120).norm().dense(5, false),
@@ -110,6 +113,6 @@ int main() {
     check(model, 300, 2, {300, 64}, 0, 80);
   }
   check(readers[1], 70, 1, {70}, 0, 100);
-  std::printf("%zu models, %d lanes, %d differences\n", models.size() + readers.size(), LANES, failures);
+  std::printf("%zu models, %d lanes, %d differences\n", models.size() + 3 + readers.size(), LANES, failures);
   return failures ? 1 : 0;
 }

@@ -8,6 +8,9 @@
 // I O inputs and outputs of a dense layer. A pointer's suffix is its shape: `x_CHW` is [C][H][W].
 #pragma once
 #include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 #define INSTRUCTION_SET "avx512"
@@ -64,6 +67,21 @@ static inline intVec lanesBelow(int count) {
   intVec lane = {};
   for (int i = 0; i < LANES; i++) lane[i] = i;
   return lane < count;
+}
+
+// Whether any lane of a comparison's result is true.
+static inline bool anyLane(intVec truth) {
+#if defined(__AVX512DQ__)
+  return _mm512_movepi32_mask((__m512i)truth);
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)truth);
+#elif defined(__SSE2__)
+  return _mm_movemask_ps((__m128)truth);
+#else
+  int any = 0;
+  for (int lane = 0; lane < LANES; lane++) any |= truth[lane];
+  return any;
+#endif
 }
 
 template <class Vector, int N, int... J>
