@@ -19,10 +19,15 @@ export interface EngineContract {
   readonly create: (options: EngineOptions) => Promise<Engine>;
   /** Batch sizes to try on the named models. */
   readonly sizes?: readonly number[];
+  /** How many random models to try. */
+  readonly numRandomModels?: number;
 }
 
 /** Registers the suite for one engine. */
-export function describeEngineContract(name: string, { create, sizes = [1, 7, 64, 256] }: EngineContract): void {
+export function describeEngineContract(
+  name: string,
+  { create, sizes = [1, 7, 64, 256], numRandomModels = 40 }: EngineContract,
+): void {
   const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH) => {
     const state = trainedState(spec, 1);
     const options = { ...state, maxBatch, threads: 1 };
@@ -64,7 +69,7 @@ export function describeEngineContract(name: string, { create, sizes = [1, 7, 64
           await expectAgreement(judged, numSamples, ODD_LIMIT);
           await judged.engine.dispose();
         }),
-        { seed: 1, numRuns: 40 },
+        { seed: 1, numRuns: numRandomModels },
       );
     });
 

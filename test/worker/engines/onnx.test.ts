@@ -19,10 +19,10 @@ describe('the onnx engine', () => {
   });
 
   it('refuses an unknown device with the devices it has', async () => {
-    for (const device of ['cuda:9', 'toString']) {
+    for (const device of ['gpu', 'toString', 'webgpu:x', 'cuda:-1', '']) {
       const refusal = createOnnxEngine({ ...options, device });
       await expect(refusal).rejects.toThrow(ConfigError);
-      await expect(refusal).rejects.toThrow(`--device ${device}: the onnx engine runs on cpu`);
+      await expect(refusal).rejects.toThrow(`--device ${device}: the onnx engine runs on cpu, webgpu, cuda`);
     }
   });
 

@@ -4,21 +4,21 @@
  * Inputs: `images`, `labels`, and every parameter and buffer under its slot's name. Outputs: `lossSum`, `numCorrect`.
  */
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
-import { createGraphBuilder, type Value } from './graph-builder.ts';
+import { createGraphBuilder, type GraphTarget, type Value } from './graph-builder.ts';
 import { batchNormEvaluation, denseLayer, type LayerContext } from './layers.ts';
 import { imageInput, labelInput, lossOutputs } from './loss.ts';
 import { convolutionLayer, flattenLayer, maxPoolLayer } from './map-layers.ts';
 
 /** The graph as the bytes of an ONNX model, for any batch size. */
-export function buildEvaluationGraph(plan: ModelPlan): Uint8Array {
-  const graph = createGraphBuilder(`${plan.spec.name}-evaluation`);
+export function buildEvaluationGraph(plan: ModelPlan, target: GraphTarget): Uint8Array {
+  const graph = createGraphBuilder(`${plan.spec.name}-evaluation`, target);
   for (const slot of [...plan.parameters, ...plan.buffers]) graph.input(slot.name, 'float32', slot.shape);
   const context: LayerContext = { graph, parameter: (slot) => slot.name };
 
-  const labels_B1 = labelInput(graph);
+  const labels = labelInput(graph, plan);
   let value = imageInput(graph, plan);
   for (const layer of plan.layers) value = addLayer(layer, value, context);
-  lossOutputs(graph, plan, value, labels_B1);
+  lossOutputs(graph, plan, value, labels);
   return graph.encode();
 }
 

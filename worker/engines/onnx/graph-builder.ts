@@ -7,6 +7,9 @@ import { encodeModel, type AttributeValue, type ElementType, type OnnxGraph, typ
 /** The name of a tensor in the graph. */
 export type Value = string;
 
+/** What a graph is written for: where the two differ in speed or in kernels, a formula is chosen by it. */
+export type GraphTarget = 'cpu' | 'gpu';
+
 type Attributes = Readonly<Record<string, AttributeValue>>;
 type Shape = OnnxValue['shape'];
 
@@ -14,6 +17,7 @@ type Shape = OnnxValue['shape'];
 const CAST_CODES = { float32: 1, int32: 6 } as const;
 
 export interface GraphBuilder {
+  readonly target: GraphTarget;
   /** Adds a node with one output; returns the output. */
   op(kind: string, inputs: readonly Value[], attributes?: Attributes): Value;
   cast(value: Value, type: keyof typeof CAST_CODES): Value;
@@ -34,7 +38,7 @@ export interface GraphBuilder {
   encode(): Uint8Array;
 }
 
-export function createGraphBuilder(graphName: string): GraphBuilder {
+export function createGraphBuilder(graphName: string, target: GraphTarget): GraphBuilder {
   const nodes: OnnxGraph['nodes'][number][] = [];
   const constants = new Map<string, OnnxGraph['constants'][number]>();
   const inputs: OnnxValue[] = [];
@@ -56,6 +60,7 @@ export function createGraphBuilder(graphName: string): GraphBuilder {
   };
 
   return {
+    target,
     op,
     ints,
     cast: (value, type) => op('Cast', [value], { to: CAST_CODES[type] }),

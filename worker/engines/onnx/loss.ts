@@ -11,17 +11,30 @@ export const LABELS = 'labels';
 export const LOSS_SUM = 'lossSum';
 export const NUM_CORRECT = 'numCorrect';
 
+/** The labels of a batch, in two forms. */
+export interface LabelValues {
+  /** Class indices, [1, B] int32. */
+  readonly labels_1B: Value;
+  /** [numClasses, B]: 1 at the label, else 0. */
+  readonly oneHot_FB: Value;
+}
+
 /** Declares the bytes of a batch, [B, inputSize], as an input; returns pixels in [0, 1], [C, H, W, B]. */
 export function imageInput(graph: GraphBuilder, plan: ModelPlan): Value {
   const bytes_BF = graph.input(IMAGES, 'uint8', [BATCH, plan.inputSize]);
-  // Transposed as bytes: a quarter of the memory.
-  const pixels_FB = graph.cast(graph.transpose(bytes_BF, [1, 0]), 'float32');
+  // On a CPU, transposed as bytes: a quarter of the memory. WebGPU transposes no bytes.
+  const pixels_FB =
+    graph.target === 'cpu'
+      ? graph.cast(graph.transpose(bytes_BF, [1, 0]), 'float32')
+      : graph.transpose(graph.cast(bytes_BF, 'float32'), [1, 0]);
   return graph.reshape(graph.op('Div', [pixels_FB, graph.scalar(255)]), [...plan.spec.input, -1]);
 }
 
-/** Declares the labels as an input; returns them as [B, 1] int32. */
-export function labelInput(graph: GraphBuilder): Value {
-  return graph.cast(graph.input(LABELS, 'uint8', [BATCH, 1]), 'int32');
+/** Declares the labels, [B, 1] bytes, as an input. */
+export function labelInput(graph: GraphBuilder, plan: ModelPlan): LabelValues {
+  const labels_1B = graph.reshape(graph.cast(graph.input(LABELS, 'uint8', [BATCH, 1]), 'int32'), [1, -1]);
+  const isLabel_FB = graph.op('Equal', [labels_1B, classColumn(graph, plan)]);
+  return { labels_1B, oneHot_FB: graph.cast(isLabel_FB, 'float32') };
 }
 
 /**
@@ -31,23 +44,35 @@ export function labelInput(graph: GraphBuilder): Value {
  * - `logits_FB`: the last layer's output, [numClasses, B]
  *
  * Returns a function that adds d(lossSum)/d(logits), [numClasses, B]: p - (1 at the label, else 0).
+ *
+ * It keeps to operators that WebGPU has kernels for: LogSoftmax and what follows ArgMax, on 64-bit integers, are not.
  */
-export function lossOutputs(graph: GraphBuilder, plan: ModelPlan, logits_FB: Value, labels_B1: Value): () => Value {
-  const { numClasses } = plan.spec;
-  const classes = graph.int32Tensor([...Array(numClasses).keys()], [1, numClasses]);
-  const oneHot_BF = graph.cast(graph.op('Equal', [labels_B1, classes]), 'float32');
-
-  const logits_BF = graph.transpose(logits_FB, [1, 0]);
-  const logProbability_BF = graph.op('LogSoftmax', [logits_BF], { axis: 1 });
-  const negativeLoss = graph.op('ReduceSum', [graph.op('Mul', [logProbability_BF, oneHot_BF])], { keepdims: 0 });
+export function lossOutputs(
+  graph: GraphBuilder,
+  plan: ModelPlan,
+  logits_FB: Value,
+  { labels_1B, oneHot_FB }: LabelValues,
+): () => Value {
+  // log p = z - max - log(sum exp(z - max)), which no large z overflows.
+  const max_1B = graph.op('ReduceMax', [logits_FB], { axes: [0], keepdims: 1 });
+  const shifted_FB = graph.op('Sub', [logits_FB, max_1B]);
+  const exponential_FB = graph.op('Exp', [shifted_FB]);
+  const sum_1B = graph.op('ReduceSum', [exponential_FB, graph.ints([0])], { keepdims: 1 });
+  const logProbability_FB = graph.op('Sub', [shifted_FB, graph.op('Log', [sum_1B])]);
+  const negativeLoss = graph.op('ReduceSum', [graph.op('Mul', [logProbability_FB, oneHot_FB])], { keepdims: 0 });
   graph.output(LOSS_SUM, graph.op('Neg', [negativeLoss]), []);
 
-  const answer_B1 = graph.cast(graph.op('ArgMax', [logits_BF], { axis: 1, keepdims: 1 }), 'int32');
-  const isCorrect_B1 = graph.cast(graph.op('Equal', [answer_B1, labels_B1]), 'float32');
-  graph.output(NUM_CORRECT, graph.op('ReduceSum', [isCorrect_B1], { keepdims: 0 }), []);
+  const isLargest_FB = graph.op('Equal', [logits_FB, max_1B]);
+  const noClass = graph.int32Tensor([plan.spec.numClasses], []);
+  const candidates_FB = graph.op('Where', [isLargest_FB, classColumn(graph, plan), noClass]);
+  const answer_1B = graph.op('ReduceMin', [candidates_FB], { axes: [0], keepdims: 1 });
+  const isCorrect_1B = graph.cast(graph.op('Equal', [answer_1B, labels_1B]), 'float32');
+  graph.output(NUM_CORRECT, graph.op('ReduceSum', [isCorrect_1B], { keepdims: 0 }), []);
 
-  return () => {
-    const probability_BF = graph.op('Exp', [logProbability_BF]);
-    return graph.transpose(graph.op('Sub', [probability_BF, oneHot_BF]), [1, 0]);
-  };
+  return () => graph.op('Sub', [graph.op('Div', [exponential_FB, sum_1B]), oneHot_FB]);
+}
+
+/** The class indices, [numClasses, 1] int32. */
+function classColumn(graph: GraphBuilder, { spec: { numClasses } }: ModelPlan): Value {
+  return graph.int32Tensor([...Array(numClasses).keys()], [numClasses, 1]);
 }

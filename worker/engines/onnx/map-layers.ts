@@ -24,7 +24,9 @@ export function convolutionLayer(
   const k = layer.kernel;
   const weight = context.parameter(layer.weight);
 
-  // The batch is the third spatial axis of one three-dimensional image; the kernel is one sample deep.
+  // The batch is the third spatial axis of one three-dimensional image; the kernel is one sample deep. (On WebGPU,
+  // ONNX Runtime 1.30 has a wrong two-dimensional Conv of 6, 9, 15, 18, ... channels and 4, 8, 12, ... filters: it reads
+  // three channels at a time, but divides their index by 4, so it finds the first ones again. This one is right.)
   const image = graph.op('Unsqueeze', [x_CHWB, graph.ints([0])]);
   const kernel = graph.reshape(weight, [filters, channels, k, k, 1]);
   const z = graph.op('Conv', [image, kernel, context.parameter(layer.bias)]);
@@ -38,10 +40,9 @@ export function convolutionLayer(
       const u_CN = graph.reshape(u_CHWB, [filters, -1]);
       emit(layer.bias, graph.op('ReduceSum', [u_CN, graph.ints([1])], { keepdims: 0 }));
 
-      // dw = u windows^T: one matrix product, whose inner dimension is every window of every sample.
-      const windows = windowSlices(graph, x_CHWB, [k, k], [outputHeight, outputWidth], 1);
-      const windows_N = graph.reshape(graph.op('Concat', windows, { axis: 0 }), [k * k * channels, -1]);
-      const product = graph.op('MatMul', [u_CN, graph.transpose(windows_N, [1, 0])]);
+      const slices = windowSlices(graph, x_CHWB, [k, k], [outputHeight, outputWidth], 1);
+      const windows = graph.op('Concat', slices, { axis: 0 });
+      const product = windowProduct(graph, u_CHWB, windows, [filters, k * k * channels], outputHeight);
       emit(layer.weight, graph.transpose(graph.reshape(product, [filters, k, k, channels]), [0, 3, 1, 2]));
 
       return () => {
@@ -54,6 +55,31 @@ export function convolutionLayer(
       };
     },
   };
+}
+
+/**
+ * u windows^T, a convolution's weight gradient: [filters, size], summed over every window of every sample.
+ *
+ * - `u_CHWB`: the gradient before the activation, [filters, outputHeight, outputWidth, B]
+ * - `windows`: [size, outputHeight, outputWidth, B]
+ *
+ * On a CPU it is one matrix product. A GPU would give so small a result to one or two of its cores: there it is a
+ * product for each row of the output, and their sum, which took a quarter off a step of `conv` on a software adapter.
+ */
+function windowProduct(
+  graph: GraphBuilder,
+  u_CHWB: Value,
+  windows: Value,
+  [filters, size]: readonly [number, number],
+  outputHeight: number,
+): Value {
+  if (graph.target === 'cpu') {
+    const windows_N = graph.reshape(windows, [size, -1]);
+    return graph.op('MatMul', [graph.reshape(u_CHWB, [filters, -1]), graph.transpose(windows_N, [1, 0])]);
+  }
+  const u_HCN = graph.transpose(graph.reshape(u_CHWB, [filters, outputHeight, -1]), [1, 0, 2]);
+  const windows_HN = graph.transpose(graph.reshape(windows, [size, outputHeight, -1]), [1, 2, 0]);
+  return graph.op('ReduceSum', [graph.op('MatMul', [u_HCN, windows_HN]), graph.ints([0])], { keepdims: 0 });
 }
 
 /**
@@ -74,11 +100,13 @@ export function maxPoolLayer(
     output,
     pullback: (upstream) => () => {
       // The gradient goes to the first entry that equals the maximum: to those that equal it and come after no other.
-      let taken: Value | undefined;
+      // (WebGPU has no kernel for Or.)
+      let isOpen: Value | undefined;
       const gradients = slices.map((slice) => {
         const isMaximum = graph.op('Equal', [slice, output]);
-        const isFirst = taken === undefined ? isMaximum : graph.op('And', [isMaximum, graph.op('Not', [taken])]);
-        taken = taken === undefined ? isMaximum : graph.op('Or', [taken, isMaximum]);
+        const isLess = graph.op('Not', [isMaximum]);
+        const isFirst = isOpen === undefined ? isMaximum : graph.op('And', [isMaximum, isOpen]);
+        isOpen = isOpen === undefined ? isLess : graph.op('And', [isOpen, isLess]);
         return graph.op('Mul', [upstream, graph.cast(isFirst, 'float32')]);
       });
       // Back in place: columns j of a window side by side, then its rows i, then the rows and columns left out.

@@ -5,25 +5,18 @@
  * One session serves every batch size, and a step copies nothing: parameters are fed as views of the caller's vector,
  * and ONNX Runtime writes results straight into views of the caller's `GradientBuffers`. `run` blocks the event loop
  * until the device is done.
+ *
+ * On a GPU nothing stays between steps: parameters and batch come from the caller at every call, and results go back to
+ * it. They travel tensor by tensor: one flat tensor each way, cut and joined in the graph, took a tenth longer on a
+ * software adapter (ONNX Runtime 1.30, WebGPU). The first step at each batch size waits for its shaders to be compiled.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
+import { findDevice, startError, type OnnxDevice } from './devices.ts';
 import { buildEvaluationGraph } from './evaluation-graph.ts';
 import { IMAGES, LABELS, LOSS_SUM, NUM_CORRECT } from './loss.ts';
 import { buildTrainingGraph, outputNameOf } from './training-graph.ts';
-
-interface OnnxDevice {
-  readonly executionProvider: string;
-  /** What runs, for people and records. */
-  readonly description: string;
-}
-
-/** The devices that `--device` can name for this engine. */
-const DEVICES = {
-  cpu: { executionProvider: 'cpu', description: 'cpu' },
-} satisfies Record<string, OnnxDevice>;
 
 type TensorMap = Record<string, Tensor>;
 
@@ -35,15 +28,16 @@ interface CachedFetches {
 
 /**
  * An engine on `options.threads` threads. Keeps the caller's vectors and reads them at every call; holds two sessions
- * until `dispose`. Equal inputs give equal bits, at one number of threads.
+ * until `dispose`. Equal inputs give equal bits, at one number of threads; on `cuda` within one engine only, since cuDNN
+ * chooses its algorithms by timing them.
  *
- * Throws `ConfigError` for a device that it does not know, or that ONNX Runtime cannot start.
+ * Throws `ConfigError` for a device that it does not know, or that cannot be had or started, with the cure.
  */
 export async function createOnnxEngine(options: EngineOptions): Promise<Engine> {
   const { plan, parameters, buffers, threads } = options;
   const device = findDevice(options.device ?? 'cpu');
-  const trainingSession = await createSession(buildTrainingGraph(plan), device, threads);
-  const evaluationSession = await createSession(buildEvaluationGraph(plan), device, threads);
+  const trainingSession = await createSession(buildTrainingGraph(plan, device.target), device, threads);
+  const evaluationSession = await createSession(buildEvaluationGraph(plan, device.target), device, threads);
 
   const parameterFeeds = tensorsOf(plan.parameters, parameters, (slot) => slot.name);
   const bufferFeeds = tensorsOf(plan.buffers, buffers, (slot) => slot.name);
@@ -100,28 +94,17 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
   };
 }
 
-function findDevice(name: string): OnnxDevice {
-  if (!Object.hasOwn(DEVICES, name)) {
-    throw new ConfigError(`--device ${name}: the onnx engine runs on ${Object.keys(DEVICES).join(', ')}; choose one`);
-  }
-  return DEVICES[name as keyof typeof DEVICES];
-}
-
 async function createSession(model: Uint8Array, device: OnnxDevice, threads: number): Promise<InferenceSession> {
   try {
     return await InferenceSession.create(model, {
-      executionProviders: [device.executionProvider],
+      ...device.sessionOptions,
       intraOpNumThreads: threads,
       // The graph is one chain: nodes one after the other, each on all the threads.
       interOpNumThreads: 1,
       executionMode: 'sequential',
     });
   } catch (error) {
-    throw new ConfigError(
-      `--engine onnx: ONNX Runtime does not start on ${device.description}: ${describeError(error)}; ` +
-        'choose another --device or --engine',
-      { cause: error },
-    );
+    throw startError(device, error);
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { internalError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan, TensorSlot } from '../../../protocol/state/model-spec.ts';
-import { createGraphBuilder, type Value } from './graph-builder.ts';
+import { createGraphBuilder, type GraphTarget, type Value } from './graph-builder.ts';
 import { batchNormTraining, denseLayer, type Emit, type GraphLayer, type LayerContext } from './layers.ts';
 import { imageInput, labelInput, lossOutputs } from './loss.ts';
 import { convolutionLayer, flattenLayer, maxPoolLayer } from './map-layers.ts';
@@ -18,21 +18,22 @@ export function outputNameOf(slot: TensorSlot): string {
 }
 
 /** The graph as the bytes of an ONNX model, for any batch size. */
-export function buildTrainingGraph(plan: ModelPlan): Uint8Array {
-  const graph = createGraphBuilder(`${plan.spec.name}-training`);
+export function buildTrainingGraph(plan: ModelPlan, target: GraphTarget): Uint8Array {
+  const graph = createGraphBuilder(`${plan.spec.name}-training`, target);
   for (const slot of plan.parameters) graph.input(slot.name, 'float32', slot.shape);
   const context: LayerContext = { graph, parameter: (slot) => slot.name };
   const emit: Emit = (slot, value) => graph.output(outputNameOf(slot), value, slot.shape);
 
-  const labels_B1 = labelInput(graph);
-  const numSamples = graph.cast(graph.op('Size', [labels_B1]), 'float32');
+  const labels = labelInput(graph, plan);
+  // Each sample has one label. (The operator Size has no kernel on a GPU.)
+  const numSamples = graph.op('ReduceSum', [labels.oneHot_FB], { keepdims: 0 });
   let value = imageInput(graph, plan);
   const layers = plan.layers.map((layer) => {
     const added = addLayer(layer, value, context, emit, numSamples);
     value = added.output;
     return added;
   });
-  const outputGradient = lossOutputs(graph, plan, value, labels_B1);
+  const outputGradient = lossOutputs(graph, plan, value, labels);
 
   // Backward, last layer to first; what lies before the first parameter needs no gradient.
   const firstLearnt = plan.layers.findIndex((layer) => layer.kind !== 'flatten' && layer.kind !== 'maxPool');
