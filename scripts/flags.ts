@@ -92,14 +92,25 @@ export function addRunFlags(command: Command): Command {
     )
     .addOption(dataDirFlag())
     .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
-    .addOption(flag('--quiet', 'print nothing but failures').default(false));
+    .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));
 }
 
 /** Adds what decides where gradients are computed. */
 export function addEngineFlags(command: Command): Command {
   return command
-    .addOption(flag('--engine <name>', 'auto, or one that `gradsock engines` lists').default('auto'))
-    .addOption(flag('--device <name>', "the engine's device; its default when left out"))
+    .addOption(
+      flag('--engine <name>', 'auto: the fastest that this machine has; or one that `gradsock engines` lists').default(
+        'auto',
+      ),
+    )
+    .addOption(
+      flag(
+        '--device <name>',
+        "one that `gradsock engines` lists, the engine's default when left out; of several NVIDIA GPUs one by number " +
+          '(cuda:1, tensorflow-gpu:1, or just 1), else in turn by $LOCAL_RANK, $SLURM_LOCALID or ' +
+          '$OMPI_COMM_WORLD_LOCAL_RANK',
+      ),
+    )
     .addOption(flag('--threads <n>', 'threads of each worker').argParser(count).default(1));
 }
 

@@ -31,9 +31,9 @@ export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
     if (!said.has(line)) options.log(`${name}: ${line}`);
     said.add(line);
   };
-  const exits = Array.from({ length: options.numWorkers }, (_, index) => {
-    const name = `local-${index + 1}`;
-    const worker = startWorker(name, options);
+  const exits = Array.from({ length: options.numWorkers }, (_, localRank) => {
+    const name = `local-${localRank + 1}`;
+    const worker = startWorker(name, localRank, options);
     return watch(worker, name, log, (error) => {
       if (!isStopping) options.onFailure(error);
     });
@@ -46,11 +46,13 @@ export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
   };
 }
 
-function startWorker(name: string, { joinUrl, flags }: LocalWorkersOptions): ChildProcess {
+/** `localRank`: the worker's number on this machine, by which workers share out its GPUs. */
+function startWorker(name: string, localRank: number, { joinUrl, flags }: LocalWorkersOptions): ChildProcess {
   const program = process.argv[1]!;
   // execArgv carries the loader when the program runs from its TypeScript sources.
   const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const env = { ...process.env, LOCAL_RANK: String(localRank) };
+  return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
 }
 
 /** Follows one process: its words to the log, its end to `onExit` as an error that says how. */

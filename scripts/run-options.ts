@@ -6,6 +6,11 @@ import { runConfigOf } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
 import { interruptSignal, runOrigin } from './process.ts';
 
+/** Says what is out of the ordinary, also when quiet: then where failures of the program go. */
+export function warner(quiet: boolean, line: (text: string) => void): (text: string) => void {
+  return quiet ? (text) => process.stderr.write(`${text}\n`) : line;
+}
+
 /** The options of a run with these flags and this many workers, which come from elsewhere; interrupted by the user. */
 export function runOptionsOf(
   flags: RunFlags & Partial<EngineFlags>,

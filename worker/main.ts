@@ -3,6 +3,7 @@ import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts
 import { datasetPlaces } from '../protocol/state/dataset-files.ts';
 import { connectToCoordinator } from './client.ts';
 import { loadDataset } from './dataset.ts';
+import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { runWorkerSession } from './session.ts';
 import { fastestVectorMath } from './vector-math.ts';
@@ -44,10 +45,9 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
       vectorMath: fastestVectorMath(),
       loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
       createEngine: async (engineOptions) => {
-        const { engine, passedOver } = await createEngine(options.engine, { ...engineOptions, threads, device });
-        for (const reason of passedOver) warn(reason);
-        log(`engine ${engine.name} on ${engine.device}`);
-        return engine;
+        const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });
+        announceChoice(chosen, { log, warn });
+        return chosen.engine;
       },
     });
   } catch (error) {

@@ -7,7 +7,7 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
 import { currentLoad, readConditions } from './conditions.ts';
 import type { Contender } from './contender.ts';
-import { describeChoice } from './engine-choice.ts';
+import { absenceOf, describeChoice } from './engine-choice.ts';
 import type { EngineChoice } from './engine-choice.ts';
 import { trainingFlops } from './flops.ts';
 import { PYTORCH_CURE, startOurs, startPyTorch } from './launch.ts';
@@ -40,6 +40,12 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
   const conditions = readConditions();
   const notes = new Set<string>();
   if (!pytorch) notes.add(`without PyTorch to compare with: ${PYTORCH_CURE}`);
+  const engines: EngineChoice[] = [];
+  for (const choice of options.engines) {
+    const absence = await absenceOf(choice);
+    if (absence === undefined) engines.push(choice);
+    else notes.add(`not measured: ${describeChoice(choice)}: ${absence}`);
+  }
   const rows: MeasuredRow[] = [];
   const ways: string[] = [];
 
@@ -48,7 +54,7 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Benchmark
   try {
     for (const model of models) {
       await peakMeter.measure();
-      const contest = await measureModel(model, { ...options, dataFolder }, notes);
+      const contest = await measureModel(model, { ...options, engines, dataFolder }, notes);
       rows.push(...contest.rows);
       if (contest.way !== undefined) ways.push(`${model.name} ${contest.way}`);
     }
@@ -81,7 +87,7 @@ async function measureModel(
     for (const choice of engines) {
       const { engine, device, isRequired } = choice;
       try {
-        started.push(await startOurs(describeChoice(choice), { ...job, engine, device }, core));
+        started.push(await startOurs(describeChoice(choice), { ...job, engine, device, mayBeSlow: isRequired }, core));
       } catch (error) {
         if (isRequired) throw error;
         notes.add(`not measured: ${describeChoice(choice)}: ${describeError(error)}`);

@@ -17,8 +17,13 @@ export type Job =
       readonly dataFolder: string;
       readonly globalBatch: number;
       readonly learningRate: number;
+      /** Otherwise it is an error that a step takes more than {@link LIMIT_MS}. */
+      readonly mayBeSlow: boolean;
     }
   | { readonly task: 'matrix-product' };
+
+/** Slower engines would make a benchmark of minutes one of hours. */
+const LIMIT_MS = 2000;
 
 interface Work {
   readonly description: string;
@@ -40,9 +45,13 @@ process.exit();
 
 async function prepare(job: Job): Promise<Work> {
   if (job.task === 'matrix-product') return createMatrixProduct();
-  const { dataFolder, ...options } = job;
+  const { dataFolder, mayBeSlow, ...options } = job;
   const bytes = await readDatasetFiles([{ folder: dataFolder, origin: 'the benchmark', isExplicit: true }]);
-  return createTrainingStep({ ...options, dataset: parseDataset(bytes!) });
+  const training = await createTrainingStep({ ...options, dataset: parseDataset(bytes!) });
+  const stepMs = mayBeSlow ? 0 : await training.estimateMs();
+  if (stepMs > LIMIT_MS)
+    throw new Error(`a step of ${job.model.name} takes an estimated ${(stepMs / 1000).toFixed(0)} s`);
+  return training;
 }
 
 async function measure(work: Work, repeats: number): Promise<Measurement> {

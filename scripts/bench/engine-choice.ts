@@ -1,6 +1,7 @@
-/** Which engines are measured: those asked for, else all that `auto` would try and that are here. */
+/** Which engines are measured: those asked for, else all that are here. */
 import { ConfigError } from '../../protocol/errors.ts';
-import { AUTO_ORDER, ENGINE_NAMES } from '../../worker/engines/registry.ts';
+import { ENGINE_NAMES, ENGINES } from '../../worker/engines/registry.ts';
+import type { EngineEntry, EngineName } from '../../worker/engines/registry.ts';
 
 export interface EngineChoice {
   readonly engine: string;
@@ -11,12 +12,16 @@ export interface EngineChoice {
 }
 
 /**
- * `native,onnx`, or with devices `native:avx2,onnx:cpu`. Without names: every engine and device of the registry's order.
+ * `native,onnx`, or with devices `native:avx2,onnx:cpu`. Without names: every engine on every device, but the
+ * judge.
  *
  * Throws `ConfigError` for an engine that the registry does not have.
  */
 export function chooseEngines(names: readonly string[] | undefined): EngineChoice[] {
-  if (names === undefined) return AUTO_ORDER.map(({ engine, device }) => ({ engine, device, isRequired: false }));
+  if (names === undefined) {
+    const judged = ENGINE_NAMES.filter((engine) => ENGINES[engine].isProbed);
+    return judged.flatMap((engine) => ENGINES[engine].devices.map((device) => ({ engine, device, isRequired: false })));
+  }
   return names.map((name) => {
     const [engine, device] = name.split(/:(.*)/s);
     if (!(ENGINE_NAMES as readonly string[]).includes(engine!)) {
@@ -26,6 +31,12 @@ export function chooseEngines(names: readonly string[] | undefined): EngineChoic
     }
     return { engine: engine!, device, isRequired: true };
   });
+}
+
+/** Why a choice that was not asked for by name is left out: a device that is not here, or an adapter in software. */
+export async function absenceOf({ engine, device, isRequired }: EngineChoice): Promise<string | undefined> {
+  const { absence }: EngineEntry = ENGINES[engine as EngineName];
+  return isRequired || device === undefined ? undefined : absence?.(device);
 }
 
 export function describeChoice({ engine, device }: EngineChoice): string {

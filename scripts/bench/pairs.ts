@@ -5,11 +5,16 @@ import type { Contender, Measurement } from './contender.ts';
 const MEASUREMENT_SECONDS = 0.4;
 /** Below this a calibration is repeated with more steps; compilers have done their work by then. */
 const CALIBRATION_SECONDS = 0.3;
+/** What takes longer for a single repeat is slow, and measured in no more than so many pairs. */
+const SLOW_MS = 2000 * MEASUREMENT_SECONDS;
+const SLOW_PAIRS = 3;
 
 export interface Timed {
   readonly contender: Contender;
   /** Repeats that one measurement takes. */
   readonly repeats: number;
+  /** Measured in fewer pairs, if fewer are not asked for anyway. */
+  readonly isSlow?: boolean;
 }
 
 /** A measurement, by the repeat. */
@@ -33,8 +38,8 @@ export interface PairOf {
  */
 export async function warmUp(contender: Contender, repeats?: number): Promise<Timed> {
   const timed = { contender, repeats: repeats ?? (await calibrate(contender)) };
-  await time(timed);
-  return timed;
+  const { milliseconds } = await time(timed);
+  return { ...timed, isSlow: milliseconds > SLOW_MS };
 }
 
 async function calibrate(contender: Contender): Promise<number> {
@@ -59,6 +64,7 @@ export async function measurePairs(ours: readonly Timed[], peer: Timed | undefin
   const pairs: PairOf[][] = ours.map(() => []);
   for (let round = 0; round < numPairs; round++) {
     for (const [index, timed] of ours.entries()) {
+      if (timed.isSlow && round >= SLOW_PAIRS) continue;
       pairs[index]!.push(await measurePair(timed, peer, (round + index) % 2 === 0));
     }
   }

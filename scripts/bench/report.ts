@@ -61,6 +61,9 @@ function formatConditions({ conditions, settings, pytorch, peak, rows, notes }: 
     ...(pytorch ? [`- ${pytorch.description}, ${pytorch.allocator}; ${pytorch.ways}`] : []),
     `- ${conditions.date.slice(0, 10)}, load average ${loadAverage.toFixed(1)} before, ${loadAverageAfter.toFixed(1)} after`,
     `- each side ran for ${formatPercent(lowestShare(rows))} or more of its measured time; the rest others had the core`,
+    ...rows
+      .filter(({ pairsMs }) => pairsMs.length < pairs)
+      .map(({ model, ours, pairsMs }) => `- ${ours.description} is slow on ${model}: ${pairsMs.length} pairs`),
     ...notes.map((note) => `- ${note}`),
   ];
 }

@@ -12,8 +12,10 @@ import { createReplica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
+import type { ChosenEngine } from '../../worker/engines/registry.ts';
 import { createGradientTask } from '../../worker/gradient-task.ts';
 import { fastestVectorMath } from '../../worker/vector-math.ts';
+import { estimateStepMs } from './step-estimate.ts';
 import { BENCH_OPTIMIZER, BENCH_SEED } from './settings.ts';
 
 export interface TrainingStepOptions {
@@ -28,8 +30,12 @@ export interface TrainingStepOptions {
 export interface TrainingStep {
   /** "native on cpu (avx512)" */
   readonly description: string;
+  /** What computes; the caller disposes of it. */
+  readonly chosen: ChosenEngine;
   /** Takes the next step; resolves with the mean loss of its batch. */
   next(): Promise<number>;
+  /** About the milliseconds that a step takes, found without taking one: from the gradient of a few samples, warm. */
+  estimateMs(): Promise<number>;
 }
 
 /** Steps follow each other through epochs of shuffled whole batches. The engine has passed the probe. */
@@ -40,18 +46,24 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const replica = createReplica(plan, BENCH_OPTIMIZER, BENCH_SEED, vectorMath);
   const { parameters, buffers } = replica;
   const engineOptions = { plan, parameters, buffers, maxBatch: globalBatch, threads: 1, device };
-  const { engine } = await createEngine(options.engine, engineOptions);
+  const chosen = await createEngine(options.engine, engineOptions);
+  const { engine } = chosen;
 
   const numTrainSamples = dataset.train.numSamples;
   const stepsPerEpoch = Math.floor(numTrainSamples / globalBatch);
   const catcher = createCatcher();
   const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples };
   const task = createGradientTask({ transport: catcher.transport, welcome, dataset, engine, replica, vectorMath });
+  const estimateInto = {
+    gradient: new Float32Array(plan.numParameters),
+    statistics: new Float32Array(plan.numBuffers),
+  };
   const average = new Float32Array(plan.numParameters + plan.numBuffers);
   let step = 0;
 
   return {
     description: `${engine.name} on ${engine.device}`,
+    chosen,
     async next() {
       step++;
       const epoch = 1 + Math.floor((step - 1) / stepsPerEpoch);
@@ -63,6 +75,11 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       task.gradientsArrived();
       return microbatches[0]!.lossSum / globalBatch;
     },
+    estimateMs: () =>
+      estimateStepMs(
+        (numSamples) => engine.computeGradient({ ...dataset.train, numSamples }, estimateInto),
+        globalBatch,
+      ),
   };
 }
 

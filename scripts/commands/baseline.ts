@@ -3,12 +3,13 @@ import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { describeError } from '../../protocol/errors.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
+import { announceChoice } from '../../worker/engines/passed-over.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { addEngineFlags, addRunFlags } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
-import { runOptionsOf } from '../run-options.ts';
+import { runOptionsOf, warner } from '../run-options.ts';
 
 const JOIN_TIMEOUT_SECONDS = 120;
 
@@ -28,9 +29,9 @@ export function baselineCommand(): Command {
           sharedReplica: replica,
           loadDataset: () => Promise.resolve(dataset),
           createEngine: async (engineOptions) => {
-            const { engine, passedOver } = await createEngine(flags.engine, { ...engineOptions, threads, device });
-            for (const reason of passedOver) options.reporter.line(reason);
-            return engine;
+            const chosen = await createEngine(flags.engine, { ...engineOptions, threads, device });
+            announceChoice(chosen, { log: options.reporter.line, warn: warner(flags.quiet, options.reporter.line) });
+            return chosen.engine;
           },
         });
         const ended = session.then(

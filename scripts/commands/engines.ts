@@ -1,32 +1,82 @@
-/** `gradsock engines`: what this machine can compute with, put to the proof, and why not the rest. */
+/** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
 import { Command } from 'commander';
-import { describeError } from '../../protocol/errors.ts';
-import { initialBuffers, initialParameters, planModel } from '../../protocol/state/model-spec.ts';
-import { createEngine, ENGINE_NAMES } from '../../worker/engines/registry.ts';
-import { flag, loadModel } from '../flags.ts';
+import { createLogUpdate } from 'log-update';
+import type { SampleSet } from '../../protocol/state/dataset.ts';
+import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/state/dataset.ts';
+import { datasetPlaces, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { uniformFloats } from '../../protocol/state/random.ts';
+import { visibleGpus } from '../../worker/engines/gpus.ts';
+import { dataDirFlag, flag, loadModel } from '../flags.ts';
+import { EXIT } from '../process.ts';
+import { DEFAULT_RECIPE } from '../recipe.ts';
+import { surveyEngines, surveyOne } from '../survey/survey.ts';
+import { formatAuto, formatNotes, formatTable } from '../survey/table.ts';
+
+/** A few steps' worth: they are sent to every process. */
+const NUM_SAMPLES = 8 * DEFAULT_RECIPE.globalBatch;
+
+interface Flags {
+  models: string[];
+  timing: boolean;
+  json: boolean;
+  dataDir?: string;
+}
 
 export function enginesCommand(): Command {
   return new Command('engines')
-    .description('list the engines, probed on this machine, and what --engine auto takes')
-    .addOption(flag('--model <name>', 'the model to probe them with').default('conv-pool'))
-    .action(async ({ model }: { model: string }) => {
-      const line = (text: string) => process.stdout.write(`${text}\n`);
-      for (const name of ENGINE_NAMES) line(`${name.padEnd(10)} ${await stateOf(name, model)}`);
-      line(`auto       takes ${await stateOf('auto', model)}`);
-    });
+    .description('list the engines and their devices, probed and timed on this machine, and what --engine auto takes')
+    .addOption(
+      flag('--models <names>', 'to probe and time them with; also ModelSpecs in FILE.json')
+        .argParser((text) => text.split(',').filter(Boolean))
+        .default(['dense', 'conv', 'conv-pool'], 'dense,conv,conv-pool'),
+    )
+    .option('--no-timing', 'only say what computes right')
+    .option('--json', 'print all that was found as JSON', false)
+    .addOption(dataDirFlag())
+    .action(listEngines);
 }
 
-/** One engine in a few words: where it runs and that it passed the probe, or why it cannot be used. */
-async function stateOf(choice: string, model: string): Promise<string> {
-  const plan = planModel(loadModel(model));
-  const parameters = initialParameters(plan, 1);
-  try {
-    const options = { plan, parameters, buffers: initialBuffers(plan), maxBatch: 256, threads: 1 };
-    const { engine, passedOver } = await createEngine(choice, options);
-    await engine.dispose();
-    const judgement = engine.name === 'reference' ? 'the judge, plain and slow' : 'computes right';
-    return `${choice === 'auto' ? `${engine.name} on ` : ''}${engine.device}: ${judgement}${passedOver.map((reason) => `; not ${reason}`).join('')}`;
-  } catch (error) {
-    return `not usable: ${describeError(error)}`;
+async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
+  const models = names.map(loadModel);
+  const source = isTimed ? await samplesFor(dataDir) : undefined;
+  const live = process.stderr.isTTY ? createLogUpdate(process.stderr) : undefined;
+  const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
+    live?.(`trying ${engine} on ${device}`),
+  );
+  live?.('trying auto');
+  const auto = await surveyOne({ engine: 'auto', device: undefined, models, samples: undefined });
+  live?.clear();
+
+  const { globalBatch } = DEFAULT_RECIPE;
+  const timing = source ? { globalBatch, threads: 1, samples: source.origin } : null;
+  const numGpus = (await visibleGpus()).length;
+  const text = json
+    ? JSON.stringify({ timing, numGpus, engines: rows, auto }, undefined, 2)
+    : [
+        formatTable(rows, models, isTimed),
+        ...(source ? [`milliseconds a training step: ${globalBatch} samples of ${source.origin}, one thread`] : []),
+        '',
+        ...formatNotes(rows),
+        ...(numGpus > 0 ? [`NVIDIA GPUs: ${numGpus}, chosen by --device cuda:0 and so on, else in turn`] : []),
+        formatAuto(auto),
+      ].join('\n');
+  process.stdout.write(`${text}\n`);
+  if (!auto.some(({ isUsable }) => isUsable)) process.exitCode = EXIT.failed;
+}
+
+/** The first samples of Fashion-MNIST where it is on this machine, else noise of the same shape. */
+async function samplesFor(dataDir: string | undefined): Promise<{ samples: SampleSet; origin: string }> {
+  const bytes = await readDatasetFiles(datasetPlaces(dataDir));
+  if (bytes) {
+    const { train } = parseDataset(bytes, NUM_SAMPLES);
+    // Copies: a view would take the whole file along to the processes.
+    return {
+      samples: { ...train, images: train.images.slice(), labels: train.labels.slice() },
+      origin: 'Fashion-MNIST',
+    };
   }
+  const random = uniformFloats(1);
+  const images = new Uint8Array(NUM_SAMPLES * IMAGE_BYTES).map(() => random() * 256);
+  const labels = new Uint8Array(NUM_SAMPLES).map((_, sample) => sample % NUM_CLASSES);
+  return { samples: { images, labels, numSamples: NUM_SAMPLES }, origin: 'noise (Fashion-MNIST is not here)' };
 }

@@ -7,7 +7,7 @@ import { addEngineFlags, addRunFlags, flag, parseCount } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
-import { runOptionsOf } from '../run-options.ts';
+import { runOptionsOf, warner } from '../run-options.ts';
 
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
@@ -24,7 +24,7 @@ export function trainCommand(): Command {
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     );
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
-    const { engine, device, threads, dataDir } = flags;
+    const { engine, device, threads, dataDir, quiet } = flags;
     const options = runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS);
     const result = await carryOutRun({
       ...options,
@@ -37,11 +37,12 @@ export function trainCommand(): Command {
           numWorkers: flags.workers,
           joinUrl: server.joinUrl,
           flags: [
-            ...['--quiet', '--engine', engine, '--threads', String(threads)],
+            ...['--engine', engine, '--threads', String(threads)],
+            ...(quiet ? ['--quiet'] : []),
             ...(device === undefined ? [] : ['--device', device]),
             ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
           ],
-          log: options.reporter.line,
+          log: warner(quiet, options.reporter.line),
           onFailure,
         });
         return {

@@ -22,7 +22,8 @@ export function workerCommand(): Command {
     const warn = (line: string) => process.stderr.write(`${line}\n`);
     const log = flags.quiet ? () => {} : warn;
     const reason = await runWorker({ ...flags, url, signal: workerSignal(warn), log, warn });
-    log(reason ?? 'interrupted: left the run');
+    // How a run ended, its launcher says itself.
+    if (!process.channel) log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
   });
   return command;

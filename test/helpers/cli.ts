@@ -28,8 +28,8 @@ export interface Cli {
 }
 
 /** Starts `gradsock ARGS`; ended with its children when the test is over, if it has not ended by then. */
-export function startCli(args: readonly string[], env: Record<string, string> = {}): Cli {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+export function startCli(args: readonly string[], env: Record<string, string> = {}, program = PROGRAM): Cli {
+  const child = spawn(process.execPath, [program, ...args], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -83,8 +83,8 @@ export async function startCoordinator(args: readonly string[]): Promise<{ coord
 }
 
 /** Runs `gradsock ARGS` to its end. */
-export async function runCli(args: readonly string[], env?: Record<string, string>) {
-  const cli = startCli(args, env);
+export async function runCli(args: readonly string[], env?: Record<string, string>, program?: string) {
+  const cli = startCli(args, env, program);
   const code = await cli.exit;
   return { code, output: cli.output() };
 }

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { chooseEngines } from '../../scripts/bench/engine-choice.ts';
+import { absenceOf, chooseEngines } from '../../scripts/bench/engine-choice.ts';
 import type { BenchmarkResult } from '../../scripts/bench/results.ts';
 import { AUTO_ORDER } from '../../worker/engines/registry.ts';
+import { missingPackage } from '../../worker/engines/tfjs/devices.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -36,11 +37,21 @@ describe('the compute benchmark', () => {
     });
   });
 
-  it('takes every engine of the registry unless told which', () => {
-    expect(chooseEngines(undefined)).toEqual(AUTO_ORDER.map((candidate) => ({ ...candidate, isRequired: false })));
+  it('takes every engine on every device unless told which, but not the judge', () => {
+    const everything = chooseEngines(undefined);
+    for (const choice of AUTO_ORDER) expect(everything).toContainEqual({ ...choice, isRequired: false });
+    expect(everything).toContainEqual({ engine: 'tfjs', device: 'wasm', isRequired: false });
+    expect(everything.map(({ engine }) => engine)).not.toContain('reference');
     expect(chooseEngines(['onnx:cpu', 'reference'])).toEqual([
       { engine: 'onnx', device: 'cpu', isRequired: true },
       { engine: 'reference', device: undefined, isRequired: true },
     ]);
+  });
+
+  it('leaves out what is not here, unless it was asked for by name', async () => {
+    const tensorflow = { engine: 'tfjs', device: 'tensorflow' };
+    expect(await absenceOf({ ...tensorflow, isRequired: true })).toBeUndefined();
+    expect(await absenceOf({ ...tensorflow, isRequired: false })).toBe(missingPackage('tensorflow')?.reason);
+    expect(await absenceOf({ engine: 'native', device: 'cpu', isRequired: false })).toBeUndefined();
   });
 });

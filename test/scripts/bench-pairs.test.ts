@@ -31,6 +31,12 @@ describe('measuring in pairs', () => {
     expect((await warmUp(pretender('told', 0.001), 7)).repeats).toBe(7);
   });
 
+  it('what takes long for one repeat is measured in three pairs, the others in all', async () => {
+    const timed = [await warmUp(pretender('slow', 1)), await warmUp(pretender('quick', 0.01))];
+    const pairs = await measurePairs(timed, undefined, 5);
+    expect(pairs.map(({ length }) => length)).toEqual([3, 5]);
+  });
+
   it('both of a pair run next to each other, and take turns at going first', async () => {
     const diary: string[] = [];
     const timed = (name: string) => ({ contender: pretender(name, 1, diary), repeats: 1 });

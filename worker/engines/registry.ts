@@ -6,10 +6,32 @@
  * suite, `test/contracts/engine.contract.ts`, over it.
  */
 import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { mayUseCuda, planCandidates } from './candidates.ts';
+import type { Candidate } from './candidates.ts';
 import type { Engine, EngineOptions } from './engine.ts';
+import { GPU_HOST, placeOnGpu, showOnly, visibleGpus } from './gpus.ts';
+import type { GpuHost, GpuPlacement } from './gpus.ts';
+import { INSTRUCTION_SETS } from './native/build-output.ts';
+import { passOver } from './passed-over.ts';
+import type { PassedOver } from './passed-over.ts';
 import { probeEngine } from './probe.ts';
+import type { TensorError } from './probe.ts';
+import { DEVICE_NAMES as TFJS_DEVICES, missingPackage } from './tfjs/devices.ts';
 
 export interface EngineEntry {
+  /** What `--device` can name for it, fastest first. */
+  readonly devices: readonly string[];
+  /** More exact names of those devices, which `--device` can give too. */
+  readonly variants?: readonly string[];
+  /** Those devices that run on an NVIDIA GPU through CUDA: `gpus.ts` says on which. */
+  readonly cudaDevices?: readonly string[];
+  /** Those whose number, `webgpu:1`, the engine itself understands. */
+  readonly numberedDevices?: readonly string[];
+  /**
+   * Why `auto` need not try a device: what is plainly not there, with the cure after a semicolon if there is one; found
+   * at little cost. Undefined: it may be there.
+   */
+  readonly absence?: (device: string) => Promise<string | undefined>;
   /** Makes the engine on `options.device` or its default device; rejects with a cure when that cannot be had. */
   readonly create: (options: EngineOptions) => Promise<Engine>;
   /** Whether it must pass the probe before use: all but the one that judges. */
@@ -17,25 +39,47 @@ export interface EngineEntry {
 }
 
 /** One thing for `auto` to try. */
-export interface EngineCandidate {
-  readonly engine: string;
+export interface EngineCandidate extends Candidate {
   readonly device: string;
 }
 
+const noNvidiaGpu = async () => ((await visibleGpus()).length === 0 ? 'no NVIDIA GPU' : undefined);
+
+/** Asked only where there is a GPU: the answer costs a tenth of a second, for it is ONNX Runtime's. */
+const noCudaProvider = async () => {
+  const { CUDA_HOST, cudaAbsence } = await import('./onnx/cuda.ts');
+  return cudaAbsence(CUDA_HOST);
+};
+
 export const ENGINES = {
   native: {
+    devices: ['cpu'],
+    variants: INSTRUCTION_SETS,
     create: async (options) => (await import('./native/native-engine.ts')).createNativeEngine(options),
     isProbed: true,
   },
   onnx: {
+    devices: ['cuda', 'webgpu', 'cpu'],
+    cudaDevices: ['cuda'],
+    numberedDevices: ['webgpu'],
+    async absence(device) {
+      if (device === 'webgpu') return (await import('./onnx/gpu.ts')).hardwareGpuReason();
+      return device === 'cuda' ? ((await noNvidiaGpu()) ?? (await noCudaProvider())) : undefined;
+    },
     create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),
     isProbed: true,
   },
   tfjs: {
+    devices: TFJS_DEVICES,
+    cudaDevices: ['tensorflow-gpu'],
+    async absence(device) {
+      return missingPackage(device)?.reason ?? (device === 'tensorflow-gpu' ? noNvidiaGpu() : undefined);
+    },
     create: async (options) => (await import('./tfjs/tfjs-engine.ts')).createTfjsEngine(options),
     isProbed: true,
   },
   reference: {
+    devices: ['cpu'],
     create: async (options) => (await import('./reference.ts')).createReferenceEngine(options),
     isProbed: false,
   },
@@ -47,6 +91,9 @@ export const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
 
 /** What `auto` tries, fastest first. The reference is too slow to be taken unasked. */
 export const AUTO_ORDER = [
+  { engine: 'tfjs', device: 'tensorflow-gpu' },
+  { engine: 'onnx', device: 'cuda' },
+  { engine: 'onnx', device: 'webgpu' },
   { engine: 'native', device: 'cpu' },
   { engine: 'onnx', device: 'cpu' },
 ] as const satisfies readonly (EngineCandidate & { engine: EngineName })[];
@@ -55,59 +102,82 @@ export const AUTO_ORDER = [
 export interface EngineRegistry {
   readonly engines: Readonly<Record<string, EngineEntry>>;
   readonly autoOrder: readonly EngineCandidate[];
+  readonly gpuHost?: GpuHost;
 }
 
-export interface ChosenEngine {
+/** An engine that has passed the probe. */
+export interface ProbedEngine {
   readonly engine: Engine;
-  /** Why each engine that `auto` would have liked better was passed over: one sentence each, for people. */
-  readonly passedOver: readonly string[];
+  /** Its worst tensor in the probe; undefined for the one that judges. */
+  readonly probe: TensorError | undefined;
+  /** The NVIDIA GPU that it runs on, if it runs on one through CUDA. */
+  readonly gpu: GpuPlacement | undefined;
+}
+
+export interface ChosenEngine extends ProbedEngine {
+  /** What would have been liked better, and why it was passed over; in the order in which it was tried. */
+  readonly passedOver: readonly PassedOver[];
 }
 
 /**
  * Makes the engine that `choice` names, or for `auto` the first of {@link AUTO_ORDER} that can be had and computes
- * rightly; a device in `options` holds for either. Each has passed the probe. The caller disposes of it.
+ * rightly. A device in `options` holds for either, and may carry the number of a GPU (`cuda:1`, or just `1`); without a
+ * number, workers of one machine take its GPUs in turn. The caller disposes of the engine.
  *
- * Throws `ConfigError` for an unknown name, and when the engine named, or every one tried, cannot be had.
+ * Throws `ConfigError` for an unknown name or GPU, and when the engine named, or every one tried, cannot be had.
  */
 export async function createEngine(
   choice: string,
   options: EngineOptions,
-  { engines, autoOrder }: EngineRegistry = { engines: ENGINES, autoOrder: AUTO_ORDER },
+  registry: EngineRegistry = { engines: ENGINES, autoOrder: AUTO_ORDER },
 ): Promise<ChosenEngine> {
-  if (choice !== 'auto') {
-    const entry = Object.hasOwn(engines, choice) ? engines[choice] : undefined;
-    if (!entry) {
-      throw new ConfigError(`--engine ${choice}: no such engine; use auto, ${Object.keys(engines).join(', ')}`);
-    }
-    return { engine: await createProbed(choice, entry, options), passedOver: [] };
+  const { engines, gpuHost = GPU_HOST } = registry;
+  const { candidates, gpuIndex, isNamed } = planCandidates(choice, options.device, registry);
+  const mayTakeGpu = candidates.some(({ engine, device }) => mayUseCuda(engines[engine]!, device));
+  const placement = mayTakeGpu ? await placeOnGpu(gpuIndex, `--device ${options.device ?? ''}`, gpuHost) : undefined;
+  const context = { options, gpuHost, placement };
+  if (choice !== 'auto' && candidates.length === 1) {
+    return { ...(await createProbed(candidates[0]!, engines[choice]!, context)), passedOver: [] };
   }
 
-  const passedOver: string[] = [];
-  for (const candidate of candidatesFor(autoOrder, options.device)) {
-    const { engine: name, device } = candidate;
+  const passedOver: PassedOver[] = [];
+  for (const candidate of candidates) {
+    const entry = engines[candidate.engine]!;
+    // Who names a device gets to hear what the engine itself has to say.
+    const absence = isNamed ? undefined : await entry.absence?.(candidate.device!);
+    if (absence !== undefined) {
+      passedOver.push(passOver(candidate, absence, false));
+      continue;
+    }
     try {
-      return { engine: await createProbed(name, engines[name]!, { ...options, device }), passedOver };
+      return { ...(await createProbed(candidate, entry, context)), passedOver };
     } catch (error) {
-      // The flag that such an error names was not given here.
-      const reason = describeError(error).replace(/^--engine [\w-]+:? /, '');
-      passedOver.push(`${name} on ${device}: ${reason}`);
+      passedOver.push(passOver(candidate, error, true));
     }
   }
-  throw new ConfigError(`--engine auto: no engine can be used here: ${passedOver.join('; ')}`);
+  const reasons = passedOver.map(({ engine, device, message }) => `${engine} on ${device ?? 'default'}: ${message}`);
+  throw new ConfigError(`--engine ${choice}: no engine can be used here: ${reasons.join('; ')}`);
 }
 
-/** With a device asked for: every engine, once, on that device; those that do not know it will say so. */
-function candidatesFor(autoOrder: readonly EngineCandidate[], device: string | undefined): readonly EngineCandidate[] {
-  if (device === undefined) return autoOrder;
-  return [...new Set(autoOrder.map(({ engine }) => engine))].map((engine) => ({ engine, device }));
+interface CreationContext {
+  readonly options: EngineOptions;
+  readonly gpuHost: GpuHost;
+  readonly placement: GpuPlacement | undefined;
 }
 
-async function createProbed(name: string, entry: EngineEntry, options: EngineOptions): Promise<Engine> {
+async function createProbed(
+  { engine: name, device }: Candidate,
+  entry: EngineEntry,
+  { options, gpuHost, placement }: CreationContext,
+): Promise<ProbedEngine> {
   let engine: Engine | undefined;
   try {
-    engine = await entry.create(options);
-    if (entry.isProbed) await probeEngine(engine, options);
-    return engine;
+    if (placement && mayUseCuda(entry, device)) showOnly(placement, gpuHost);
+    const made = await entry.create({ ...options, device });
+    engine = made;
+    const probe = entry.isProbed ? await probeEngine(made, options) : undefined;
+    const isOnCuda = entry.cudaDevices?.some((cudaDevice) => made.device.startsWith(cudaDevice)) ?? false;
+    return { engine: made, probe, gpu: isOnCuda ? placement : undefined };
   } catch (error) {
     await engine?.dispose();
     if (error instanceof ConfigError) throw error;

@@ -16,13 +16,14 @@ import { trainedState } from '../../helpers/models.ts';
 const options: EngineOptions = { ...trainedState(MODELS.dense, 1), maxBatch: 32, threads: 1 };
 
 /** An entry whose engine is the reference's, changed; counts how often one was disposed of. */
-function standIn(change: Partial<Engine> = {}): EngineEntry & { devices: (string | undefined)[]; numDisposed: number } {
+function standIn(change: Partial<Engine> = {}): EngineEntry & { madeOn: (string | undefined)[]; numDisposed: number } {
   const entry = {
     isProbed: true,
-    devices: [] as (string | undefined)[],
+    devices: ['cpu'],
+    madeOn: [] as (string | undefined)[],
     numDisposed: 0,
     create: async ({ device, ...anywhere }: EngineOptions): Promise<Engine> => {
-      entry.devices.push(device);
+      entry.madeOn.push(device);
       const dispose = (): Promise<void> => {
         entry.numDisposed++;
         return Promise.resolve();
@@ -34,6 +35,7 @@ function standIn(change: Partial<Engine> = {}): EngineEntry & { devices: (string
 }
 
 const missing: EngineEntry = {
+  devices: ['cuda', 'webgpu'],
   isProbed: true,
   create: () => Promise.reject(new Error('libdevice.so: cannot open shared object file')),
 };
@@ -99,25 +101,64 @@ describe('auto', () => {
     };
     const { engine, passedOver } = await createEngine('auto', options, registry);
     expect(engine.name).toBe('right');
-    expect(right.devices).toEqual(['cpu']);
+    expect(right.madeOn).toEqual(['cpu']);
     expect(right.numDisposed).toBe(0);
     expect(mistaken.numDisposed).toBe(1);
     expect(passedOver).toEqual([
-      expect.stringMatching(/^missing on cuda: .*cannot open shared object file/),
-      expect.stringMatching(/^wrong on webgpu: .*evaluation lossSum/),
+      {
+        engine: 'missing',
+        device: 'cuda',
+        isSurprise: true,
+        reason: 'cannot be used here: libdevice.so: cannot open shared object file',
+        message: 'cannot be used here: libdevice.so: cannot open shared object file; choose another --engine',
+      },
+      expect.objectContaining({
+        engine: 'wrong',
+        device: 'webgpu',
+        isSurprise: true,
+        reason: expect.stringMatching(
+          /^computes wrongly: evaluation lossSum of model dense is off by .*, limit 0.001$/,
+        ),
+      }),
     ]);
   });
 
-  it('with a device asked for, tries every engine once, on that device', async () => {
-    const engines = { first: missing, second: standIn({ name: 'second' }) };
+  it('does not try what is plainly not there, and that is no surprise', async () => {
+    const absent = { ...standIn(), absence: (device: string) => Promise.resolve(`no ${device} here`) };
+    const right = { ...standIn(), absence: () => Promise.resolve(undefined) };
     const autoOrder = [
-      { engine: 'first', device: 'cuda' },
-      { engine: 'first', device: 'webgpu' },
-      { engine: 'second', device: 'cpu' },
+      { engine: 'absent', device: 'cuda' },
+      { engine: 'right', device: 'cpu' },
     ];
-    const { passedOver } = await createEngine('auto', { ...options, device: 'npu' }, { engines, autoOrder });
-    expect(passedOver).toHaveLength(1);
-    expect(engines.second.devices).toEqual(['npu']);
+    const registry = { engines: { absent, right }, autoOrder };
+    const { passedOver, probe } = await createEngine('auto', options, registry);
+    expect(absent.madeOn).toEqual([]);
+    expect(passedOver).toEqual([
+      { engine: 'absent', device: 'cuda', isSurprise: false, reason: 'no cuda here', message: 'no cuda here' },
+    ]);
+    expect(probe!.error).toBeLessThan(1e-3);
+  });
+
+  it('tries a device that is named, whatever it looks like', async () => {
+    const absent = { ...standIn(), absence: () => Promise.resolve('nothing here') };
+    const registry = { engines: { absent }, autoOrder: [{ engine: 'absent', device: 'cpu' }] };
+    expect((await createEngine('auto', { ...options, device: 'cpu' }, registry)).passedOver).toEqual([]);
+    expect(absent.madeOn).toEqual(['cpu']);
+  });
+
+  it('with the number of a GPU, tries the engines on CUDA that may be there', async () => {
+    const gpu = { ...standIn(), devices: ['cuda'], cudaDevices: ['cuda'] };
+    const engines = { absent: { ...gpu, absence: () => Promise.resolve('not installed') }, gpu, cpu: standIn() };
+    const autoOrder = [
+      { engine: 'absent', device: 'cuda' },
+      { engine: 'cpu', device: 'cpu' },
+      { engine: 'gpu', device: 'cuda' },
+    ];
+    const gpuHost = { environment: {}, listDriver: () => ['a', 'b'], listBySmi: () => Promise.resolve(undefined) };
+    const registry = { engines, autoOrder, gpuHost };
+    const { passedOver } = await createEngine('auto', { ...options, device: '1' }, registry);
+    expect(passedOver).toMatchObject([{ engine: 'absent', reason: 'not installed', isSurprise: false }]);
+    expect([gpu.madeOn, engines.cpu.madeOn]).toEqual([['cuda'], []]);
   });
 
   it('is an error with every reason when nothing can be used', async () => {
@@ -127,15 +168,69 @@ describe('auto', () => {
     );
   });
 
-  it('never takes the reference, and knows every engine that it tries', () => {
-    const tried = AUTO_ORDER.map(({ engine }) => engine);
-    expect(tried).not.toContain('reference');
-    expect(Object.keys(ENGINES)).toEqual(expect.arrayContaining(tried));
+  it('tries GPUs first, then the CPU, and never the reference; every entry lists the devices that are tried', () => {
+    expect(AUTO_ORDER.map(({ engine, device }) => `${engine} on ${device}`)).toEqual([
+      'tfjs on tensorflow-gpu',
+      'onnx on cuda',
+      'onnx on webgpu',
+      'native on cpu',
+      'onnx on cpu',
+    ]);
+    for (const { engine, device } of AUTO_ORDER) expect(ENGINES[engine].devices).toContain(device);
   });
 
   it('finds an engine on this machine', async () => {
     const { engine } = await createEngine('auto', options);
     expect(AUTO_ORDER.map((candidate) => candidate.engine)).toContain(engine.name);
     await engine.dispose();
+  });
+});
+
+describe('one of several GPUs', () => {
+  const options1 = (device?: string) => ({ ...options, device });
+  /** A machine with four GPUs, of which this is worker 6; an engine that says on which it was made. */
+  function machine() {
+    const environment: NodeJS.ProcessEnv = { CUDA_VISIBLE_DEVICES: '0,1,4,5', LOCAL_RANK: '6' };
+    const entry = { ...standIn({ device: 'cuda (stand-in)' }), devices: ['cuda', 'cpu'], cudaDevices: ['cuda'] };
+    const gpuHost = { environment, listDriver: () => undefined, listBySmi: () => Promise.resolve(undefined) };
+    const autoOrder = [{ engine: 'gpu', device: 'cuda' }];
+    return { environment, entry, registry: { engines: { gpu: entry }, autoOrder, gpuHost } };
+  }
+
+  it.each([
+    ['auto', undefined, 2, '4'],
+    ['gpu', undefined, 2, '4'],
+    ['gpu', 'cuda', 2, '4'],
+    ['gpu', 'cuda:1', 1, '1'],
+    ['auto', 'cuda:3', 3, '5'],
+    ['auto', '3', 3, '5'],
+    ['gpu', '0', 0, '0'],
+  ])('--engine %s --device %s takes GPU %i before the library is loaded', async (choice, device, index, cudaName) => {
+    const { environment, entry, registry } = machine();
+    let seen: string | undefined;
+    const create = (made: EngineOptions) => {
+      seen = environment['CUDA_VISIBLE_DEVICES'];
+      return entry.create(made);
+    };
+    const engines = { gpu: { ...entry, create } };
+    const { gpu } = await createEngine(choice, options1(device), { ...registry, engines });
+    expect(gpu).toEqual({ index, numGpus: 4, cudaName });
+    expect(seen).toBe(cudaName);
+    expect(entry.madeOn).toEqual([choice === 'gpu' && device === undefined ? undefined : 'cuda']);
+  });
+
+  it('that is not there is an error that says how many are', async () => {
+    const { registry, entry } = machine();
+    await expect(createEngine('auto', options1('cuda:4'), registry)).rejects.toThrow(
+      '--device cuda:4: there is no GPU 4: CUDA_VISIBLE_DEVICES=0,1,4,5 leaves 4, GPU 0 to 3; choose one of them',
+    );
+    expect(entry.madeOn).toEqual([]);
+  });
+
+  it('is not taken by what computes on the CPU', async () => {
+    const { environment, registry } = machine();
+    const { gpu } = await createEngine('gpu', options1('cpu'), registry);
+    expect(gpu).toBeUndefined();
+    expect(environment['CUDA_VISIBLE_DEVICES']).toBe('0,1,4,5');
   });
 });

@@ -8,30 +8,9 @@ import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
+import { DEVICE_NAMES, DEVICES, installCommand, isNotInstalled, notInstalled } from './devices.ts';
+import type { NativePackage, Refusal, TfjsDevice, TfjsDeviceName } from './devices.ts';
 import { registerWasmKernels } from './wasm-kernels.ts';
-
-interface NativePackage {
-  readonly name: string;
-  /** Whether it must find a GPU, or must not. */
-  readonly needsGpu: boolean;
-}
-
-interface TfjsDevice {
-  /** TensorFlow.js's name for what computes. */
-  readonly backend: 'tensorflow' | 'wasm' | 'cpu';
-  /** What brings the backend, where TensorFlow.js does not. */
-  readonly native?: NativePackage;
-}
-
-/** The devices that `--device` can name for this engine, in the order in which they are tried when it names none. */
-export const DEVICES = {
-  'tensorflow-gpu': { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node-gpu', needsGpu: true } },
-  tensorflow: { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node', needsGpu: false } },
-  wasm: { backend: 'wasm' },
-  cpu: { backend: 'cpu' },
-} as const satisfies Record<string, TfjsDevice>;
-
-export type TfjsDeviceName = keyof typeof DEVICES;
 
 export interface StartedBackend {
   readonly device: TfjsDeviceName;
@@ -58,8 +37,8 @@ export interface LoaderHost {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** tfjs-node and tfjs-node-gpu must be of the version of the TensorFlow.js that they plug into. */
-const VERSION = tf.version_core;
+/** The native half of either package. */
+const BINDING = 'tfjs_binding.node';
 
 const require = createRequire(import.meta.url);
 
@@ -85,7 +64,7 @@ export async function startBackend(
 ): Promise<StartedBackend> {
   if (device !== undefined) return startDevice(checkedName(device), threads, host);
   const refusals: string[] = [];
-  for (const name of Object.keys(DEVICES) as TfjsDeviceName[]) {
+  for (const name of DEVICE_NAMES) {
     try {
       return await startDevice(name, threads, host);
     } catch (error) {
@@ -97,9 +76,7 @@ export async function startBackend(
 
 function checkedName(device: string): TfjsDeviceName {
   if (!Object.hasOwn(DEVICES, device)) {
-    throw new ConfigError(
-      `--device ${device}: the tfjs engine runs on ${Object.keys(DEVICES).join(', ')}; choose one of them`,
-    );
+    throw new ConfigError(`--device ${device}: the tfjs engine runs on ${DEVICE_NAMES.join(', ')}; choose one of them`);
   }
   return device as TfjsDeviceName;
 }
@@ -134,8 +111,8 @@ async function startNative(native: NativePackage, threads: number, host: LoaderH
     throw refusal(native, reasonOf(error, native), { cause: error });
   }
   if (!tensorflow.findBackendFactory('tensorflow')) {
-    const reason = `it brings no backend to TensorFlow.js ${VERSION}, so it is of another version`;
-    throw refusal(native, { reason, cure: `run npm install ${native.name}@${VERSION}` });
+    const reason = `it brings no backend to TensorFlow.js ${tf.version_core}, so it is of another version`;
+    throw refusal(native, { reason, cure: `run ${installCommand(native)}` });
   }
   await startByName('tensorflow', host);
 
@@ -208,32 +185,20 @@ async function keepingListeners(start: () => Promise<void>): Promise<void> {
   }
 }
 
-interface Reason {
-  readonly reason: string;
-  readonly cure: string;
-}
-
 /** What a package's failure to load means. */
-function reasonOf(error: unknown, { name }: NativePackage): Reason {
+function reasonOf(error: unknown, native: NativePackage): Refusal {
+  if (isNotInstalled(error, native)) return notInstalled(native);
   const message = describeError(error);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  // A module missing within the package has the same code: only the message tells whose it is.
-  if (code === 'MODULE_NOT_FOUND' && message.startsWith(`Cannot find module '${name}'`)) {
-    return {
-      reason: 'it is not installed (npm leaves it out, without an error, where libtensorflow cannot be downloaded)',
-      cure: `run npm install ${name}@${VERSION} where storage.googleapis.com can be reached`,
-    };
-  }
-  if (code === 'ERR_DLOPEN_FAILED' || message.includes('tfjs_binding.node')) {
+  if ((error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_FAILED') || message.includes(BINDING)) {
     return {
       reason: `its native binding does not load: ${firstLine(message)}`,
-      cure: `run npm rebuild ${name} where storage.googleapis.com can be reached, which downloads libtensorflow`,
+      cure: `run npm rebuild ${native.name} where storage.googleapis.com can be reached, which downloads libtensorflow`,
     };
   }
-  return { reason: `it does not load: ${firstLine(message)}`, cure: `run npm install ${name}@${VERSION} anew` };
+  return { reason: `it does not load: ${firstLine(message)}`, cure: `run ${installCommand(native)} anew` };
 }
 
-function refusal({ name }: NativePackage, { reason, cure }: Reason, options?: ErrorOptions): ConfigError {
+function refusal({ name }: NativePackage, { reason, cure }: Refusal, options?: ErrorOptions): ConfigError {
   return new ConfigError(
     `--engine tfjs: ${name} cannot be used: ${reason}; ${cure}, or choose another --device`,
     options,

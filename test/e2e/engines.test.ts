@@ -1,0 +1,212 @@
+/** Engines and devices as a user meets them: listed, named, mixed in one run, and missing. */
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import type { SurveyRow } from '../../scripts/survey/survey.ts';
+import type { Finding } from '../../scripts/survey/survey-process.ts';
+import { nativeAvailability } from '../../worker/engines/native/loader.ts';
+import { AUTO_ORDER, ENGINE_NAMES, ENGINES } from '../../worker/engines/registry.ts';
+import { missingPackage } from '../../worker/engines/tfjs/devices.ts';
+import { childrenOf, readEpochs, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SHORT = ['--model', 'dense', '--epochs', '3', ...SMALL];
+
+/** What runs everywhere, and where a compiler was found. */
+const TRAINERS: [string, string][] = [
+  ...(nativeAvailability().available ? [['native', 'cpu'] as [string, string]] : []),
+  ['onnx', 'cpu'],
+  ['tfjs', 'wasm'],
+];
+
+describe('gradsock engines', () => {
+  test('finds every engine on every device, or says why not, and what auto takes', async () => {
+    const { code, output } = await runCli(['engines', '--json', '--no-timing', '--models', 'dense']);
+    expect(code, output).toBe(0);
+    const survey = JSON.parse(output) as { timing: null; engines: SurveyRow[]; auto: Finding[] };
+    expect(survey.timing).toBeNull();
+    const pairs = ENGINE_NAMES.flatMap((engine) => ENGINES[engine].devices.map((device) => `${engine} on ${device}`));
+    expect(survey.engines.map(({ engine, device }) => `${engine} on ${device}`)).toEqual(pairs);
+
+    const findingOf = (name: string, on: string) =>
+      survey.engines.find(({ engine, device }) => engine === name && device === on)!.findings[0]!;
+    for (const [engine, device] of TRAINERS) {
+      const finding = findingOf(engine, device);
+      expect(finding).toMatchObject({ isUsable: true, engine, stepMs: null });
+      expect(finding.isUsable && finding.probe!.error).toBeLessThan(1e-3);
+    }
+    for (const { findings } of survey.engines) {
+      expect(findings).toEqual([expect.objectContaining({ model: 'dense' })]);
+      // A reason with a cure, and without a flag that nobody gave.
+      if (!findings[0]!.isUsable) expect(findings[0]!.reason).toMatch(/^(?!--).+; .+/s);
+    }
+
+    const [taken] = survey.auto;
+    const first = AUTO_ORDER.find(({ engine, device }) => findingOf(engine, device).isUsable)!;
+    expect(taken).toMatchObject({ isUsable: true, engine: first.engine });
+  });
+
+  test('times training steps, and prints a table', async () => {
+    const { code, output } = await runCli(['engines', '--models', 'dense']);
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/^engine +device +probe error +dense$/m);
+    for (const [engine, device] of TRAINERS) {
+      expect(output).toMatch(new RegExp(`^${engine} +${device}.* +\\d\\.\\de-\\d+ +\\d[\\d.]*$`, 'm'));
+    }
+    expect(output).toMatch(/^milliseconds a training step: 256 samples of Fashion-MNIST, one thread$/m);
+    expect(output).toMatch(/^auto takes \w+ on /m);
+  });
+});
+
+describe('an engine by name', () => {
+  test.each(TRAINERS)('%s on %s trains', async (engine, device) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const flags = ['--engine', engine, '--device', device, '--workers', '2', '--run-dir', runDir];
+    const { code, output } = await runCli(['train', ...SHORT, ...flags]);
+    expect(code, output).toBe(0);
+    const [first, , last] = readEpochs(runDir);
+    expect(last!.loss).toBeLessThan(first!.loss);
+    expect(last!.testAccuracy).toBeGreaterThan(0.7);
+    for (const worker of last!.workers) expect(worker).toMatchObject({ engine, device: expect.stringMatching(device) });
+    // Of the machine, each thing is said once, though two workers have it to say.
+    expect(output.match(new RegExp(`^local-[12]: engine ${engine} on ${device}.*$`, 'gm'))).toHaveLength(1);
+  });
+
+  test('three workers on different engines train one model together, and their replicas stay equal', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { coordinator, url } = await startCoordinator(['--workers', '3', '--run-dir', runDir, ...SHORT]);
+    const workers = [...TRAINERS, ['onnx', 'cpu']].slice(0, 3).map(([engine, device], index) => {
+      return startCli(['worker', url, '--name', `w${index}`, '--engine', engine!, '--device', device!]);
+    });
+    // Ends well only if, after every epoch, the hash of each worker's parameters was the coordinator's.
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    for (const worker of workers) expect(await worker.exit, worker.output()).toBe(0);
+
+    const epochs = readEpochs(runDir);
+    expect(new Set(epochs[0]!.workers.map(({ engine }) => engine)).size).toBe(TRAINERS.length);
+    expect(epochs[2]!.loss).toBeLessThan(epochs[0]!.loss);
+    expect(readResult(runDir).testAccuracy).toBeGreaterThan(0.7);
+  });
+});
+
+describe('a device that is not here', () => {
+  const missing = missingPackage('tensorflow-gpu');
+  const flags = ['--engine', 'tfjs', '--device', 'tensorflow-gpu'];
+
+  /** Exit 2, and the last word is what is missing and how to get it. */
+  function expectCure({ code, output }: { code: number | string; output: string }): void {
+    expect(output).toMatch(
+      /^error: (local-\d exited with code 2: error: )?--engine tfjs: @tensorflow\/tfjs-node-gpu cannot be used: it is not installed; run npm install @tensorflow\/tfjs-node-gpu@[\d.]+ where storage\.googleapis\.com can be reached/m,
+    );
+    expect(code).toBe(2);
+  }
+
+  test.skipIf(!missing).each([['train'], ['baseline']])('tensorflow-gpu, for %s', async (command) => {
+    const runDir = join(temporaryFolder(), 'run');
+    expectCure(await runCli([command, ...SHORT, ...flags, '--run-dir', runDir]));
+    expect(readResult(runDir)).toMatchObject({ status: 'failed', steps: 0, error: { code: 'ERR_CONFIG' } });
+  });
+
+  test.skipIf(!missing)('tensorflow-gpu, for a worker: the coordinator goes on waiting for another', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...SHORT]);
+    expectCure(await runCli(['worker', url, ...flags]));
+    expect((await runCli(['worker', url])).code).toBe(0);
+    expect(await coordinator.exit).toBe(0);
+  });
+
+  test.each([
+    [['--device', 'abacus'], '--device abacus: no engine has it; there are tensorflow-gpu'],
+    [['--device', 'cpu:1'], '--device cpu:1: cpu has no number, only GPUs have; use --device cpu'],
+    [
+      ['--engine', 'native', '--device', '0'],
+      '--device 0: the number of an NVIDIA GPU, which --engine native does not',
+    ],
+  ])('%j', async (wrong, message) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli(['baseline', ...SHORT, ...wrong, '--run-dir', runDir]);
+    expect(output).toContain(`error: ${message}`);
+    expect(code).toBe(2);
+  });
+
+  test('a GPU by a number that this machine does not have', async () => {
+    const env = { CUDA_VISIBLE_DEVICES: '0,1' };
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli(['baseline', ...SHORT, '--device', 'cuda:2', '--run-dir', runDir], env);
+    expect(output).toContain(
+      'error: --device cuda:2: there is no GPU 2: CUDA_VISIBLE_DEVICES=0,1 leaves 2, GPU 0 to 1; choose one of them',
+    );
+    expect(code).toBe(2);
+  });
+});
+
+test.skipIf(existsSync('/proc/driver/nvidia/gpus'))('GPUs are counted by nvidia-smi, if need be', async () => {
+  const folder = temporaryFolder();
+  const smi = `#!/bin/sh\n[ "$1" = -L ] && echo "GPU 0: NVIDIA A100 (UUID: GPU-5d)" && echo "GPU 1: NVIDIA A100 (UUID: GPU-9e)"\n`;
+  writeFileSync(join(folder, 'nvidia-smi'), smi, { mode: 0o755 });
+  const env = { PATH: `${folder}:${process.env['PATH'] ?? ''}` };
+  const flags = ['--device', 'tensorflow-gpu:2', '--run-dir', join(folder, 'run')];
+  const { code, output } = await runCli(['baseline', ...SHORT, ...flags], env);
+  expect(output).toContain('there is no GPU 2: this machine has 2, GPU 0 to 1; choose one of them');
+  expect(code).toBe(2);
+});
+
+describe('local workers', () => {
+  test('are numbered from 0 for the GPUs of the machine, whatever number the launcher itself has', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const flags = ['--workers', '3', ...SHORT, '--epochs', '1000', '--run-dir', runDir];
+    const cli = startCli(['train', ...flags], { LOCAL_RANK: '7' });
+    await cli.line(/^training dense/);
+    const ranks = childrenOf(cli.pid).map((pid) => {
+      return /(?:^|\0)LOCAL_RANK=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1];
+    });
+    expect(ranks.sort()).toEqual(['0', '1', '2']);
+    cli.kill('SIGTERM');
+    expect(await cli.exit).toBe(130);
+  });
+});
+
+describe('auto', () => {
+  test('says once what was passed over, and nothing when quiet', async () => {
+    const env = { CUDA_VISIBLE_DEVICES: '' };
+    const command = ['train', '--workers', '2', ...SHORT, '--max-steps', '2'];
+    const loud = await runCli([...command, '--run-dir', join(temporaryFolder(), 'run')], env);
+    const lines = loud.output.match(/^local-[12]: engine .*; passed over: .*$/gm);
+    expect(lines, loud.output).toHaveLength(1);
+    expect(lines![0]).toMatch(/ tfjs on tensorflow-gpu \(.+\), onnx on cuda \(no NVIDIA GPU\)/);
+
+    const quiet = await runCli([...command, '--quiet', '--run-dir', join(temporaryFolder(), 'run')], env);
+    expect(quiet.output).not.toContain('onnx on cuda');
+  });
+
+  test('without the native kernels, says so once, also when quiet', async () => {
+    const program = installationWithoutCompiler();
+    const command = ['train', '--workers', '2', ...SHORT, '--max-steps', '2', '--quiet'];
+    const env = { CUDA_VISIBLE_DEVICES: '' };
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli([...command, '--run-dir', runDir], env, program);
+    expect(code, output).toBe(0);
+    const lines = output.split('\n').filter((line) => line.includes('native on cpu'));
+    expect(lines, output).toHaveLength(1);
+    expect(lines[0]).toMatch(
+      /^local-[12]: engine onnx on cpu; .*native on cpu \(no C\+\+ compiler was found .*\).*gradsock engines$/,
+    );
+  });
+});
+
+/** The built program, as an install without a C++ compiler leaves it. */
+function installationWithoutCompiler(): string {
+  const folder = temporaryFolder();
+  const kernels = join(ROOT, 'dist/worker/engines/native');
+  cpSync(join(ROOT, 'dist'), join(folder, 'dist'), {
+    recursive: true,
+    filter: (path) => !path.startsWith(kernels) || !/\.node$|build-\d+/.test(path),
+  });
+  const report = join(folder, 'dist/worker/engines/native/build-report.json');
+  writeFileSync(report, JSON.stringify({ key: '', status: 'no-compiler', instructionSets: [] }));
+  writeFileSync(join(folder, 'package.json'), readFileSync(join(ROOT, 'package.json')));
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'dist/scripts/cli.js');
+}

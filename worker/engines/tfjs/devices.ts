@@ -1,0 +1,79 @@
+/**
+ * The devices of the tfjs engine and the packages behind them. Loads nothing: whether a package is installed is known
+ * without the second that loading TensorFlow.js takes.
+ */
+import { createRequire } from 'node:module';
+
+export interface NativePackage {
+  readonly name: string;
+  /** Whether it must find a GPU, or must not. */
+  readonly needsGpu: boolean;
+}
+
+export interface TfjsDevice {
+  /** TensorFlow.js's name for what computes. */
+  readonly backend: 'tensorflow' | 'wasm' | 'cpu';
+  /** What brings the backend, where TensorFlow.js does not. */
+  readonly native?: NativePackage;
+}
+
+/** The devices that `--device` can name for this engine, in the order in which they are tried when it names none. */
+export const DEVICES = {
+  'tensorflow-gpu': { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node-gpu', needsGpu: true } },
+  tensorflow: { backend: 'tensorflow', native: { name: '@tensorflow/tfjs-node', needsGpu: false } },
+  wasm: { backend: 'wasm' },
+  cpu: { backend: 'cpu' },
+} as const satisfies Record<string, TfjsDevice>;
+
+export type TfjsDeviceName = keyof typeof DEVICES;
+
+export const DEVICE_NAMES = Object.keys(DEVICES) as TfjsDeviceName[];
+
+/** Why something cannot be used, and what to do about it. */
+export interface Refusal {
+  readonly reason: string;
+  readonly cure: string;
+}
+
+const require = createRequire(import.meta.url);
+
+/** tfjs-node and tfjs-node-gpu must be of the version of the TensorFlow.js that they plug into. */
+export function installCommand({ name }: NativePackage): string {
+  const { version } = require('@tensorflow/tfjs/package.json') as { version: string };
+  return `npm install ${name}@${version}`;
+}
+
+export function notInstalled(native: NativePackage): Refusal {
+  // Only that for GPUs is an optional dependency of this program.
+  const why = native.needsGpu ? ' (where it cannot, npm leaves this optional package out, without an error)' : '';
+  return {
+    reason: 'it is not installed',
+    cure: `run ${installCommand(native)} where storage.googleapis.com can be reached${why}`,
+  };
+}
+
+/** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
+export function isNotInstalled(error: unknown, { name }: NativePackage): boolean {
+  if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) return false;
+  return error.message.startsWith(`Cannot find module '${name}'`);
+}
+
+/**
+ * That the package behind `device` is not installed; undefined when it is, or when none is needed. `resolve` finds a
+ * package's file or throws what Node throws.
+ */
+export function missingPackage(
+  device: string,
+  resolve: (packageName: string) => unknown = require.resolve,
+): Refusal | undefined {
+  const { native }: Partial<TfjsDevice> = Object.hasOwn(DEVICES, device) ? DEVICES[device as TfjsDeviceName] : {};
+  if (!native) return undefined;
+  try {
+    resolve(native.name);
+    return undefined;
+  } catch (error) {
+    // What else may be wrong with it shows when it is loaded.
+    if (!isNotInstalled(error, native)) return undefined;
+    return { ...notInstalled(native), reason: `${native.name} is not installed` };
+  }
+}
