@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { WebSocketServer } from 'ws';
 import { ConfigError } from '../protocol/errors.ts';
+import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
@@ -46,11 +47,11 @@ export async function startServer(
   onConnection: (transport: Transport) => void,
 ): Promise<Server> {
   const http = createServer((request, response) => answer(request, response, health));
-  const sockets = new WebSocketServer({ server: http, perMessageDeflate: false, maxPayload: LIMITS.maxFrameBytes });
+  const sockets = new WebSocketServer({ server: http, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   sockets.on('connection', (socket, request) => {
     request.socket.setNoDelay(true);
     const { remoteAddress, remotePort } = request.socket;
-    onConnection(socketTransport(socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`));
+    onConnection(socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`));
   });
   await new Promise<void>((resolve, reject) => {
     // The WebSocket server re-emits the HTTP server's errors; without a listener of its own they would end the process.

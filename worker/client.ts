@@ -1,7 +1,9 @@
 /** Opens the WebSocket to a coordinator. The only file on this side that knows `ws`. */
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
@@ -39,7 +41,7 @@ function openSocket(url: URL, signal: AbortSignal): Promise<Transport> {
     const socket = new WebSocket(url, {
       // Gradients do not compress.
       perMessageDeflate: false,
-      maxPayload: LIMITS.maxFrameBytes,
+      maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: LIMITS.handshakeMs,
       // Masks keep scripts in browsers from forging what old proxies understand. This is no browser and sends no
       // script's bytes, so a mask of zeros, which costs nothing to apply, is as safe as any.
@@ -48,10 +50,12 @@ function openSocket(url: URL, signal: AbortSignal): Promise<Transport> {
     const abort = () => socket.terminate();
     signal.addEventListener('abort', abort, { once: true });
     socket.once('error', reject);
+    let stream!: Socket;
+    socket.once('upgrade', (response) => (stream = response.socket));
     socket.once('open', () => {
       signal.removeEventListener('abort', abort);
       socket.off('error', reject);
-      resolve(socketTransport(socket, `coordinator ${url.host}`));
+      resolve(socketTransport(socket, stream, `coordinator ${url.host}`));
     });
   });
 }

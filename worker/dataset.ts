@@ -53,7 +53,7 @@ async function receiveFile(transport: Transport, file: DatasetFile): Promise<Uin
   for (let received = 0; bytes === undefined || received < bytes.length;) {
     const chunk = await receiveKind(transport, LIMITS.prepareMs, 'datasetChunk');
     const { offsetBytes, totalBytes, payload } = chunk;
-    bytes ??= new Uint8Array(Math.min(totalBytes, LIMITS.maxFrameBytes));
+    bytes ??= new Uint8Array(Math.min(totalBytes, LIMITS.maxPayloadBytes));
     const fits = totalBytes === bytes.length && offsetBytes + payload.length <= totalBytes && payload.length > 0;
     if (chunk.file !== file || offsetBytes !== received || !fits) {
       throw new ProtocolError('ERR_SHAPE_MISMATCH', `a piece of ${chunk.file} at ${offsetBytes}, expected ${file}`);

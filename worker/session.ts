@@ -131,6 +131,7 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   const startMs = performance.now();
   if (ownsReplica) replica.applyUpdate(payload, rates, step);
   const applyMs = performance.now() - startMs;
+  transport.recycle(payload);
   task.gradientsArrived();
   if (next) {
     await task.compute(next, applyMs);

@@ -65,10 +65,13 @@ export interface Confirmation {
   readonly hashMs: number;
 }
 
-/** A vector on its way up the tree; only what was summed here may be written to. */
+/** A vector on its way up the tree. */
 interface Summand {
   readonly values: Float32Array<ArrayBuffer>;
+  /** Whether it was summed here: only then it may be written to. */
   readonly isOwn: boolean;
+  /** Gives its memory back to where it came from. */
+  release(): void;
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
@@ -85,15 +88,16 @@ export function createStar(
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   const owingProof = new Set<Member>();
 
+  const ownSummand = (): Summand => {
+    const values = free.pop() ?? new Float32Array(length);
+    return { values, isOwn: true, release: () => void free.push(values) };
+  };
+
   const combine = (left: Summand, right: Summand): Summand => {
-    const own = left.isOwn
-      ? left
-      : right.isOwn
-        ? right
-        : { values: free.pop() ?? new Float32Array(length), isOwn: true };
-    addVectors(own.values, left.values, right.values);
-    if (left.isOwn && right.isOwn) free.push(right.values);
-    return own;
+    const sum = [left, right].find(({ isOwn }) => isOwn) ?? ownSummand();
+    addVectors(sum.values, left.values, right.values);
+    for (const summand of [left, right]) if (summand !== sum) summand.release();
+    return sum;
   };
 
   /** Receives everything that one member owes; returns the root of the tree if this member's part completed it. */
@@ -114,7 +118,8 @@ export function createStar(
       arrival.encodeMs += result.encodeMs;
       arrival.applyMs = result.applyMs;
       for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
-      root ??= reducer.add(node, { values: result.payload, isOwn: false })?.value;
+      const release = () => member.transport.recycle(result.payload);
+      root ??= reducer.add(node, { values: result.payload, isOwn: false, release })?.value;
     }
     return { arrival, root };
   };
@@ -150,7 +155,7 @@ export function createStar(
       const totals = ledger.close();
       const root = parts.find((part) => part.root)!.root!;
       const isFinite = divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum);
-      if (root.isOwn) free.push(root.values);
+      root.release();
       const arrivals = parts.map((part) => part.arrival).sort((a, b) => a.atMs - b.atMs);
       return { totals, average, isFinite, arrivals };
     },

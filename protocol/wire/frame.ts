@@ -1,6 +1,8 @@
 /**
  * Frames: the bytes of a message. The only place where bytes become trusted messages, and messages bytes.
  *
+ * A frame is a head, and a payload after it if the kind has one:
+ *
  *     offset  size
  *          0     4  magic "GSCK"
  *          4     1  protocol version
@@ -10,10 +12,11 @@
  *          8     4  header length H in bytes
  *         12     4  payload length P in bytes
  *         16     H  header: msgpack, checked by the kind's schema
- *       16+H        zeros up to the next multiple of 8
- *                P  payload, little-endian; ends with the frame
+ *       16+H        zeros up to the next multiple of 8: the head ends here
  *
- * Numbers are little-endian. A WebSocket message is one frame.
+ * Numbers are little-endian, the payload's too. The head is a WebSocket message of its own. The payload follows in
+ * pieces of {@link PIECE_BYTES}, the last one shorter, each a WebSocket message: so a receiver holds no more than a piece
+ * of it before it lies where it belongs.
  */
 import { Packr } from 'msgpackr';
 import { internalError, ProtocolError } from '../errors.ts';
@@ -24,6 +27,7 @@ import type { Message, MessageKind, PayloadType } from './messages.ts';
 const MAGIC = 0x4b435347; // "GSCK", read as a little-endian number
 const PREFIX_BYTES = 16;
 const ALIGNMENT = 8;
+const FLOAT_BYTES = 4;
 const PAYLOAD_TYPES = ['none', 'float32', 'bytes'] as const satisfies PayloadType[];
 
 const KIND_BY_CODE = new Map(
@@ -33,7 +37,13 @@ const KIND_BY_CODE = new Map(
 // Headers are plain maps: no shared structures between messages, so that each frame can be read by itself.
 const packr = new Packr({ useRecords: false });
 
-/** A frame in the two pieces in which it is sent, so that a payload of megabytes is not copied to join them. */
+/** The length of a piece of a payload, but for the last one. */
+export const PIECE_BYTES = 16 * 1024;
+
+/** The longest WebSocket message that a frame can need. */
+export const MAX_MESSAGE_BYTES = Math.max(PIECE_BYTES, PREFIX_BYTES + LIMITS.maxHeaderBytes + ALIGNMENT);
+
+/** A frame in the two parts in which it is sent, so that a payload of megabytes is not copied to join them. */
 export interface EncodedFrame {
   /** Prefix, header and padding. */
   readonly head: Uint8Array<ArrayBuffer>;
@@ -65,43 +75,61 @@ export function encodeFrame(message: Message): EncodedFrame {
   return { head, payload: payloadBytes };
 }
 
+/** A head that was read and checked. */
+export interface DecodedHead {
+  readonly kind: MessageKind;
+  readonly header: Record<string, unknown>;
+  readonly payloadBytes: number;
+}
+
 /**
- * Reads and checks a frame from anyone.
- *
- * The payload is a view of `frame` where that is aligned for its type, else a copy. Throws `ProtocolError` with a code
- * for every way in which the bytes can be wrong; never anything else, and never reads past what is there.
+ * Reads and checks a head from anyone. Throws `ProtocolError` with a code for every way in which the bytes can be wrong;
+ * never anything else, and never reads past what is there.
  */
-export function decodeFrame(frame: Uint8Array<ArrayBuffer>): Message {
-  const kind = decodeKind(frame);
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+export function decodeHead(head: Uint8Array<ArrayBuffer>): DecodedHead {
+  const kind = decodeKind(head);
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const headerLength = view.getUint32(8, true);
-  const payloadLength = view.getUint32(12, true);
+  const payloadBytes = view.getUint32(12, true);
   if (headerLength > LIMITS.maxHeaderBytes) {
     throw new ProtocolError(
       'ERR_MALFORMED_FRAME',
       `${kind}: a header of ${headerLength} bytes, expected at most ${LIMITS.maxHeaderBytes}`,
     );
   }
-  const payloadStart = align(PREFIX_BYTES + headerLength);
-  if (frame.length !== payloadStart + payloadLength) {
+  if (head.length !== align(PREFIX_BYTES + headerLength)) {
     throw new ProtocolError(
       'ERR_MALFORMED_FRAME',
-      `${kind}: ${frame.length} bytes, but its lengths call for ${payloadStart + payloadLength}`,
+      `${kind}: a head of ${head.length} bytes, but its length calls for ${align(PREFIX_BYTES + headerLength)}`,
     );
   }
+  checkPayloadLength(kind, payloadBytes);
+  return { kind, header: decodeHeader(kind, head.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength)), payloadBytes };
+}
 
-  const header = decodeHeader(kind, frame.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength));
-  const payload = new Uint8Array(frame.buffer, frame.byteOffset + payloadStart, payloadLength);
+/** The message of a head and its whole payload, of which it holds a view. */
+export function joinFrame({ kind, header, payloadBytes }: DecodedHead, payload: ArrayBuffer): Message {
   switch (MESSAGES[kind].payload) {
     case 'none':
-      if (payloadLength !== 0) {
-        throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${payloadLength} bytes of payload, expected none`);
-      }
       return { kind, ...header } as Message;
     case 'bytes':
-      return { kind, ...header, payload } as Message;
+      return { kind, ...header, payload: new Uint8Array(payload, 0, payloadBytes) } as Message;
     case 'float32':
-      return { kind, ...header, payload: asFloats(kind, payload) } as Message;
+      return { kind, ...header, payload: new Float32Array(payload, 0, payloadBytes / FLOAT_BYTES) } as Message;
+  }
+}
+
+function checkPayloadLength(kind: MessageKind, payloadBytes: number): void {
+  const type = MESSAGES[kind].payload;
+  if (type === 'none' && payloadBytes !== 0) {
+    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${payloadBytes} bytes of payload, expected none`);
+  }
+  if (type === 'float32' && payloadBytes % FLOAT_BYTES !== 0) {
+    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${payloadBytes} bytes of payload are no whole float32s`);
+  }
+  if (payloadBytes > LIMITS.maxPayloadBytes) {
+    const limit = `at most ${LIMITS.maxPayloadBytes}`;
+    throw new ProtocolError('ERR_FRAME_TOO_LARGE', `${kind}: ${payloadBytes} bytes of payload, expected ${limit}`);
   }
 }
 
@@ -148,15 +176,6 @@ function decodeHeader(kind: MessageKind, bytes: Uint8Array): Record<string, unkn
     throw new ProtocolError('ERR_MALFORMED_HEADER', `${kind}: ${issue?.message ?? 'the header is wrong'}${where}`);
   }
   return checked.data;
-}
-
-function asFloats(kind: MessageKind, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
-  const { BYTES_PER_ELEMENT } = Float32Array;
-  if (bytes.length % BYTES_PER_ELEMENT !== 0) {
-    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${bytes.length} bytes of payload are no whole float32s`);
-  }
-  const aligned = bytes.byteOffset % BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
-  return new Float32Array(aligned.buffer, aligned.byteOffset, bytes.length / BYTES_PER_ELEMENT);
 }
 
 function align(length: number): number {

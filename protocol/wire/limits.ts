@@ -6,8 +6,8 @@ const MEBIBYTE = 2 ** 20;
 export const LIMITS = {
   /** A header is small: the largest names every microbatch of a step. Refused before it is decoded. */
   maxHeaderBytes: 64 * 1024,
-  /** Refused by the WebSocket layer from the frame's own length, before memory is set aside. */
-  maxFrameBytes: 1024 * MEBIBYTE,
+  /** Refused by a frame's head, before memory is set aside. */
+  maxPayloadBytes: 1024 * MEBIBYTE,
   /** Dataset files travel in pieces of this size, so that a slow link still shows progress. */
   datasetChunkBytes: 4 * MEBIBYTE,
   /** From the connection to the worker's hello. */

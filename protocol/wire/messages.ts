@@ -10,7 +10,7 @@ import { modelSpecSchema } from '../state/model-spec.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 const index = z.int().min(0);
 const count = z.int().min(1);

@@ -28,6 +28,11 @@ export interface Transport {
    */
   receive(timeoutMs: number, awaited: string): Promise<Message>;
   /**
+   * Gives back a payload that this end has received and that nobody will read again, so that the next one of its length
+   * needs no fresh memory. A payload that is not given back is garbage like any other.
+   */
+  recycle(payload: ArrayBufferView<ArrayBuffer>): void;
+  /**
    * Ends the channel; harmless when it has ended. What was sent before still arrives. An `error` is sent to the peer
    * first, and a pending or later `receive` rejects with it.
    */
@@ -134,6 +139,8 @@ export function memoryTransportPair(
       queueMicrotask(() => other.push(message));
     },
     receive: (timeoutMs, awaited) => own.receive(timeoutMs, awaited),
+    // What was received here is the sender's own.
+    recycle() {},
     close(error) {
       if (error) queueMicrotask(() => other.push(errorMessage(error)));
       queueMicrotask(() => other.end(new ProtocolError('ERR_CLOSED', `the other end closed the connection`)));

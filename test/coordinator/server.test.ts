@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { parseListenAddress, startServer } from '../../coordinator/server.ts';
-import { encodeFrame } from '../../protocol/wire/frame.ts';
-import { decodeFrame } from '../../protocol/wire/frame.ts';
+import { createAssembler } from '../../protocol/wire/assembler.ts';
+import { encodeFrame, MAX_MESSAGE_BYTES } from '../../protocol/wire/frame.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { transportContract } from '../contracts/transport.contract.ts';
 import { SAMPLE_MESSAGES } from '../helpers/messages.ts';
@@ -38,9 +38,17 @@ describe('a WebSocket that sends', () => {
     const reply = nextMessage(socket);
     const closed = new Promise<number>((resolve) => socket.once('close', resolve));
     socket.send(data);
-    expect(decodeFrame(await reply)).toMatchObject({ kind: 'error', code });
+    expect(createAssembler().accept(await reply)).toMatchObject({ kind: 'error', code });
     expect(await closed).toBe(1002);
     await expect(transport.receive(1000, 'anything')).rejects.toMatchObject({ code });
+  });
+
+  test('more than a message may hold is closed before that was read', async () => {
+    const { socket, transport } = await rawClient();
+    const closed = new Promise<number>((resolve) => socket.once('close', resolve));
+    socket.send(Buffer.alloc(MAX_MESSAGE_BYTES + 1));
+    expect((await transport.closed).code).toBe('ERR_FRAME_TOO_LARGE');
+    expect(await closed).toBe(1009);
   });
 
   test('nothing and vanishes ends its transport at once', async () => {

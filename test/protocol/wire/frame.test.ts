@@ -2,21 +2,32 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ProtocolError } from '../../../protocol/errors.ts';
 import type { ProtocolErrorCode } from '../../../protocol/errors.ts';
-import { decodeFrame, encodeFrame } from '../../../protocol/wire/frame.ts';
+import { createAssembler } from '../../../protocol/wire/assembler.ts';
+import { encodeFrame, PIECE_BYTES } from '../../../protocol/wire/frame.ts';
+import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { Message } from '../../../protocol/wire/messages.ts';
 import { ALL_MESSAGES, SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 
-function bytesOf(message: Message): Uint8Array<ArrayBuffer> {
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The WebSocket messages of a frame: head, then pieces. */
+function partsOf(message: Message): Bytes[] {
   const { head, payload } = encodeFrame(message);
-  const bytes = new Uint8Array(head.length + payload.length);
-  bytes.set(head);
-  bytes.set(payload, head.length);
-  return bytes;
+  const parts = [head];
+  for (let at = 0; at < payload.length; at += PIECE_BYTES) parts.push(payload.slice(at, at + PIECE_BYTES));
+  return parts;
 }
 
-function codeOf(bytes: Uint8Array<ArrayBuffer>): ProtocolErrorCode {
+/** What has arrived when the parts have: the last message that one completed. */
+function assemble(parts: readonly Bytes[], assembler = createAssembler()): Message | undefined {
+  let message: Message | undefined;
+  for (const part of parts) message = assembler.accept(part) ?? message;
+  return message;
+}
+
+function codeOf(parts: readonly Bytes[]): ProtocolErrorCode {
   try {
-    decodeFrame(bytes);
+    assemble(parts);
   } catch (error) {
     if (error instanceof ProtocolError) return error.code;
     throw error;
@@ -26,7 +37,7 @@ function codeOf(bytes: Uint8Array<ArrayBuffer>): ProtocolErrorCode {
 
 describe('a frame', () => {
   test.each(ALL_MESSAGES)('of kind $kind decodes to the message that was encoded', (message) => {
-    expect(decodeFrame(bytesOf(message))).toEqual(message);
+    expect(assemble(partsOf(message))).toEqual(message);
   });
 
   test('has the bytes that the specification says', () => {
@@ -39,7 +50,7 @@ describe('a frame', () => {
     });
     expect(Buffer.from(head).toString('hex')).toBe(
       '4753434b' + // magic "GSCK"
-        '01' +
+        '02' +
         '04' +
         '02' +
         '00' + // version, kind, payload type, reserved
@@ -59,50 +70,84 @@ describe('a frame', () => {
   });
 
   test('carries floats bit by bit, NaN and signed zero included', () => {
-    const decoded = decodeFrame(bytesOf(SAMPLE_MESSAGES.gradient)) as typeof SAMPLE_MESSAGES.gradient;
+    const decoded = assemble(partsOf(SAMPLE_MESSAGES.gradient)) as typeof SAMPLE_MESSAGES.gradient;
     const bits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)];
     expect(bits(decoded.payload)).toEqual(bits(SAMPLE_MESSAGES.gradient.payload));
   });
 
-  test('gives its payload as a view of itself when aligned, and rightly when not', () => {
-    const bytes = bytesOf(SAMPLE_MESSAGES.update);
-    const aligned = decodeFrame(bytes) as typeof SAMPLE_MESSAGES.update;
-    expect(aligned.payload.buffer).toBe(bytes.buffer);
-    const shifted = new Uint8Array(bytes.length + 1).subarray(1);
-    shifted.set(bytes);
-    expect(decodeFrame(shifted)).toEqual(SAMPLE_MESSAGES.update);
+  test('may have any length of payload: pieces and what is left', () => {
+    for (const length of [1, PIECE_BYTES / 4 - 1, PIECE_BYTES / 4, PIECE_BYTES / 4 + 1, PIECE_BYTES]) {
+      const payload = Float32Array.from({ length }, (_, i) => i / 3);
+      const message = { ...SAMPLE_MESSAGES.update, payload };
+      const parts = partsOf(message);
+      expect(parts).toHaveLength(1 + Math.ceil((4 * length) / PIECE_BYTES));
+      expect(assemble(parts.slice(0, -1))).toBeUndefined();
+      expect(assemble(parts)).toEqual(message);
+    }
+  });
+
+  test('leaves no trace in the next one', () => {
+    const assembler = createAssembler();
+    for (const message of [...ALL_MESSAGES, ...ALL_MESSAGES]) {
+      expect(assemble(partsOf(message), assembler)).toEqual(message);
+    }
+  });
+
+  test('may lie in the memory of one that was given back, when it is as long', () => {
+    const assembler = createAssembler();
+    const update = (length: number, value: number) => ({
+      ...SAMPLE_MESSAGES.update,
+      payload: new Float32Array(length).fill(value),
+    });
+    const receive = (message: Message) => assemble(partsOf(message), assembler) as typeof SAMPLE_MESSAGES.update;
+    const first = receive(update(10, 1));
+    const second = receive(update(10, 2));
+    expect(second.payload.buffer).not.toBe(first.payload.buffer);
+    assembler.recycle(first.payload);
+    expect(receive(update(11, 3)).payload).toHaveLength(11);
+    const third = receive(update(10, 4));
+    expect(third.payload.buffer).toBe(first.payload.buffer);
+    expect(third).toEqual(update(10, 4));
+    expect(second).toEqual(update(10, 2));
   });
 
   test('may carry a loss that is no number', () => {
     const sums = { lossSum: NaN, numCorrect: 0, numSamples: 1 };
     const message = { ...SAMPLE_MESSAGES.evaluation, chunks: [sums, { ...sums, lossSum: Infinity }] };
-    expect(decodeFrame(bytesOf(message))).toEqual(message);
+    expect(assemble(partsOf(message))).toEqual(message);
   });
 });
 
 describe('a wrong frame is refused:', () => {
-  const sound = () => bytesOf(SAMPLE_MESSAGES.update);
-  const patched = (offset: number, value: number) => {
-    const bytes = sound();
+  const [head, payload] = partsOf(SAMPLE_MESSAGES.update) as [Bytes, Bytes];
+  const patched = (offset: number, value: number): Bytes[] => {
+    const bytes = head.slice();
     bytes[offset] = value;
-    return bytes;
+    return [bytes, payload];
   };
+  const long = partsOf({ ...SAMPLE_MESSAGES.update, payload: new Float32Array(PIECE_BYTES / 4 + 1) });
 
-  test.each<[string, Uint8Array<ArrayBuffer>, ProtocolErrorCode]>([
-    ['empty', new Uint8Array(0), 'ERR_MALFORMED_FRAME'],
-    ['shorter than its prefix', sound().slice(0, 15), 'ERR_MALFORMED_FRAME'],
+  test.each<[string, Bytes[], ProtocolErrorCode]>([
+    ['empty', [new Uint8Array(0)], 'ERR_MALFORMED_FRAME'],
+    ['shorter than its prefix', [head.slice(0, 15)], 'ERR_MALFORMED_FRAME'],
     ['another magic', patched(0, 0x48), 'ERR_BAD_MAGIC'],
-    ['another protocol version', patched(4, 2), 'ERR_VERSION_MISMATCH'],
+    ['another protocol version', patched(4, 1), 'ERR_VERSION_MISMATCH'],
     ['a kind that is none', patched(5, 99), 'ERR_UNKNOWN_KIND'],
     ['the payload type of another kind', patched(6, 2), 'ERR_MALFORMED_FRAME'],
     ['a reserved byte in use', patched(7, 1), 'ERR_MALFORMED_FRAME'],
     ['a header length beyond the limit', patched(10, 2), 'ERR_MALFORMED_FRAME'],
-    ['a payload length beyond the frame', patched(12, 9), 'ERR_MALFORMED_FRAME'],
-    ['one byte short', sound().slice(0, -1), 'ERR_MALFORMED_FRAME'],
+    ['a payload length of half a float', patched(12, payload.length - 2), 'ERR_MALFORMED_FRAME'],
+    ['a payload length beyond the limit', patched(15, LIMITS.maxPayloadBytes / 2 ** 24 + 1), 'ERR_FRAME_TOO_LARGE'],
+    ['a head one byte short', [head.slice(0, -1), payload], 'ERR_MALFORMED_FRAME'],
+    ['a head with its payload', [Uint8Array.from([...head, ...payload])], 'ERR_MALFORMED_FRAME'],
+    ['a piece one byte short', [head, payload.slice(0, -1)], 'ERR_MALFORMED_FRAME'],
+    ['a piece one byte long', [head, Uint8Array.from([...payload, 0])], 'ERR_MALFORMED_FRAME'],
+    ['an empty piece', [head, new Uint8Array(0)], 'ERR_MALFORMED_FRAME'],
+    ['a short piece before the last', [long[0]!, long[2]!, long[1]!], 'ERR_MALFORMED_FRAME'],
     ['a header that is no msgpack', patched(16, 0xc1), 'ERR_MALFORMED_HEADER'],
     ['a header that is no map', patched(16, 0x01), 'ERR_MALFORMED_HEADER'],
-  ])('%s', (_what, bytes, code) => {
-    expect(codeOf(bytes)).toBe(code);
+  ])('%s', (_what, parts, code) => {
+    expect(codeOf(parts)).toBe(code);
   });
 
   test.each<[string, object]>([
@@ -116,7 +161,7 @@ describe('a wrong frame is refused:', () => {
     ],
     ['a hash that is none', { ...SAMPLE_MESSAGES.applied, parametersSha256: 'x' }],
   ])('a header with %s', (_what, message) => {
-    expect(codeOf(bytesOf(message as Message))).toBe('ERR_MALFORMED_HEADER');
+    expect(codeOf(partsOf(message as Message))).toBe('ERR_MALFORMED_HEADER');
   });
 
   test('whatever bytes arrive, decoding gives a message or a coded error', () => {
@@ -127,11 +172,12 @@ describe('a wrong frame is refused:', () => {
         fc.array(mutation, { maxLength: 8 }),
         fc.nat(),
         (message, mutations, cut) => {
-          const bytes = bytesOf(message);
+          const parts = partsOf(message);
+          const bytes = parts[0]!;
           for (const { at, value } of mutations) bytes[at % bytes.length] = value;
-          const frame = cut % 4 === 0 ? bytes.slice(0, cut % (bytes.length + 1)) : bytes;
+          parts[0] = cut % 4 === 0 ? bytes.slice(0, cut % (bytes.length + 1)) : bytes;
           try {
-            decodeFrame(frame);
+            assemble(parts);
           } catch (error) {
             expect(error).toBeInstanceOf(ProtocolError);
           }

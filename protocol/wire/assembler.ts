@@ -1,0 +1,54 @@
+/** Assembler: the receiving half of a frame. Pieces of a payload go straight to where the whole of it lies. */
+import { ProtocolError } from '../errors.ts';
+import { decodeHead, joinFrame, PIECE_BYTES } from './frame.ts';
+import type { DecodedHead } from './frame.ts';
+import type { Message } from './messages.ts';
+
+export interface Assembler {
+  /**
+   * Takes the next WebSocket message, of which it keeps nothing; returns the message that this completed, if it did.
+   * Throws `ProtocolError` when the bytes are wrong; then nothing more may be given to it.
+   */
+  accept(bytes: Uint8Array<ArrayBuffer>): Message | undefined;
+  /** Takes back the memory of a payload that nobody reads any more, for one of the same length to come. */
+  recycle(payload: ArrayBufferView<ArrayBuffer>): void;
+}
+
+/** Payloads of a length come again and again, and a few at a time: so many are kept. */
+const MAX_KEPT = 4;
+
+export function createAssembler(): Assembler {
+  const kept: ArrayBuffer[] = [];
+  let open: { head: DecodedHead; payload: Uint8Array<ArrayBuffer>; filled: number } | undefined;
+
+  const take = (length: number): ArrayBuffer => {
+    const index = kept.findIndex(({ byteLength }) => byteLength === length);
+    return index < 0 ? new ArrayBuffer(length) : kept.splice(index, 1)[0]!;
+  };
+
+  return {
+    accept(bytes) {
+      if (!open) {
+        const head = decodeHead(bytes);
+        if (head.payloadBytes === 0) return joinFrame(head, new ArrayBuffer(0));
+        open = { head, payload: new Uint8Array(take(head.payloadBytes)), filled: 0 };
+        return undefined;
+      }
+      const { head, payload, filled } = open;
+      const expected = Math.min(PIECE_BYTES, payload.length - filled);
+      if (bytes.length !== expected) {
+        const message = `${head.kind}: a piece of ${bytes.length} bytes of payload, expected ${expected}`;
+        throw new ProtocolError('ERR_MALFORMED_FRAME', message);
+      }
+      payload.set(bytes, filled);
+      open.filled += bytes.length;
+      if (open.filled < payload.length) return undefined;
+      open = undefined;
+      return joinFrame(head, payload.buffer);
+    },
+    recycle({ buffer }) {
+      if (kept.length === MAX_KEPT) kept.shift();
+      kept.push(buffer);
+    },
+  };
+}
