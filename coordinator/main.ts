@@ -142,7 +142,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       members,
-      allReduce: createStar(members, replica, stepTimeoutMs, parts.vectorMath),
+      allReduce: createStar(members, replica, { stepTimeoutMs, wire: config.wire }, parts.vectorMath),
       replica,
       signal: parts.signal,
       onProgress: (step) => reporter.onProgress?.(step),

@@ -5,6 +5,7 @@ import type { Dataset } from '../protocol/state/dataset.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
 import { optimizerConfigSchema } from '../protocol/state/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
+import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 
 const count = z.int().min(1);
@@ -25,6 +26,8 @@ export const runConfigSchema = z.strictObject({
   testSamples: count.optional(),
   /** Stop after this many steps; 0 writes the initial model. */
   maxSteps: z.int().min(0).optional(),
+  /** How gradients and averages travel. */
+  wire: z.enum(WIRE_FORMATS),
   joinTimeoutSeconds: z.number().gt(0),
   stepTimeoutSeconds: z.number().gt(0),
 });
@@ -40,7 +43,7 @@ export function welcomeOf(
   runId: string,
   { train, test }: Dataset,
 ): Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'> {
-  const { model, seed, optimizer, globalBatch, microbatches, joinTimeoutSeconds, stepTimeoutSeconds } = config;
+  const { model, seed, optimizer, globalBatch, microbatches, wire, joinTimeoutSeconds, stepTimeoutSeconds } = config;
   // The longest silence: others may still be joining, or be on the last of the test set's chunks.
   const evaluationSeconds = stepTimeoutSeconds * (1 + test.numSamples / EVALUATION_BATCH);
   return {
@@ -51,6 +54,7 @@ export function welcomeOf(
     globalBatch,
     numMicrobatches: microbatches,
     evaluationBatch: EVALUATION_BATCH,
+    wire,
     numTrainSamples: train.numSamples,
     numTestSamples: test.numSamples,
     patienceMs: Math.ceil(1000 * (joinTimeoutSeconds + evaluationSeconds)),

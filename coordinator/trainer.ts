@@ -64,7 +64,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       const rates = updateRates(config.optimizer, learningRate, step);
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
       const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
-      allReduce.distribute(plan, reduced.average, rates, next);
+      allReduce.distribute(plan, rates, next);
       recorder.distributed();
       // The workers have the update on its way; this replica applies it in the meantime.
       replica.applyUpdate(reduced.average, rates, step);

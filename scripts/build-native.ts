@@ -33,6 +33,7 @@ const COMMON_UNITS = ['addon', 'vector-addon', 'network-plan', 'thread-pool'];
 const KERNEL_UNITS: Record<string, readonly string[]> = {
   network: [],
   'vector-math': ['-ffp-contract=off', '-fno-math-errno'],
+  encodings: ['-ffp-contract=off'],
 };
 
 /** The features that `cpu.h` asks the CPU for, and no more. */

@@ -10,6 +10,8 @@ import { MODEL_NAMES, MODELS } from '../protocol/state/models.ts';
 import type { ModelName } from '../protocol/state/models.ts';
 import type { OptimizerName } from '../protocol/state/optimizer.ts';
 import type { ScheduleName } from '../protocol/state/schedule.ts';
+import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
+import type { WireFormat } from '../protocol/wire/encoding.ts';
 import type { RunConfig } from '../coordinator/run-config.ts';
 import { DEFAULT_RECIPE } from './recipe.ts';
 
@@ -36,6 +38,7 @@ export interface RunFlags {
   testSamples?: number;
   maxSteps?: number;
   stepTimeout: number;
+  wire?: WireFormat;
   dataDir?: string;
   runDir?: string;
   quiet: boolean;
@@ -114,6 +117,11 @@ export function addEngineFlags(command: Command): Command {
     .addOption(flag('--threads <n>', 'threads of each worker').argParser(count).default(1));
 }
 
+export function wireFlag(): Option {
+  const description = 'how gradients travel; f32 is exact, bf16 and f16 take half of the bytes, int8 a quarter';
+  return flag('--wire <format>', description).choices(WIRE_FORMATS).default('f32');
+}
+
 export function dataDirFlag(): Option {
   return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
 }
@@ -157,6 +165,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     ...(flags.trainSamples !== undefined && { trainSamples: flags.trainSamples }),
     ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
+    wire: flags.wire ?? 'f32',
     joinTimeoutSeconds,
     stepTimeoutSeconds: flags.stepTimeout,
   };

@@ -14,6 +14,7 @@ import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import type { Engine, GradientBuffers } from './engines/engine.ts';
+import { createGradientEncoder } from './gradient-encoder.ts';
 
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
@@ -24,7 +25,7 @@ export interface GradientTask {
 
 interface TaskOptions {
   readonly transport: Transport;
-  readonly welcome: Pick<MessageOf<'welcome'>, 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples'>;
+  readonly welcome: Pick<MessageOf<'welcome'>, 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'wire'>;
   readonly dataset: Dataset;
   readonly engine: Engine;
   readonly replica: { readonly plan: ModelPlan };
@@ -42,7 +43,12 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
   const free: GradientVector[] = [];
-  const travelling: GradientVector[] = [];
+  const encoder = createGradientEncoder<GradientVector>(
+    welcome.wire,
+    replica.plan,
+    vectorMath,
+    (vector) => void free.push(vector),
+  );
 
   const combine = (left: GradientVector, right: GradientVector): GradientVector => {
     vectorMath.addVectors(left.values, left.values, right.values);
@@ -51,9 +57,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   };
 
   return {
-    gradientsArrived() {
-      free.push(...travelling.splice(0));
-    },
+    gradientsArrived: () => encoder.arrived(),
     async compute(assignment, applyMs) {
       const { step, epoch, stepInEpoch } = assignment;
       const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
@@ -82,10 +86,9 @@ export function createGradientTask(options: TaskOptions): GradientTask {
         for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= samples.count;
         const root = reducer.add({ first: index, count: 1 }, vector);
         if (!root) continue;
-        const encodeMs = performance.now() - startMs - computeMs;
         const { first: firstMicrobatch, count } = root.node;
-        const payload = root.value.values;
-        travelling.push(root.value);
+        const payload = encoder.encode(root.value);
+        const encodeMs = performance.now() - startMs - computeMs;
         const range = { firstMicrobatch, numMicrobatches: count };
         transport.send({ kind: 'gradient', step, ...range, microbatches, computeMs, encodeMs, applyMs, payload });
         microbatches = [];

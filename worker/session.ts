@@ -8,14 +8,17 @@ import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts
 import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
+import type { ModelPlan } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
+import type { WireFormat } from '../protocol/wire/encoding.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
 import { createGradientTask } from './gradient-task.ts';
 import type { GradientTask } from './gradient-task.ts';
@@ -56,7 +59,9 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     });
     transport.send({ kind: 'ready', engine: engine.name, device: engine.device, threads: engine.threads });
 
-    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica: !options.sharedReplica };
+    const ownsReplica = !options.sharedReplica;
+    const readAverage = averageReader(welcome.wire, plan, vectorMath);
+    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica, readAverage };
     return await answerUntilShutdown(context);
   } catch (error) {
     transport.close(asProtocolError(error));
@@ -75,6 +80,7 @@ interface SessionContext {
   readonly engine: Engine;
   readonly vectorMath: VectorMath;
   readonly ownsReplica: boolean;
+  readonly readAverage: (payload: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
@@ -118,18 +124,11 @@ function takeSnapshot({ transport, replica, ownsReplica }: SessionContext, messa
 
 /** Applies an update and goes on with the next assignment, or proves the state that it led to. */
 async function applyUpdate(context: SessionContext, task: GradientTask, update: MessageOf<'update'>): Promise<void> {
-  const { transport, replica, ownsReplica } = context;
+  const { transport, replica, ownsReplica, readAverage } = context;
   const { step, rates, next, payload } = update;
-  const { numParameters, numBuffers } = replica.plan;
-  if (payload.length !== numParameters + numBuffers) {
-    throw new ProtocolError(
-      'ERR_SHAPE_MISMATCH',
-      `an update of ${payload.length} values, expected ${numParameters + numBuffers}`,
-      { step },
-    );
-  }
   const startMs = performance.now();
-  if (ownsReplica) replica.applyUpdate(payload, rates, step);
+  const average = readAverage(payload);
+  if (ownsReplica) replica.applyUpdate(average, rates, step);
   const applyMs = performance.now() - startMs;
   transport.recycle(payload);
   task.gradientsArrived();
@@ -138,6 +137,17 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   } else {
     transport.send({ kind: 'applied', step, applyMs, ...timedHash(replica) });
   }
+}
+
+/** Returns a function from an update's payload to its vector: the same memory, or one vector that is used again. */
+function averageReader(format: WireFormat, plan: ModelPlan, vectorMath: VectorMath): SessionContext['readAverage'] {
+  const { asVector, decode } = createVectorCodec(format, plan, vectorMath);
+  if (asVector) return asVector;
+  const average = new Float32Array(plan.numParameters + plan.numBuffers);
+  return (payload) => {
+    decode(average, payload);
+    return average;
+  };
 }
 
 /** Runs chunks of `evaluationBatch` test samples; sums are kept apart by chunk. */

@@ -11,8 +11,10 @@ import { createReducer } from '../../protocol/state/reduction.ts';
 import type { Reducer } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
+import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import type { Sums } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
+import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { blame, blameNow } from '../blame.ts';
 import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';
@@ -33,7 +35,7 @@ export interface Arrival {
 
 export interface ReducedStep {
   readonly totals: Sums;
-  /** Mean over the step's samples of [gradient | statistics]; valid until the next `collect`. */
+  /** Mean over the step's samples of [gradient | statistics], as everyone applies it; valid until the next `collect`. */
   readonly average: Float32Array<ArrayBuffer>;
   /** Whether every entry of the average is a number. */
   readonly isFinite: boolean;
@@ -49,8 +51,8 @@ export interface AllReduce {
    * naming it: a wrong answer, none within the deadline, or a connection that was lost.
    */
   collect(plan: StepPlan): Promise<ReducedStep>;
-  /** Sends the average to every member with the rates to apply it at, and opens the next step with it. */
-  distribute(plan: StepPlan, average: Float32Array<ArrayBuffer>, rates: UpdateRates, next?: StepPlan): void;
+  /** Sends the step's average to every member with the rates to apply it at, and opens the next step with it. */
+  distribute(plan: StepPlan, rates: UpdateRates, next?: StepPlan): void;
   /**
    * After an update without a next step: waits for every member's proof that its parameters equal the replica's.
    * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
@@ -74,15 +76,25 @@ interface Summand {
   release(): void;
 }
 
+export interface StarOptions {
+  /** The longest wait for a member's answer. */
+  readonly stepTimeoutMs: number;
+  readonly wire: WireFormat;
+}
+
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
 export function createStar(
   members: readonly Member[],
   replica: Replica,
-  stepTimeoutMs: number,
-  { addVectors, divideVector } = plainVectorMath,
+  { stepTimeoutMs, wire }: StarOptions,
+  vectorMath = plainVectorMath,
 ): AllReduce {
+  const { addVectors, divideVector } = vectorMath;
   const length = replica.plan.numParameters + replica.plan.numBuffers;
+  const codec = createVectorCodec(wire, replica.plan, vectorMath);
   const average = new Float32Array(length);
+  /** The average as it travels. */
+  const encodedAverage = codec.asBytes?.(average) ?? new Uint8Array(codec.payloadBytes);
   /** Vectors to sum into, kept from step to step. */
   const free: Float32Array<ArrayBuffer>[] = [];
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
@@ -91,6 +103,24 @@ export function createStar(
   const ownSummand = (): Summand => {
     const values = free.pop() ?? new Float32Array(length);
     return { values, isOwn: true, release: () => void free.push(values) };
+  };
+
+  /** A payload's vector: the payload itself where that can be, else decoded. */
+  const receivedSummand = ({ transport }: Member, payload: Uint8Array<ArrayBuffer>): Summand => {
+    const recycle = () => transport.recycle(payload);
+    if (codec.asVector) return { values: codec.asVector(payload), isOwn: false, release: recycle };
+    const summand = ownSummand();
+    codec.decode(summand.values, payload);
+    recycle();
+    return summand;
+  };
+
+  /** Puts the average into the form in which everyone applies it. Returns whether it is still finite. */
+  const encodeAverage = (): boolean => {
+    if (codec.asBytes) return true;
+    codec.encode(encodedAverage, average);
+    codec.decode(average, encodedAverage);
+    return divideVector(average, average, 1);
   };
 
   const combine = (left: Summand, right: Summand): Summand => {
@@ -107,19 +137,13 @@ export function createStar(
     while (!ledger.isDone(member)) {
       const result = await receiveKind(member.transport, stepTimeoutMs, 'gradient');
       arrival.atMs = performance.now();
-      if (result.payload.length !== length) {
-        throw new ProtocolError(
-          'ERR_SHAPE_MISMATCH',
-          `a gradient of ${result.payload.length} values, expected ${length}`,
-        );
-      }
+      const summand = receivedSummand(member, result.payload);
       const node = ledger.enter(member, result);
       arrival.computeMs += result.computeMs;
       arrival.encodeMs += result.encodeMs;
       arrival.applyMs = result.applyMs;
       for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
-      const release = () => member.transport.recycle(result.payload);
-      root ??= reducer.add(node, { values: result.payload, isOwn: false, release })?.value;
+      root ??= reducer.add(node, summand)?.value;
     }
     return { arrival, root };
   };
@@ -154,13 +178,15 @@ export function createStar(
       const [parts] = await Promise.all([Promise.all(gradients), takeProofs()]);
       const totals = ledger.close();
       const root = parts.find((part) => part.root)!.root!;
-      const isFinite = divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum);
+      const isFinite =
+        divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum) && encodeAverage();
       root.release();
       const arrivals = parts.map((part) => part.arrival).sort((a, b) => a.atMs - b.atMs);
       return { totals, average, isFinite, arrivals };
     },
 
-    distribute({ step }, payload, rates, next) {
+    distribute({ step }, rates, next) {
+      const payload = encodedAverage;
       for (const member of members) {
         const assignment = next && assignmentOf(next, member);
         const opening = assignment ? { next: assignment } : {};

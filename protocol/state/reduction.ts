@@ -96,6 +96,14 @@ export function addVectors(sum: Float32Array, left: Float32Array, right: Float32
   for (let i = 0; i < sum.length; i++) sum[i] = left[i]! + right[i]!;
 }
 
+/** difference[i] <- left[i] - right[i], as {@link addVectors} adds. */
+export function subtractVectors(difference: Float32Array, left: Float32Array, right: Float32Array): void {
+  if (left.length !== difference.length || right.length !== difference.length) {
+    throw internalError(`cannot subtract vectors of ${left.length} and ${right.length} into ${difference.length}`);
+  }
+  for (let i = 0; i < difference.length; i++) difference[i] = left[i]! - right[i]!;
+}
+
 /**
  * mean[i] <- sum[i] / numSamples, rounded to float32. Returns whether every value is finite. `mean` may be `sum`.
  */

@@ -4,17 +4,23 @@
  * The plain one is TypeScript and runs everywhere. A faster one may stand in for it wherever it is at hand, on some
  * replicas of a run and not on others, because it gives the same bits: float32 at every operation, nothing contracted.
  */
+import { createEncoding } from '../wire/encoding.ts';
+import type { CompactFormat, Encoding } from '../wire/encoding.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Optimizer, OptimizerConfig } from './optimizer.ts';
-import { addVectors, divideVector } from './reduction.ts';
+import { addVectors, divideVector, subtractVectors } from './reduction.ts';
 
 export interface VectorMath {
   /** sum[i] <- left[i] + right[i]; see {@link addVectors}. */
   readonly addVectors: (sum: Float32Array, left: Float32Array, right: Float32Array) => void;
+  /** difference[i] <- left[i] - right[i]; see {@link subtractVectors}. */
+  readonly subtractVectors: (difference: Float32Array, left: Float32Array, right: Float32Array) => void;
   /** mean[i] <- sum[i] / numSamples, and whether all are finite; see {@link divideVector}. */
   readonly divideVector: (mean: Float32Array, sum: Float32Array, numSamples: number) => boolean;
   /** The update rule of a configuration; see {@link createOptimizer}. */
   readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
+  /** How values travel in a format; see `wire/encoding.ts`. */
+  readonly createEncoding: (format: CompactFormat) => Encoding;
   /** rows[i] <- table[indices[i]]; see {@link gatherRows}. */
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }
@@ -32,4 +38,11 @@ export function gatherRows(rows: Uint8Array, table: Uint8Array, indices: Uint32A
   }
 }
 
-export const plainVectorMath: VectorMath = { addVectors, divideVector, createOptimizer, gatherRows };
+export const plainVectorMath: VectorMath = {
+  addVectors,
+  subtractVectors,
+  divideVector,
+  createOptimizer,
+  createEncoding,
+  gatherRows,
+};

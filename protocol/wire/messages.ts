@@ -5,6 +5,7 @@
  * never goes through the header's encoding. Fields are in samples, bytes or milliseconds as their names say.
  */
 import { z } from 'zod';
+import { WIRE_FORMATS } from './encoding.ts';
 import { PROTOCOL_ERROR_CODES } from '../errors.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
@@ -48,6 +49,8 @@ export const MESSAGES = {
       globalBatch: count,
       numMicrobatches: count,
       evaluationBatch: count,
+      /** How gradients and averages travel. */
+      wire: z.enum(WIRE_FORMATS),
       numTrainSamples: count,
       numTestSamples: index,
       /** The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. */
@@ -97,12 +100,12 @@ export const MESSAGES = {
 
   /**
    * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
-   * microbatches of [gradient | statistics x samples], and what was counted on the way.
+   * microbatches of [gradient | statistics x samples] in the run's wire format, and what was counted on the way.
    */
   gradient: {
     code: 9,
     from: from.worker,
-    payload: 'float32',
+    payload: 'bytes',
     header: z.strictObject({
       step: count,
       ...microbatchRange,
@@ -115,11 +118,14 @@ export const MESSAGES = {
     }),
   },
 
-  /** Ends a step: the averaged [gradient | statistics], applied by everyone alike; and the next assignment with it. */
+  /**
+   * Ends a step: the averaged [gradient | statistics] in the run's wire format, decoded and applied by everyone alike;
+   * and the next assignment with it.
+   */
   update: {
     code: 10,
     from: from.coordinator,
-    payload: 'float32',
+    payload: 'bytes',
     header: z.strictObject({
       step: count,
       rates: updateRatesSchema,

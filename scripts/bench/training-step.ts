@@ -11,6 +11,7 @@ import { updateRates } from '../../protocol/state/optimizer.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
+import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';
 import { createGradientTask } from '../../worker/gradient-task.ts';
@@ -52,7 +53,8 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const numTrainSamples = dataset.train.numSamples;
   const stepsPerEpoch = Math.floor(numTrainSamples / globalBatch);
   const catcher = createCatcher();
-  const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples };
+  const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples, wire: 'f32' } as const;
+  const codec = createVectorCodec(welcome.wire, plan, vectorMath);
   const task = createGradientTask({ transport: catcher.transport, welcome, dataset, engine, replica, vectorMath });
   const estimateInto = {
     gradient: new Float32Array(plan.numParameters),
@@ -70,7 +72,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       const stepInEpoch = (step - 1) % stepsPerEpoch;
       await task.compute({ step, epoch, stepInEpoch, firstMicrobatch: 0, numMicrobatches: 1 }, 0);
       const { payload, microbatches } = catcher.take();
-      vectorMath.divideVector(average, payload, globalBatch);
+      vectorMath.divideVector(average, codec.asVector!(payload), globalBatch);
       replica.applyUpdate(average, updateRates(BENCH_OPTIMIZER, learningRate, step), step);
       task.gradientsArrived();
       return microbatches[0]!.lossSum / globalBatch;

@@ -4,7 +4,7 @@ import { carryOutRun } from '../../coordinator/main.ts';
 import { parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
-import { addRunFlags, flag, parseCount, parsePositive } from '../flags.ts';
+import { addRunFlags, flag, parseCount, parsePositive, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
 import { runOptionsOf } from '../run-options.ts';
@@ -22,7 +22,8 @@ export function coordinatorCommand(): Command {
     .addOption(flag('--listen <host:port>', 'where workers join; 0.0.0.0 for all addresses').default('127.0.0.1:7878'))
     .addOption(flag('--workers <n>', 'workers to wait for').argParser(parseCount).default(2))
     .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers'))
-    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600));
+    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
+    .addOption(wireFlag());
   addRunFlags(command).action(async (flags: CoordinatorFlags) => {
     const { joinFile } = flags;
     const address = parseListenAddress(flags.listen);

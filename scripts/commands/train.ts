@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
-import { addEngineFlags, addRunFlags, flag, parseCount } from '../flags.ts';
+import { addEngineFlags, addRunFlags, flag, parseCount, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
@@ -22,7 +22,8 @@ export function trainCommand(): Command {
       flag('--workers <n>', 'worker processes')
         .argParser(parseCount)
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
-    );
+    )
+    .addOption(wireFlag());
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
     const { engine, device, threads, dataDir, quiet } = flags;
     const options = runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS);

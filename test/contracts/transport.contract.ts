@@ -38,8 +38,8 @@ export function transportContract(
     test('delivers a payload of megabytes whole', async () => {
       const [a, b] = await pair();
       const payload = Float32Array.from({ length: 1_000_003 }, (_, i) => i / 7);
-      a.send({ ...SAMPLE_MESSAGES.update, payload });
-      const { payload: received } = await receiveKind(b, SOON_MS, 'update');
+      a.send({ ...SAMPLE_MESSAGES.snapshot, payload });
+      const { payload: received } = await receiveKind(b, SOON_MS, 'snapshot');
       expect(
         Buffer.compare(
           Buffer.from(received.buffer, received.byteOffset, received.byteLength),

@@ -32,6 +32,18 @@ describe('training', () => {
     expect(epochs.at(-1)!.loss).toBeLessThan(epochs[0]!.loss / 2);
   });
 
+  test.each(['bf16', 'f16', 'int8'] as const)(
+    'learns as well with %s on the wire, all replicas equal',
+    async (wire) => {
+      const exact = await final(2, { epochs: 4 });
+      const compact = await final(2, { epochs: 4, wire });
+      expect(compact.status).toBe('completed');
+      expect(compact.replica.parametersSha256()).not.toBe(exact.replica.parametersSha256());
+      const [loss, exactLoss] = [compact, exact].map(({ epochs }) => epochs.at(-1)!.loss);
+      expect(Math.abs(loss! - exactLoss!)).toBeLessThan(0.02 * exactLoss!);
+    },
+  );
+
   test("applies the mean gradient of the whole batch: W workers' average is one engine's", async () => {
     // Without batch norm the gradient of a batch does not depend on how it was cut.
     const model: ModelSpec = { ...TINY_MODEL, layers: TINY_MODEL.layers.filter(({ kind }) => kind !== 'batchNorm') };

@@ -70,15 +70,15 @@ describe('a frame', () => {
   });
 
   test('carries floats bit by bit, NaN and signed zero included', () => {
-    const decoded = assemble(partsOf(SAMPLE_MESSAGES.gradient)) as typeof SAMPLE_MESSAGES.gradient;
+    const decoded = assemble(partsOf(SAMPLE_MESSAGES.snapshot)) as typeof SAMPLE_MESSAGES.snapshot;
     const bits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)];
-    expect(bits(decoded.payload)).toEqual(bits(SAMPLE_MESSAGES.gradient.payload));
+    expect(bits(decoded.payload)).toEqual(bits(SAMPLE_MESSAGES.snapshot.payload));
   });
 
   test('may have any length of payload: pieces and what is left', () => {
     for (const length of [1, PIECE_BYTES / 4 - 1, PIECE_BYTES / 4, PIECE_BYTES / 4 + 1, PIECE_BYTES]) {
       const payload = Float32Array.from({ length }, (_, i) => i / 3);
-      const message = { ...SAMPLE_MESSAGES.update, payload };
+      const message = { ...SAMPLE_MESSAGES.snapshot, payload };
       const parts = partsOf(message);
       expect(parts).toHaveLength(1 + Math.ceil((4 * length) / PIECE_BYTES));
       expect(assemble(parts.slice(0, -1))).toBeUndefined();
@@ -95,20 +95,20 @@ describe('a frame', () => {
 
   test('may lie in the memory of one that was given back, when it is as long', () => {
     const assembler = createAssembler();
-    const update = (length: number, value: number) => ({
-      ...SAMPLE_MESSAGES.update,
+    const snapshot = (length: number, value: number) => ({
+      ...SAMPLE_MESSAGES.snapshot,
       payload: new Float32Array(length).fill(value),
     });
-    const receive = (message: Message) => assemble(partsOf(message), assembler) as typeof SAMPLE_MESSAGES.update;
-    const first = receive(update(10, 1));
-    const second = receive(update(10, 2));
+    const receive = (message: Message) => assemble(partsOf(message), assembler) as typeof SAMPLE_MESSAGES.snapshot;
+    const first = receive(snapshot(10, 1));
+    const second = receive(snapshot(10, 2));
     expect(second.payload.buffer).not.toBe(first.payload.buffer);
     assembler.recycle(first.payload);
-    expect(receive(update(11, 3)).payload).toHaveLength(11);
-    const third = receive(update(10, 4));
+    expect(receive(snapshot(11, 3)).payload).toHaveLength(11);
+    const third = receive(snapshot(10, 4));
     expect(third.payload.buffer).toBe(first.payload.buffer);
-    expect(third).toEqual(update(10, 4));
-    expect(second).toEqual(update(10, 2));
+    expect(third).toEqual(snapshot(10, 4));
+    expect(second).toEqual(snapshot(10, 2));
   });
 
   test('may carry a loss that is no number', () => {
@@ -119,13 +119,13 @@ describe('a frame', () => {
 });
 
 describe('a wrong frame is refused:', () => {
-  const [head, payload] = partsOf(SAMPLE_MESSAGES.update) as [Bytes, Bytes];
+  const [head, payload] = partsOf(SAMPLE_MESSAGES.snapshot) as [Bytes, Bytes];
   const patched = (offset: number, value: number): Bytes[] => {
     const bytes = head.slice();
     bytes[offset] = value;
     return [bytes, payload];
   };
-  const long = partsOf({ ...SAMPLE_MESSAGES.update, payload: new Float32Array(PIECE_BYTES / 4 + 1) });
+  const long = partsOf({ ...SAMPLE_MESSAGES.snapshot, payload: new Float32Array(PIECE_BYTES / 4 + 1) });
 
   test.each<[string, Bytes[], ProtocolErrorCode]>([
     ['empty', [new Uint8Array(0)], 'ERR_MALFORMED_FRAME'],

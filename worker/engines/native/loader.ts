@@ -52,6 +52,7 @@ export interface NativeAddon {
 
   // Element by element, at once, rounded after every operation: vector-math.h. All vectors are of one length.
   readonly addVectors: (sum: Float32Array, left: Float32Array, right: Float32Array) => void;
+  readonly subtractVectors: (difference: Float32Array, left: Float32Array, right: Float32Array) => void;
   readonly divideVector: (mean: Float32Array, sum: Float32Array, divisor: number) => boolean;
   descend(parameters: Float32Array, gradient: Float32Array, rate: number, decay: number): void;
   /** The last four: rate, decay, momentum, and 1 for Nesterov or 0. */
@@ -65,6 +66,14 @@ export interface NativeAddon {
       ...rates: NineNumbers,
     ]
   ): void;
+
+  // The loops of protocol/wire/encoding.ts: encodings.h.
+  readonly encodeBf16: (bytes: Bytes, values: Floats) => void;
+  readonly decodeBf16: (values: Floats, bytes: Bytes) => void;
+  readonly encodeF16: (bytes: Bytes, values: Floats) => void;
+  readonly decodeF16: (values: Floats, bytes: Bytes) => void;
+  readonly encodeInt8: (bytes: Bytes, values: Floats) => void;
+  readonly decodeInt8: (values: Floats, bytes: Bytes) => void;
 
   /** rows[i] <- table[indices[i]], rows of `rowBytes` bytes. `rows` may be longer. */
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;

@@ -2,6 +2,7 @@
 #include "napi-support.h"
 #include <algorithm>
 #include <cstring>
+#include "encodings.h"
 #include "vector-math.h"
 
 namespace {
@@ -33,6 +34,15 @@ napi_value add(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
     const VectorArguments a(env, info, 3, 0);
     addVectors(a.arrays[0], a.arrays[1], a.arrays[2], a.count);
+    return nullptr;
+  });
+}
+
+// subtractVectors(difference, left, right)
+napi_value subtract(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const VectorArguments a(env, info, 3, 0);
+    subtractVectors(a.arrays[0], a.arrays[1], a.arrays[2], a.count);
     return nullptr;
   });
 }
@@ -112,14 +122,54 @@ napi_value gather(napi_env env, napi_callback_info info) {
   });
 }
 
+// Bytes are where 16- and 32-bit numbers may lie.
+void expectAligned(const uint8_t *bytes) {
+  if ((uintptr_t)bytes % 4 != 0) throw ArgumentError{true, "bytes: expected them at a multiple of 4"};
+}
+
+// encodeBf16(bytes, values) and the like
+template <void encode(uint8_t *, const float *, size_t), size_t encodedBytes(size_t)>
+napi_value encodeVector(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const Arguments arguments(env, info, 2);
+    const auto bytes = elementsOf<uint8_t>(env, arguments[0], "bytes");
+    const auto values = elementsOf<float>(env, arguments[1], "values");
+    expectLength(bytes.length, encodedBytes(values.length), false, "bytes");
+    expectAligned(bytes.data);
+    encode(bytes.data, values.data, values.length);
+    return nullptr;
+  });
+}
+
+// decodeBf16(values, bytes) and the like
+template <void decode(float *, const uint8_t *, size_t), size_t encodedBytes(size_t)>
+napi_value decodeVector(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const Arguments arguments(env, info, 2);
+    const auto values = elementsOf<float>(env, arguments[0], "values");
+    const auto bytes = elementsOf<uint8_t>(env, arguments[1], "bytes");
+    expectLength(bytes.length, encodedBytes(values.length), false, "bytes");
+    expectAligned(bytes.data);
+    decode(values.data, bytes.data, values.length);
+    return nullptr;
+  });
+}
+
 } // namespace
 
 void exportVectorMath(napi_env env, napi_value exports) {
   exportFunctions(env, exports,
                   {{"addVectors", add},
+                   {"subtractVectors", subtract},
                    {"divideVector", divide},
                    {"descend", plainDescent},
                    {"descendWithMomentum", momentumDescent},
                    {"adapt", adaptiveMoments},
-                   {"gatherRows", gather}});
+                   {"gatherRows", gather},
+                   {"encodeBf16", encodeVector<encodeBf16, encodedHalves>},
+                   {"decodeBf16", decodeVector<decodeBf16, encodedHalves>},
+                   {"encodeF16", encodeVector<encodeF16, encodedHalves>},
+                   {"decodeF16", decodeVector<decodeF16, encodedHalves>},
+                   {"encodeInt8", encodeVector<encodeInt8, encodedInt8>},
+                   {"decodeInt8", decodeVector<decodeInt8, encodedInt8>}});
 }

@@ -9,6 +9,10 @@ void addVectors(float *sum, const float *left, const float *right, size_t count)
   for (size_t i = 0; i < count; i++) sum[i] = left[i] + right[i];
 }
 
+void subtractVectors(float *difference, const float *left, const float *right, size_t count) {
+  for (size_t i = 0; i < count; i++) difference[i] = left[i] - right[i];
+}
+
 bool divideVector(float *mean, const float *sum, float divisor, size_t count) {
   constexpr uint32_t EXPONENT = 0x7f800000; // all ones: an infinity or NaN
   uint32_t poison = 0;

@@ -6,6 +6,8 @@
 
 // sum = left + right
 void addVectors(float *sum, const float *left, const float *right, size_t count);
+// difference = left - right
+void subtractVectors(float *difference, const float *left, const float *right, size_t count);
 // mean = sum / divisor; whether every value is finite
 bool divideVector(float *mean, const float *sum, float divisor, size_t count);
 

@@ -1,9 +1,11 @@
 /**
- * The update rules and sums of protocol/state, as the addon's loops: the same bits as their plain TypeScript, faster.
+ * The update rules and sums of protocol/state, and the wire's encodings, as the addon's loops: the same bits as their plain TypeScript, faster.
  * See vector-math.h; `test/worker/engines/native/vector-math.test.ts` holds one against the other.
  */
 import type { Optimizer, OptimizerConfig } from '../../../protocol/state/optimizer.ts';
 import type { VectorMath } from '../../../protocol/state/vector-math.ts';
+import { createEncoding } from '../../../protocol/wire/encoding.ts';
+import type { CompactFormat, Encoding } from '../../../protocol/wire/encoding.ts';
 import { loadNativeAddon } from './loader.ts';
 import type { NativeAddon } from './loader.ts';
 
@@ -13,10 +15,17 @@ import type { NativeAddon } from './loader.ts';
  * Throws `ConfigError` when the addon cannot be had.
  */
 export function createNativeVectorMath(addon = loadNativeAddon()): VectorMath {
+  const encodings = {
+    bf16: { encode: addon.encodeBf16, decode: addon.decodeBf16 },
+    f16: { encode: addon.encodeF16, decode: addon.decodeF16 },
+    int8: { encode: addon.encodeInt8, decode: addon.decodeInt8 },
+  } satisfies Record<CompactFormat, Omit<Encoding, 'encodedBytes'>>;
   return {
     addVectors: addon.addVectors,
+    subtractVectors: addon.subtractVectors,
     divideVector: addon.divideVector,
     gatherRows: addon.gatherRows,
+    createEncoding: (format) => ({ ...createEncoding(format), ...encodings[format] }),
     createOptimizer: (config) => {
       if (config.name !== 'sgd') return adaptiveMoments(addon, config);
       return config.momentum === 0 ? plainDescent(addon, config) : momentumDescent(addon, config);

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createOptimizer, updateRates } from '../../../../protocol/state/optimizer.ts';
 import type { OptimizerConfig } from '../../../../protocol/state/optimizer.ts';
-import { addVectors, divideVector } from '../../../../protocol/state/reduction.ts';
+import { addVectors, divideVector, subtractVectors } from '../../../../protocol/state/reduction.ts';
+import { createEncoding } from '../../../../protocol/wire/encoding.ts';
 import { gatherRows } from '../../../../protocol/state/vector-math.ts';
 import { loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeVectorMath } from '../../../../worker/engines/native/vector-math.ts';
@@ -52,6 +53,18 @@ describe.each(instructionSets)('element-wise loops with %s', (instructionSet) =>
     );
   });
 
+  it('subtract as the plain loop does', () => {
+    fc.assert(
+      fc.property(pairOfVectors, ([left, right]) => {
+        const expected = new Float32Array(left.length);
+        subtractVectors(expected, left, right);
+        native.subtractVectors(left, left, right);
+        expect(bitsOf(left)).toBe(bitsOf(expected));
+      }),
+      { seed: 1 },
+    );
+  });
+
   it('divide as the plain loop does, and see what is not finite', () => {
     fc.assert(
       fc.property(pairOfVectors, fc.integer({ min: 1, max: 60_000 }), ([sum], divisor) => {
@@ -80,6 +93,38 @@ describe.each(instructionSets)('element-wise loops with %s', (instructionSet) =>
       }),
       { seed: 1 },
     );
+  });
+
+  it.each(['bf16', 'f16', 'int8'] as const)('encode and decode %s as the plain loops do', (format) => {
+    const plain = createEncoding(format);
+    const encoding = native.createEncoding(format);
+    const check = (values: Float32Array<ArrayBuffer>) => {
+      const [expected, actual] = [plain, encoding].map(({ encodedBytes, encode, decode }) => {
+        const bytes = new Uint8Array(encodedBytes(values.length)).fill(0xaa);
+        encode(bytes, values);
+        const decoded = new Float32Array(values.length);
+        decode(decoded, bytes);
+        // The scale of an int8 block that is not finite is a NaN of any bits.
+        return { bytes: format === 'int8' && decoded.some(Number.isNaN) ? 'NaN' : bytes, bits: bitsOf(decoded) };
+      });
+      expect(actual).toEqual(expected);
+    };
+    fc.assert(
+      fc.property(pairOfVectors, ([values]) => check(values as Float32Array<ArrayBuffer>)),
+      { seed: 1, numRuns: 500 },
+    );
+    // Every pattern of the upper bits, with lower bits at, above and below a tie; a few blocks with a rest.
+    const patterns = Uint32Array.from({ length: 3 * 65_536 + 5 }, (_, i) => ((i & 0xffff) << 16) + 0x7fff + (i >> 16));
+    check(new Float32Array(patterns.buffer));
+    check(Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i) * 10 ** ((i % 13) - 6)));
+  });
+
+  it('refuse bytes of another length or that are not aligned', () => {
+    const { encode, decode } = native.createEncoding('bf16');
+    const values = new Float32Array(3);
+    expect(() => encode(new Uint8Array(7), values)).toThrow('bytes: expected 8 elements, got 7');
+    expect(() => decode(values, new Uint8Array(12))).toThrow('bytes: expected 8 elements, got 12');
+    expect(() => encode(new Uint8Array(10).subarray(2), values)).toThrow('at a multiple of 4');
   });
 
   it('gather rows as the plain loop does', () => {

@@ -1,0 +1,91 @@
+/**
+ * Vector codec: [gradient | statistics] as payloads of a run's wire format, and back.
+ *
+ * The gradient is encoded; the few statistics of batch norms travel as float32 behind it, for they are not averaged away
+ * but shown to every sample of the test set. Every sender has a codec of its own: with int8 it remembers.
+ */
+import { ProtocolError } from '../errors.ts';
+import type { ModelPlan } from '../state/model-spec.ts';
+import { plainVectorMath } from '../state/vector-math.ts';
+import type { VectorMath } from '../state/vector-math.ts';
+import type { WireFormat } from './encoding.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Floats = Float32Array<ArrayBuffer>;
+
+export interface VectorCodec {
+  readonly payloadBytes: number;
+  /** For f32: the vector as its bytes, and the other way round, without a copy. Undefined for all other formats. */
+  readonly asBytes?: (vector: Floats) => Bytes;
+  readonly asVector?: (payload: Bytes) => Floats;
+  /** payload [payloadBytes] <- vector. With int8 the vector is changed, see {@link withFeedback}. */
+  readonly encode: (payload: Bytes, vector: Floats) => void;
+  /** vector <- payload. Throws ERR_SHAPE_MISMATCH when that is of another length. */
+  readonly decode: (vector: Floats, payload: Bytes) => void;
+}
+
+export function createVectorCodec(
+  format: WireFormat,
+  { numParameters, numBuffers }: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
+  vectorMath = plainVectorMath,
+): VectorCodec {
+  const floatBytes = Float32Array.BYTES_PER_ELEMENT;
+  const encoding = format === 'f32' ? undefined : vectorMath.createEncoding(format);
+  const gradientBytes = encoding?.encodedBytes(numParameters) ?? numParameters * floatBytes;
+  const payloadBytes = gradientBytes + numBuffers * floatBytes;
+
+  const check = (payload: Bytes): void => {
+    if (payload.length === payloadBytes) return;
+    const message = `${payload.length} bytes of gradients, expected ${payloadBytes} for ${numParameters} parameters`;
+    throw new ProtocolError('ERR_SHAPE_MISMATCH', `${message} as ${format} and ${numBuffers} statistics`);
+  };
+  const floatsAt = ({ buffer, byteOffset }: Bytes, offset: number, count: number): Floats =>
+    new Float32Array(buffer, byteOffset + offset, count);
+  const statisticsOf = (payload: Bytes): Floats => floatsAt(payload, gradientBytes, numBuffers);
+
+  if (!encoding) {
+    const asVector = (payload: Bytes): Floats => {
+      check(payload);
+      return floatsAt(payload, 0, numParameters + numBuffers);
+    };
+    return {
+      payloadBytes,
+      asBytes: ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+      asVector,
+      encode: (payload, vector) => asVector(payload).set(vector),
+      decode: (vector, payload) => vector.set(asVector(payload)),
+    };
+  }
+  const codec: VectorCodec = {
+    payloadBytes,
+    encode(payload, vector) {
+      check(payload);
+      encoding.encode(payload.subarray(0, gradientBytes), vector.subarray(0, numParameters));
+      statisticsOf(payload).set(vector.subarray(numParameters));
+    },
+    decode(vector, payload) {
+      check(payload);
+      encoding.decode(vector.subarray(0, numParameters), payload.subarray(0, gradientBytes));
+      vector.set(statisticsOf(payload), numParameters);
+    },
+  };
+  return format === 'int8' ? withFeedback(codec, numParameters + numBuffers, vectorMath) : codec;
+}
+
+/**
+ * Error feedback: what rounding took away is kept and added to the next vector, so that small values, too, arrive in the
+ * course of steps. Source: Seide et al., 1-Bit Stochastic Gradient Descent, 2014.
+ */
+function withFeedback(codec: VectorCodec, length: number, { addVectors, subtractVectors }: VectorMath): VectorCodec {
+  const residual = new Float32Array(length);
+  const decoded = new Float32Array(length);
+  return {
+    ...codec,
+    encode(payload, vector) {
+      addVectors(vector, vector, residual);
+      codec.encode(payload, vector);
+      codec.decode(decoded, payload);
+      subtractVectors(residual, vector, decoded);
+    },
+  };
+}
