@@ -38,19 +38,20 @@ export function startOurs(name: string, job: Job, core: Core): Promise<Contender
   return startContender({ name, command, env: process.env, job });
 }
 
-export function startPyTorch({ python, jemalloc }: PyTorch, job: object, core: Core): Promise<Contender> {
+export function startPyTorch(pytorch: PyTorch, job: object, core: Core): Promise<Contender> {
+  const command = pinned([pytorch.python, PYTORCH_PROGRAM], core);
+  return startContender({ name: 'PyTorch', command, env: pytorchEnvironment(pytorch), job });
+}
+
+/** One thread, whatever kernels the BLAS likes best, and memory that is kept. */
+export function pytorchEnvironment({ jemalloc }: PyTorch): NodeJS.ProcessEnv {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !BLAS_LIMITS.test(name)));
-  return startContender({
-    name: 'PyTorch',
-    command: pinned([python, PYTORCH_PROGRAM], core),
-    env: {
-      ...env,
-      OMP_NUM_THREADS: '1',
-      // Freed memory is kept for the next step instead of being returned and faulted in anew.
-      ...(jemalloc !== undefined && { LD_PRELOAD: jemalloc, MALLOC_CONF: 'dirty_decay_ms:-1,muzzy_decay_ms:-1' }),
-    },
-    job,
-  });
+  return {
+    ...env,
+    OMP_NUM_THREADS: '1',
+    // Freed memory is kept for the next step instead of being returned and faulted in anew.
+    ...(jemalloc !== undefined && { LD_PRELOAD: jemalloc, MALLOC_CONF: 'dirty_decay_ms:-1,muzzy_decay_ms:-1' }),
+  };
 }
 
 /** A Python that has PyTorch: the one named, else the first on the path or of the system. Undefined where none has. */

@@ -1,0 +1,28 @@
+/** How the processes of an all-reduce benchmark are started: the leader of each contender, which starts its own peers. */
+import { fileURLToPath } from 'node:url';
+import { startContender } from '../contender.ts';
+import type { Contender } from '../contender.ts';
+import { pytorchEnvironment } from '../launch.ts';
+import type { PyTorch } from '../launch.ts';
+import type { StarJob } from './star-process.ts';
+import type { TcpJob } from './tcp-process.ts';
+
+const program = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+// execArgv carries the loader of TypeScript.
+const ours = (name: string) => [process.execPath, ...process.execArgv, program(name)] as const;
+
+export function startStar(job: StarJob): Promise<Contender> {
+  return startContender({ name: `star, ${job.wire}`, command: ours('./star-process.ts'), env: process.env, job });
+}
+
+export function startTcp(job: TcpJob): Promise<Contender> {
+  return startContender({ name: 'bare TCP', command: ours('./tcp-process.ts'), env: process.env, job });
+}
+
+export function startGloo(
+  pytorch: PyTorch,
+  job: { readonly numFloats: number; readonly numWorkers: number },
+): Promise<Contender> {
+  const command = [pytorch.python, program('./gloo_allreduce.py')] as const;
+  return startContender({ name: 'Gloo', command, env: pytorchEnvironment(pytorch), job });
+}
