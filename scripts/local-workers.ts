@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
+import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
 import { EXIT } from './process.ts';
 
 /** Workers that were told to end have this long before they are ended. */
@@ -51,7 +52,7 @@ function startWorker(name: string, localRank: number, { joinUrl, flags }: LocalW
   const program = process.argv[1]!;
   // execArgv carries the loader when the program runs from its TypeScript sources.
   const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
-  const env = { ...process.env, LOCAL_RANK: String(localRank) };
+  const env = { ...MEMORY_ENVIRONMENT, ...process.env, LOCAL_RANK: String(localRank) };
   return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
 }
 

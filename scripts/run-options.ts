@@ -1,6 +1,7 @@
 /** What the commands that carry out a run have in common. */
 import type { RunOptions } from '../coordinator/main.ts';
 import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
+import { keepFreedMemory } from '../worker/memory.ts';
 import { fastestVectorMath } from '../worker/vector-math.ts';
 import { runConfigOf } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
@@ -17,6 +18,7 @@ export function runOptionsOf(
   numWorkers: number,
   joinTimeoutSeconds: number,
 ): Omit<RunOptions, 'summonWorkers'> {
+  keepFreedMemory();
   const { engine, device, threads, dataDir, runDir, quiet } = flags;
   const reporter = createTerminalReporter({ stream: process.stdout, quiet });
   return {

@@ -6,6 +6,7 @@ import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { runWorkerSession } from './session.ts';
+import { keepFreedMemory } from './memory.ts';
 import { fastestVectorMath } from './vector-math.ts';
 
 export interface WorkerProcessOptions {
@@ -30,6 +31,7 @@ export interface WorkerProcessOptions {
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
   const { url, name, threads, device, dataDir, signal, log, warn } = options;
+  keepFreedMemory();
   try {
     const transport = await connectToCoordinator(url, signal);
     signal.addEventListener('abort', () => {

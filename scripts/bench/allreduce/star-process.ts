@@ -17,6 +17,7 @@ import type { Transport } from '../../../protocol/wire/transport.ts';
 import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';
 import { createGradientEncoder } from '../../../worker/gradient-encoder.ts';
+import { keepFreedMemory } from '../../../worker/memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
 
@@ -33,6 +34,7 @@ const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
 const job = JSON.parse(process.argv.at(-1)!) as StarJob;
 const plan = { numParameters: job.numFloats, numBuffers: 0 } as ModelPlan;
 const vectorMath = fastestVectorMath();
+keepFreedMemory();
 
 if (job.joinUrl === undefined) await answerRequests(() => coordinate(job));
 else await work(job.joinUrl);

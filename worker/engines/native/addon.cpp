@@ -9,6 +9,9 @@
 #include "network.h"
 #include <cstring>
 #include <memory>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 namespace {
 
@@ -217,6 +220,20 @@ napi_value dispose(napi_env env, napi_callback_info info) {
   });
 }
 
+// keepFreedMemory() -> whether the C library could be told
+napi_value keepFreedMemory(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+    bool isKept = false;
+#if defined(__GLIBC__)
+    constexpr int LARGEST_IN_HEAP = 32 << 20, KEPT = 1 << 30; // the first is the most that glibc takes
+    isKept = mallopt(M_MMAP_THRESHOLD, LARGEST_IN_HEAP) && mallopt(M_TRIM_THRESHOLD, KEPT);
+#endif
+    napi_value result;
+    check(napi_get_boolean(env, isKept, &result));
+    return result;
+  });
+}
+
 } // namespace
 
 NAPI_MODULE_INIT() {
@@ -225,6 +242,7 @@ NAPI_MODULE_INIT() {
         env, exports,
         {{"create", create}, {"computeGradient", computeGradient}, {"evaluate", evaluate}, {"dispose", dispose}});
     exportVectorMath(env, exports);
+    exportFunctions(env, exports, {{"keepFreedMemory", keepFreedMemory}});
     napi_value sets;
     check(napi_create_array(env, &sets));
     uint32_t count = 0;

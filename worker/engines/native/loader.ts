@@ -75,6 +75,12 @@ export interface NativeAddon {
   readonly encodeInt8: (bytes: Bytes, values: Floats) => void;
   readonly decodeInt8: (values: Floats, bytes: Bytes) => void;
 
+  /**
+   * Tells the C library to keep memory that was freed, up to 1 GiB, instead of returning it to the system: it costs a
+   * page fault for every 4 KiB to get it back. Whether that could be done: with glibc.
+   */
+  readonly keepFreedMemory: () => boolean;
+
   /** rows[i] <- table[indices[i]], rows of `rowBytes` bytes. `rows` may be longer. */
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }

@@ -156,6 +156,11 @@ describe.each(instructionSets)('element-wise loops with %s', (instructionSet) =>
     expect(() => native.gatherRows(table, table, new Float32Array(1) as never, 3)).toThrow('not a typed array');
   });
 
+  it('tell whether the C library keeps what is freed', () => {
+    const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+    expect(loadNativeAddon(instructionSet).keepFreedMemory()).toBe(header.glibcVersionRuntime !== undefined);
+  });
+
   it('refuse vectors of other lengths and kinds', () => {
     const three = new Float32Array(3);
     expect(() => native.addVectors(three, three, new Float32Array(4))).toThrow('vector: expected 3 elements, got 4');
