@@ -1,5 +1,6 @@
 /** What every command of the program shares: exit codes, interruption, and the record of what was run. */
 import { readFileSync } from 'node:fs';
+import { ConfigError } from '../protocol/errors.ts';
 import type { RunResult } from '../coordinator/reporters/reporter.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -20,6 +21,17 @@ export function interruptSignal(onFirst: () => void): AbortSignal {
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   return controller.signal;
+}
+
+/** Runs the main part of a program of its own: a usage error is a sentence and an exit code, no stack. */
+export async function runMain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`error: ${error.message}\n`);
+    process.exitCode = EXIT.usage;
+  }
 }
 
 export function exitCodeOf({ status }: RunResult): number {

@@ -12,7 +12,10 @@ export function warner(quiet: boolean, line: (text: string) => void): (text: str
   return quiet ? (text) => process.stderr.write(`${text}\n`) : line;
 }
 
-/** The options of a run with these flags and this many workers, which come from elsewhere; interrupted by the user. */
+/**
+ * Readies this process for a run, and returns the options of one with these flags and this many workers, which come from
+ * elsewhere; interrupted by the user.
+ */
 export function runOptionsOf(
   flags: RunFlags & Partial<EngineFlags>,
   numWorkers: number,

@@ -8,17 +8,15 @@ import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts
 import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
-import type { ModelPlan } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import { createVectorCodec, createVectorReader } from '../protocol/wire/vector-codec.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
 import { createGradientTask } from './gradient-task.ts';
 import type { GradientTask } from './gradient-task.ts';
@@ -60,7 +58,8 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     transport.send({ kind: 'ready', engine: engine.name, device: engine.device, threads: engine.threads });
 
     const ownsReplica = !options.sharedReplica;
-    const readAverage = averageReader(welcome.wire, plan, vectorMath);
+    const codec = createVectorCodec(welcome.wire, plan, vectorMath);
+    const readAverage = createVectorReader(codec, plan.numParameters + plan.numBuffers);
     const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica, readAverage };
     return await answerUntilShutdown(context);
   } catch (error) {
@@ -137,17 +136,6 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   } else {
     transport.send({ kind: 'applied', step, applyMs, ...timedHash(replica) });
   }
-}
-
-/** Returns a function from an update's payload to its vector: the same memory, or one vector that is used again. */
-function averageReader(format: WireFormat, plan: ModelPlan, vectorMath: VectorMath): SessionContext['readAverage'] {
-  const { asVector, decode } = createVectorCodec(format, plan, vectorMath);
-  if (asVector) return asVector;
-  const average = new Float32Array(plan.numParameters + plan.numBuffers);
-  return (payload) => {
-    decode(average, payload);
-    return average;
-  };
 }
 
 /** Runs chunks of `evaluationBatch` test samples; sums are kept apart by chunk. */

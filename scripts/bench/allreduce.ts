@@ -9,7 +9,7 @@ import { MODELS } from '../../protocol/state/models.ts';
 import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { parseCount } from '../flags.ts';
-import { EXIT } from '../process.ts';
+import { runMain } from '../process.ts';
 import { startGloo, startStar, startTcp } from './allreduce/launch.ts';
 import { formatAllReduce } from './allreduce/report.ts';
 import type { AllReduceRow } from './allreduce/report.ts';
@@ -49,13 +49,7 @@ const command = new Command('bench:allreduce')
   .option('--no-gloo', 'measure ours and bare TCP alone')
   .option('--json', 'print everything measured as JSON');
 
-try {
-  await main(command.parse().opts<Flags>());
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`error: ${error.message}\n`);
-  process.exitCode = EXIT.usage;
-}
+await runMain(() => main(command.parse().opts<Flags>()));
 
 async function main({ workers, floats, wires, pairs, python, gloo, json }: Flags): Promise<void> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);

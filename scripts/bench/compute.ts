@@ -5,7 +5,7 @@
 import { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
 import { dataDirFlag, loadModel, parseCount } from '../flags.ts';
-import { EXIT } from '../process.ts';
+import { runMain } from '../process.ts';
 import { runBenchmark } from './benchmark.ts';
 import { chooseEngines } from './engine-choice.ts';
 import { defaultCore, findPyTorch, PYTORCH_CURE } from './launch.ts';
@@ -39,13 +39,7 @@ const command = new Command('bench:compute')
   .option('--json', 'print everything measured as JSON')
   .addOption(new Option('--markdown', 'print the table of docs/results/compute.md and nothing else').conflicts('json'));
 
-try {
-  await main(command.parse().opts<Flags>());
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`error: ${error.message}\n`);
-  process.exitCode = EXIT.usage;
-}
+await runMain(() => main(command.parse().opts<Flags>()));
 
 async function main(flags: Flags): Promise<void> {
   const { models, engines, pairs, steps, dataDir, json, markdown } = flags;

@@ -5,6 +5,7 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { answerRequests } from './contender-answers.ts';
 import type { Work } from './contender-answers.ts';
 import { createMatrixProduct } from './matrix-product.ts';
+import { tooSlow } from './step-estimate.ts';
 import { createTrainingStep } from './training-step.ts';
 
 export type Job =
@@ -16,13 +17,10 @@ export type Job =
       readonly dataFolder: string;
       readonly globalBatch: number;
       readonly learningRate: number;
-      /** Otherwise it is an error that a step takes more than {@link LIMIT_MS}. */
+      /** Otherwise a slow step is an error: see `step-estimate.ts`. */
       readonly mayBeSlow: boolean;
     }
   | { readonly task: 'matrix-product' };
-
-/** Slower engines would make a benchmark of minutes one of hours. */
-const LIMIT_MS = 2000;
 
 await answerRequests(() => prepare(JSON.parse(process.argv.at(-1)!) as Job));
 process.exit();
@@ -32,8 +30,7 @@ async function prepare(job: Job): Promise<Work> {
   const { dataFolder, mayBeSlow, ...options } = job;
   const bytes = await readDatasetFiles([{ folder: dataFolder, origin: 'the benchmark', isExplicit: true }]);
   const training = await createTrainingStep({ ...options, dataset: parseDataset(bytes!) });
-  const stepMs = mayBeSlow ? 0 : await training.estimateMs();
-  if (stepMs > LIMIT_MS)
-    throw new Error(`a step of ${job.model.name} takes an estimated ${(stepMs / 1000).toFixed(0)} s`);
+  const reason = mayBeSlow ? undefined : tooSlow(await training.estimateMs());
+  if (reason !== undefined) throw new Error(`${job.model.name}: ${reason}`);
   return training;
 }

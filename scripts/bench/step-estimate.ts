@@ -1,5 +1,13 @@
 /** About how long a step takes, without taking one: what a slow engine must be asked first. */
 
+/** A step that takes longer is not taken unasked: it would make minutes hours. */
+const LIMIT_MS = 2000;
+
+/** Why a step is not taken that may be expected to take so long; undefined when it may. */
+export function tooSlow(expectedMs: number): string | undefined {
+  return expectedMs > LIMIT_MS ? `a step takes an estimated ${(expectedMs / 1000).toFixed(0)} s` : undefined;
+}
+
 /** Samples of the two trials: few, and enough more of them to tell the time of a sample from that of a call. */
 const FEW = 8;
 const MORE = 32;

@@ -1,9 +1,10 @@
 /** How long a training step takes, found within a bounded time. */
 import { quantile } from '../bench/statistics.ts';
+import { tooSlow } from '../bench/step-estimate.ts';
 import type { TrainingStep } from '../bench/training-step.ts';
 
-/** A step that takes longer is not timed; and so long are steps repeated. */
-const LIMIT_MS = 2000;
+/** So long are steps repeated. */
+const REPEAT_MS = 2000;
 /** Enough for a median; fast engines need no more than a few milliseconds for them. */
 const MAX_STEPS = 15;
 
@@ -23,9 +24,8 @@ export async function timeStep(
   now = () => performance.now(),
 ): Promise<StepTiming> {
   const expectedMs = await training.estimateMs();
-  if (expectedMs > LIMIT_MS) {
-    return { stepMs: null, note: `not timed: a step takes an estimated ${(expectedMs / 1000).toFixed(0)} s` };
-  }
+  const reason = tooSlow(expectedMs);
+  if (reason !== undefined) return { stepMs: null, note: `not timed: ${reason}` };
   const time = async (): Promise<number> => {
     const startMs = now();
     await training.next();
@@ -34,7 +34,7 @@ export async function timeStep(
   const startMs = now();
   const warmUpMs = await time();
   const times: number[] = [];
-  while (times.length < MAX_STEPS && now() - startMs + (times.at(-1) ?? Math.min(expectedMs, warmUpMs)) < LIMIT_MS) {
+  while (times.length < MAX_STEPS && now() - startMs + (times.at(-1) ?? Math.min(expectedMs, warmUpMs)) < REPEAT_MS) {
     times.push(await time());
   }
   return times.length > 0 ? { stepMs: quantile(times, 0.5) } : { stepMs: warmUpMs, note: 'timed once, cold' };

@@ -48,6 +48,22 @@ export function transportContract(
       ).toBe(0);
     });
 
+    test('a payload given back is no concern of those that come later, nor of those that are kept', async () => {
+      const [a, b] = await pair();
+      const exchange = async (value: number) => {
+        const sent = new Float32Array(50_000).fill(value);
+        a.send({ ...SAMPLE_MESSAGES.snapshot, payload: sent });
+        return (await receiveKind(b, SOON_MS, 'snapshot')).payload;
+      };
+      const kept = await exchange(1);
+      b.recycle(await exchange(2));
+      const third = await exchange(3);
+      expect([kept, third].map((values) => [values.length, ...new Set(values)])).toEqual([
+        [50_000, 1],
+        [50_000, 3],
+      ]);
+    });
+
     test('sends without running the receiver first', async () => {
       const [a, b] = await pair();
       let wasReceived = false;

@@ -63,7 +63,7 @@ export const ENGINES = {
     cudaDevices: ['cuda'],
     numberedDevices: ['webgpu'],
     async absence(device) {
-      if (device === 'webgpu') return (await import('./onnx/gpu.ts')).hardwareGpuReason();
+      if (device === 'webgpu') return (await import('./onnx/adapters.ts')).hardwareGpuReason();
       return device === 'cuda' ? ((await noNvidiaGpu()) ?? (await noCudaProvider())) : undefined;
     },
     create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),

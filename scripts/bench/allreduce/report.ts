@@ -21,7 +21,16 @@ export function formatAllReduce(rows: readonly AllReduceRow[]): string {
     const ratio = both.length > 0 ? summariseRatios(both) : undefined;
     const ratioText = ratio ? ratio.median.toFixed(2) : '-';
     const quartiles = ratio ? `${ratio.lowerQuartile.toFixed(2)} to ${ratio.upperQuartile.toFixed(2)}` : '-';
-    const cells = [numFloats, numWorkers, description, ours.median.toFixed(2), gloo, ratioText, quartiles, faults];
+    const cells = [
+      numFloats,
+      numWorkers,
+      description,
+      ours.median.toFixed(2),
+      gloo,
+      ratioText,
+      quartiles,
+      faults.toFixed(0),
+    ];
     return `| ${cells.join(' | ')} |`;
   });
   const head = ['floats', 'workers', 'all-reduce', 'ms', 'Gloo, ms', 'ours / Gloo', 'quartiles', 'page faults'];

@@ -14,7 +14,7 @@ import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
-import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
+import { createVectorCodec, createVectorReader } from '../../../protocol/wire/vector-codec.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';
 import { createGradientEncoder } from '../../../worker/gradient-encoder.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';
@@ -86,19 +86,15 @@ async function coordinate({ numWorkers, wire }: StarJob) {
 async function work(joinUrl: string): Promise<void> {
   process.on('disconnect', () => process.exit());
   const transport = await connectToCoordinator(joinUrl, new AbortController().signal);
-  const codec = createVectorCodec(job.wire, plan, vectorMath);
-  const average = new Float32Array(job.numFloats);
+  const readAverage = createVectorReader(createVectorCodec(job.wire, plan, vectorMath), job.numFloats);
   const vector = { values: Float32Array.from({ length: job.numFloats }, (_, i) => Math.sin(i)) };
   const encoder = createGradientEncoder(job.wire, plan, vectorMath, () => {});
   for (;;) {
     const message = await receiveKind(transport, 10 * LIMITS.prepareMs, 'step', 'update');
     const assignment = message.kind === 'step' ? message.assignment : message.next!;
     if (message.kind === 'update') {
-      const { payload } = message;
-      const values = codec.asVector?.(payload) ?? average;
-      if (!codec.asVector) codec.decode(average, payload);
-      vector.values[0] = 1 + values[0]! / 2;
-      transport.recycle(payload);
+      vector.values[0] = 1 + readAverage(message.payload)[0]! / 2;
+      transport.recycle(message.payload);
       encoder.arrived();
     }
     const { step, firstMicrobatch, numMicrobatches } = assignment;

@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { keepFreedMemory } from '../../../worker/memory.ts';
 import { answerRequests } from '../contender-answers.ts';
 
 export interface TcpJob {
@@ -16,6 +17,7 @@ export interface TcpJob {
 
 const job = JSON.parse(process.argv.at(-1)!) as TcpJob;
 const payload = Buffer.alloc(job.numBytes, 1);
+keepFreedMemory();
 
 if (job.port !== undefined) {
   echo(job.port);

@@ -5,9 +5,9 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { listSupportedBackends } from 'onnxruntime-node';
-import { GPU_HOST, hasNvidiaNode, type GpuHost } from './gpu.ts';
+import { ADAPTER_HOST, hasNvidiaNode, type AdapterHost } from './adapters.ts';
 
-export interface CudaHost extends GpuHost {
+export interface CudaHost extends AdapterHost {
   /** Written to: libraries read it when they start. */
   readonly environment: Record<string, string | undefined>;
   readonly architecture: string;
@@ -18,7 +18,7 @@ export interface CudaHost extends GpuHost {
 }
 
 export const CUDA_HOST: CudaHost = {
-  ...GPU_HOST,
+  ...ADAPTER_HOST,
   environment: process.env,
   architecture: process.arch,
   packageDirectory: join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..'),

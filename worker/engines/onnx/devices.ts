@@ -7,7 +7,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import { CUDA_HOST, cudaAbsence, cudaStartFailure, type CudaHost } from './cuda.ts';
 import type { GraphTarget } from './graph-builder.ts';
-import { isSoftwareOnly, vulkanDriverReason, type GpuHost } from './gpu.ts';
+import { isSoftwareOnly, vulkanDriverReason, type AdapterHost } from './adapters.ts';
 
 export interface OnnxDevice {
   /** As `--device` gives it. */
@@ -56,7 +56,7 @@ function cpu(index: number | undefined): OnnxDevice {
   };
 }
 
-function webgpu(index: number | undefined, host: GpuHost): OnnxDevice {
+function webgpu(index: number | undefined, host: AdapterHost): OnnxDevice {
   if (index !== undefined && index > 0) {
     throw new ConfigError(
       `--device webgpu:${index}: ONNX Runtime takes the fastest adapter and no number; use webgpu, and on a machine of ` +

@@ -3,7 +3,7 @@
  * package chromium-common brings it; and the Vulkan loader, Debian's libvulkan1.
  */
 import { existsSync } from 'node:fs';
-import { hardwareGpuReason } from '../../../../worker/engines/onnx/gpu.ts';
+import { hardwareGpuReason } from '../../../../worker/engines/onnx/adapters.ts';
 
 const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const LOADERS = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MODELS } from '../../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../../worker/engines/engine.ts';
-import { hardwareGpuReason } from '../../../../worker/engines/onnx/gpu.ts';
+import { hardwareGpuReason } from '../../../../worker/engines/onnx/adapters.ts';
 import { createOnnxEngine } from '../../../../worker/engines/onnx/onnx-engine.ts';
 import { describeEngineContract } from '../../../contracts/engine.contract.ts';
 import { trainedState } from '../../../helpers/models.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hardwareGpuReason, isSoftwareOnly, vulkanDriverReason } from '../../../../worker/engines/onnx/gpu.ts';
+import { hardwareGpuReason, isSoftwareOnly, vulkanDriverReason } from '../../../../worker/engines/onnx/adapters.ts';
 import { machineWith } from './machines.ts';
 
 const RENDER_NODE = '/dev/dri/renderD128';

@@ -10,7 +10,7 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 
 /** What is looked at outside of the process; tests bring their own. */
-export interface GpuHost {
+export interface AdapterHost {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly homeDirectory: string;
@@ -19,7 +19,7 @@ export interface GpuHost {
   readonly exists: (path: string) => boolean;
 }
 
-export const GPU_HOST: GpuHost = {
+export const ADAPTER_HOST: AdapterHost = {
   platform: process.platform,
   environment: process.env,
   homeDirectory: homedir(),
@@ -37,7 +37,7 @@ export const GPU_HOST: GpuHost = {
 const SOFTWARE_DRIVER = /swiftshader|lvp_icd|lavapipe|llvmpipe/i;
 
 /** Why no hardware adapter can be had for `webgpu`; undefined where one may be there. Starts nothing. */
-export function hardwareGpuReason(host: GpuHost = GPU_HOST): string | undefined {
+export function hardwareGpuReason(host: AdapterHost = ADAPTER_HOST): string | undefined {
   if (host.platform !== 'linux') return undefined;
   if (!hasGpuNode(host)) return 'no GPU device node (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg)';
   const noDriver = vulkanDriverReason(host);
@@ -48,7 +48,7 @@ export function hardwareGpuReason(host: GpuHost = GPU_HOST): string | undefined 
 }
 
 /** Why Vulkan has no driver, hardware or software; undefined where it has one, or is not what is used. */
-export function vulkanDriverReason(host: GpuHost = GPU_HOST): string | undefined {
+export function vulkanDriverReason(host: AdapterHost = ADAPTER_HOST): string | undefined {
   if (host.platform !== 'linux' || vulkanDrivers(host).length > 0) return undefined;
   const forced = forcedDrivers(host.environment);
   if (forced) return `no Vulkan driver at ${forced.variable}=${forced.value}`;
@@ -56,17 +56,17 @@ export function vulkanDriverReason(host: GpuHost = GPU_HOST): string | undefined
 }
 
 /** Whether all that Vulkan can offer is drivers that compute on the CPU. */
-export function isSoftwareOnly(host: GpuHost = GPU_HOST): boolean {
+export function isSoftwareOnly(host: AdapterHost = ADAPTER_HOST): boolean {
   const drivers = host.platform === 'linux' ? vulkanDrivers(host) : [];
   return drivers.length > 0 && drivers.every((path) => SOFTWARE_DRIVER.test(basename(path)));
 }
 
 /** Whether the system shows an NVIDIA GPU to this process; CUDA needs it. */
-export function hasNvidiaNode({ list, exists }: GpuHost = GPU_HOST): boolean {
+export function hasNvidiaNode({ list, exists }: AdapterHost = ADAPTER_HOST): boolean {
   return list('/dev').some((name) => /^nvidia\d+$/.test(name)) || exists('/dev/dxg');
 }
 
-function hasGpuNode(host: GpuHost): boolean {
+function hasGpuNode(host: AdapterHost): boolean {
   return hasNvidiaNode(host) || host.list('/dev/dri').some((name) => name.startsWith('renderD'));
 }
 
@@ -75,7 +75,7 @@ function hasGpuNode(host: GpuHost): boolean {
  * all in its directories. Source: "Driver Discovery" of the loader's documentation,
  * https://github.com/KhronosGroup/Vulkan-Loader/blob/main/docs/LoaderDriverInterface.md
  */
-function vulkanDrivers(host: GpuHost): string[] {
+function vulkanDrivers(host: AdapterHost): string[] {
   const { environment, homeDirectory } = host;
   const forced = forcedDrivers(environment);
   if (forced) return manifestsAt(splitPaths(forced.value), host);
@@ -91,7 +91,7 @@ function vulkanDrivers(host: GpuHost): string[] {
   return manifestsAt([...splitPaths(environment['VK_ADD_DRIVER_FILES'] ?? ''), ...directories], host);
 }
 
-function forcedDrivers(environment: GpuHost['environment']): { variable: string; value: string } | undefined {
+function forcedDrivers(environment: AdapterHost['environment']): { variable: string; value: string } | undefined {
   for (const variable of ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES']) {
     const value = environment[variable];
     if (value) return { variable, value };
@@ -99,7 +99,7 @@ function forcedDrivers(environment: GpuHost['environment']): { variable: string;
   return undefined;
 }
 
-function manifestsAt(paths: readonly string[], { list, exists }: GpuHost): string[] {
+function manifestsAt(paths: readonly string[], { list, exists }: AdapterHost): string[] {
   return paths.flatMap((path) => {
     if (path.endsWith('.json')) return exists(path) ? [path] : [];
     return list(path)
