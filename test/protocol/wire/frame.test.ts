@@ -104,7 +104,10 @@ describe('a frame', () => {
     const second = receive(snapshot(10, 2));
     expect(second.payload.buffer).not.toBe(first.payload.buffer);
     assembler.recycle(first.payload);
-    expect(receive(snapshot(11, 3)).payload).toHaveLength(11);
+    const longer = receive(snapshot(11, 3));
+    expect(longer.payload).toHaveLength(11);
+    assembler.recycle(longer.payload);
+    expect(receive(snapshot(9, 5))).toEqual(snapshot(9, 5));
     const third = receive(snapshot(10, 4));
     expect(third.payload.buffer).toBe(first.payload.buffer);
     expect(third).toEqual(snapshot(10, 4));
