@@ -1,5 +1,5 @@
 /** Follows one epoch of the loop: takes the moments, keeps the sums, and makes the epoch's record. */
-import type { Confirmation, ReducedStep } from './all-reduce/star.ts';
+import type { Confirmation, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { TestFigures } from './evaluation.ts';
 import type { Member } from './membership.ts';
 import { openEpochMetrics } from './metrics.ts';

@@ -6,7 +6,7 @@
  * wire. From the first to the last arrival it is wait, then reduce, then the packing and sending of the update (encode).
  * What is left between steps is other. Durations come from one machine's clock each; clocks are never compared.
  */
-import type { Arrival, Confirmation } from './all-reduce/star.ts';
+import type { Arrival, Confirmation } from './all-reduce/all-reduce.ts';
 import type { Member } from './membership.ts';
 
 /** Milliseconds by part; the parts add up to the wall time. */

@@ -10,7 +10,7 @@ import { updateRates } from '../protocol/state/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
-import type { AllReduce } from './all-reduce/star.ts';
+import type { AllReduce } from './all-reduce/all-reduce.ts';
 import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
 import type { Member } from './membership.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
@@ -24,7 +24,7 @@ export interface TrainingContext {
   readonly numTestSamples: number;
   readonly members: readonly Member[];
   readonly allReduce: AllReduce;
-  /** The coordinator's own; trained in place. */
+  /** The coordinator's own; trained in place, by the all-reduce. */
   readonly replica: Replica;
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
@@ -41,9 +41,15 @@ export interface TrainingContext {
  */
 export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
   const { config, numTrainSamples, members, allReduce, replica, signal } = context;
-  const sizes = { globalBatch: config.globalBatch, microbatches: config.microbatches, numTrainSamples };
   const perEpoch = stepsPerEpoch(numTrainSamples, config.globalBatch);
   const totalSteps = config.epochs * perEpoch;
+  const sizes = {
+    globalBatch: config.globalBatch,
+    microbatches: config.microbatches,
+    numTrainSamples,
+    ratesAt: (step: number, epoch: number) =>
+      updateRates(config.optimizer, learningRateAt(config.schedule, { step, epoch, totalSteps }), step),
+  };
   const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
   const isInterrupted = (): boolean => signal.aborted;
 
@@ -60,14 +66,12 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       if (!reduced.isFinite) throw notFinite(plan.step, plan.epoch);
 
       const { step } = plan;
-      const learningRate = learningRateAt(config.schedule, { step, epoch, totalSteps });
-      const rates = updateRates(config.optimizer, learningRate, step);
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
       const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
-      allReduce.distribute(plan, rates, next);
+      allReduce.distribute(plan, next);
       recorder.distributed();
       // The workers have the update on its way; this replica applies it in the meantime.
-      replica.applyUpdate(reduced.average, rates, step);
+      allReduce.apply(plan);
       recorder.applied();
       context.onProgress(recorder.progress());
       if (!next) break;

@@ -6,13 +6,11 @@
  * still being sent is ever written to.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { UpdateRates } from '../../protocol/state/optimizer.ts';
 import { createReducer } from '../../protocol/state/reduction.ts';
 import type { Reducer } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
-import type { Sums } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { blame, blameNow } from '../blame.ts';
@@ -20,52 +18,7 @@ import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
 import { assignmentOf } from '../step-plan.ts';
-import type { StepPlan } from '../step-plan.ts';
-
-/** One member's part of a step, on the coordinator's clock and, for durations, on its own. */
-export interface Arrival {
-  readonly member: Member;
-  /** When the last of its answer had arrived: `performance.now()` here. */
-  readonly atMs: number;
-  readonly numSamples: number;
-  readonly computeMs: number;
-  readonly encodeMs: number;
-  readonly applyMs: number;
-}
-
-export interface ReducedStep {
-  readonly totals: Sums;
-  /** Mean over the step's samples of [gradient | statistics], as everyone applies it; valid until the next `collect`. */
-  readonly average: Float32Array<ArrayBuffer>;
-  /** Whether every entry of the average is a number. */
-  readonly isFinite: boolean;
-  /** In order of arrival; members that had a part in the step. */
-  readonly arrivals: readonly Arrival[];
-}
-
-export interface AllReduce {
-  /** Opens the first step of an epoch: tells every member its assignment. */
-  open(plan: StepPlan): void;
-  /**
-   * Waits for the step's gradients and averages them. Rejects with the `ProtocolError` of the first member that fails,
-   * naming it: a wrong answer, none within the deadline, or a connection that was lost.
-   */
-  collect(plan: StepPlan): Promise<ReducedStep>;
-  /** Sends the step's average to every member with the rates to apply it at, and opens the next step with it. */
-  distribute(plan: StepPlan, rates: UpdateRates, next?: StepPlan): void;
-  /**
-   * After an update without a next step: waits for every member's proof that its parameters equal the replica's.
-   * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
-   */
-  confirm(): Promise<Confirmation[]>;
-}
-
-export interface Confirmation {
-  readonly member: Member;
-  readonly atMs: number;
-  readonly applyMs: number;
-  readonly hashMs: number;
-}
+import type { AllReduce, Confirmation } from './all-reduce.ts';
 
 /** A vector on its way up the tree. */
 interface Summand {
@@ -182,10 +135,10 @@ export function createStar(
         divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum) && encodeAverage();
       root.release();
       const arrivals = parts.map((part) => part.arrival).sort((a, b) => a.atMs - b.atMs);
-      return { totals, average, isFinite, arrivals };
+      return { totals, isFinite, arrivals };
     },
 
-    distribute({ step }, rates, next) {
+    distribute({ step, rates }, next) {
       const payload = encodedAverage;
       for (const member of members) {
         const assignment = next && assignmentOf(next, member);
@@ -194,6 +147,8 @@ export function createStar(
         blameNow(member, step, () => member.transport.send({ kind: 'update', step, rates, ...opening, payload }));
       }
     },
+
+    apply: ({ step, rates }) => replica.applyUpdate(average, rates, step),
 
     confirm: takeProofs,
   };

@@ -13,7 +13,8 @@ const makeMembers = (count: number): Member[] =>
     return { id: `w${i + 1}`, name: `worker-${i}`, engine: 'onnx', device: 'cpu', threads: 1, transport };
   });
 
-const sizes = { globalBatch: 32, microbatches: 4, numTrainSamples: 100 };
+const ratesAt = () => ({ learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 });
+const sizes = { globalBatch: 32, microbatches: 4, numTrainSamples: 100, ratesAt };
 
 /** The results that a member of this plan owes, sound. */
 function resultsOf(plan: ReturnType<typeof planStep>, member: Member) {
@@ -41,7 +42,7 @@ describe('the ledger', () => {
         fc.nat(),
         (numMembers, microbatches, globalBatch, seed) => {
           const members = makeMembers(numMembers);
-          const plan = planStep(1 + (seed % 5), members, { globalBatch, microbatches, numTrainSamples: 70 });
+          const plan = planStep(1 + (seed % 5), members, { ...sizes, globalBatch, microbatches, numTrainSamples: 70 });
           const ledger = openLedger(plan);
           const owed = members.flatMap((member) => resultsOf(plan, member).map((result) => ({ member, result })));
           owed.sort(

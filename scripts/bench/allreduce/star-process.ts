@@ -66,7 +66,7 @@ async function coordinate({ numWorkers, wire }: StarJob) {
   const replica = { plan } as Parameters<typeof createStar>[1];
   const star = createStar(members, replica, { stepTimeoutMs: 60_000, wire }, vectorMath);
   // One sample a worker, and an epoch that never ends.
-  const sizes = { globalBatch: numWorkers, microbatches: numWorkers, numTrainSamples: 2 ** 31 };
+  const sizes = { globalBatch: numWorkers, microbatches: numWorkers, numTrainSamples: 2 ** 31, ratesAt: () => RATES };
   let step = planStep(1, members, sizes);
   star.open(step);
   return {
@@ -75,7 +75,7 @@ async function coordinate({ numWorkers, wire }: StarJob) {
       const { isFinite } = await star.collect(step);
       if (!isFinite) throw new Error('the average is not finite');
       const next = planStep(step.step + 1, members, sizes);
-      star.distribute(step, RATES, next);
+      star.distribute(step, next);
       step = next;
       return undefined;
     },

@@ -1,0 +1,54 @@
+/**
+ * AllReduce: how a step's gradients become the average that every replica applies.
+ *
+ * The training loop calls, for each epoch: open, then for each step collect, distribute and apply, at the end confirm.
+ * What every all-reduce must do is checked by `test/contracts/all-reduce.contract.ts`.
+ */
+import type { Sums } from '../../protocol/wire/messages.ts';
+import type { Member } from '../membership.ts';
+import type { StepPlan } from '../step-plan.ts';
+
+/** One member's part of a step, on the coordinator's clock and, for durations, on its own. */
+export interface Arrival {
+  readonly member: Member;
+  /** When the last of its answer had arrived: `performance.now()` here. */
+  readonly atMs: number;
+  readonly numSamples: number;
+  readonly computeMs: number;
+  readonly encodeMs: number;
+  readonly applyMs: number;
+}
+
+export interface ReducedStep {
+  readonly totals: Sums;
+  /** Whether every entry of the average is a number. */
+  readonly isFinite: boolean;
+  /** In order of arrival; members that had a part in the step. */
+  readonly arrivals: readonly Arrival[];
+}
+
+export interface AllReduce {
+  /** Opens the first step of an epoch: tells every member its assignment. */
+  open(plan: StepPlan): void;
+  /**
+   * Waits for the step's gradients and averages them. Rejects with the `ProtocolError` of the first member that fails,
+   * naming it: a wrong answer, none within the deadline, or a connection that was lost.
+   */
+  collect(plan: StepPlan): Promise<ReducedStep>;
+  /** Lets every member apply the step's average, and opens the next step. */
+  distribute(plan: StepPlan, next?: StepPlan): void;
+  /** Applies the step's average to the coordinator's replica, in the meantime. */
+  apply(plan: StepPlan): void;
+  /**
+   * After an update without a next step: waits for every member's proof that its parameters equal the replica's.
+   * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
+   */
+  confirm(): Promise<Confirmation[]>;
+}
+
+export interface Confirmation {
+  readonly member: Member;
+  readonly atMs: number;
+  readonly applyMs: number;
+  readonly hashMs: number;
+}
