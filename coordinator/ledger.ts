@@ -21,6 +21,11 @@ export interface Ledger {
     member: Member,
     result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize,
   ): TreeNode;
+  /** The node of a part of a result that is to come. Throws as `enter` does, and enters nothing. */
+  expect(
+    member: Member,
+    part: Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch' | 'numMicrobatches'>,
+  ): TreeNode;
   /** Whether everything that the member was asked for has been entered. */
   isDone(member: Member): boolean;
   /** Totals over the step, added in the order of the microbatches. Only when every one has been entered. */
@@ -38,25 +43,34 @@ export function openLedger(plan: StepPlan): Ledger {
   const entered: (Sums | undefined)[] = Array.from({ length: plan.numMicrobatches }, () => undefined);
   const batch = { first: 0, count: plan.numSamples };
 
-  return {
-    enter(member, result) {
-      const context = { worker: member.id, step: plan.step };
-      if (result.step !== plan.step) {
-        throw new ProtocolError('ERR_STALE_RESULT', `a result of step ${result.step} in step ${plan.step}`, context);
-      }
-      const range = `microbatches ${result.firstMicrobatch} to ${result.firstMicrobatch + result.numMicrobatches - 1}`;
-      const nodes = outstanding.get(member) ?? [];
-      const at = nodes.findIndex(
-        (node) => node.first === result.firstMicrobatch && node.count === result.numMicrobatches,
+  /** The member's outstanding node of a result; where it stands among them. */
+  const find = (member: Member, result: Parameters<Ledger['expect']>[1]) => {
+    const context = { worker: member.id, step: plan.step };
+    const { firstMicrobatch: first, numMicrobatches: count } = result;
+    if (result.step !== plan.step) {
+      throw new ProtocolError('ERR_STALE_RESULT', `a result of step ${result.step} in step ${plan.step}`, context);
+    }
+    const range = `microbatches ${first} to ${first + count - 1}`;
+    const nodes = outstanding.get(member) ?? [];
+    const at = nodes.findIndex((node) => node.first === first && node.count === count);
+    if (at === -1) {
+      const isRepeated = entered[first] !== undefined;
+      throw new ProtocolError(
+        isRepeated ? 'ERR_STALE_RESULT' : 'ERR_UNEXPECTED_MESSAGE',
+        `${range} ${isRepeated ? 'came before' : 'were not asked for'}`,
+        context,
       );
-      if (at === -1) {
-        const isRepeated = entered[result.firstMicrobatch] !== undefined;
-        throw new ProtocolError(
-          isRepeated ? 'ERR_STALE_RESULT' : 'ERR_UNEXPECTED_MESSAGE',
-          `${range} ${isRepeated ? 'came before' : 'were not asked for'}`,
-          context,
-        );
-      }
+    }
+    return { context, range, nodes, at };
+  };
+
+  return {
+    expect(member, part) {
+      const { nodes, at } = find(member, part);
+      return nodes[at]!;
+    },
+    enter(member, result) {
+      const { context, range, nodes, at } = find(member, result);
       const samples = Array.from({ length: result.numMicrobatches }, (_, i) => {
         return part(batch, plan.numMicrobatches, result.firstMicrobatch + i).count;
       });

@@ -11,6 +11,8 @@ import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
+import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { createStar } from './all-reduce/star.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createMembership } from './membership.ts';
@@ -18,6 +20,7 @@ import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
 import { checkRunConfig, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
+import { createMemoryPool, gradientsUnderWay } from './shared-memory.ts';
 import { createRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { synchronise } from './snapshot.ts';
@@ -45,6 +48,8 @@ export interface RunOptions {
   readonly dataDir?: string | undefined;
   /** For sums and updates on this side. */
   readonly vectorMath: VectorMath;
+  /** For payloads to and from workers on this machine; they are sent when left out. */
+  readonly sharedMemory?: SharedMemorySystem | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { readonly line: (text: string) => void };
@@ -119,7 +124,14 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
+  const memory = createMemoryPool({
+    system: parts.sharedMemory,
+    payloadBytes: createVectorCodec(config.wire, replica.plan).payloadBytes,
+    numGradients: gradientsUnderWay(config.microbatches),
+    log: (line) => directory.logger.warn(line),
+  });
   const membership = createMembership({
+    memory,
     welcome: welcomeOf(config, directory.runId, dataset),
     datasetBytes: parts.bytes,
     log: (level, line, fields) => {
@@ -142,7 +154,12 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       members,
-      allReduce: createStar(members, replica, { stepTimeoutMs, wire: config.wire }, parts.vectorMath),
+      allReduce: createStar(
+        members,
+        replica,
+        { stepTimeoutMs, wire: config.wire, allocateAverage: memory.allocateAverage },
+        parts.vectorMath,
+      ),
       replica,
       signal: parts.signal,
       onProgress: (step) => reporter.onProgress?.(step),

@@ -10,6 +10,7 @@ import type { DatasetBytes } from '../protocol/state/dataset.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
+import type { MemoryPool } from './shared-memory.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 
 /** A worker that is ready. */
@@ -27,8 +28,11 @@ export interface Member {
 export interface Membership {
   /** Members in the order in which they became ready; those that left before the start are not among them. */
   readonly members: readonly Member[];
-  /** Leads a new connection through the handshake. Never rejects: what fails is logged, and that connection ended. */
-  admit(transport: Transport): Promise<void>;
+  /**
+   * Leads a new connection through the handshake. Never rejects: what fails is logged, and that connection ended. A
+   * worker on the same machine is offered memory to share, if there is any.
+   */
+  admit(transport: Transport, isSameMachine?: boolean): Promise<void>;
   /**
    * Resolves with the members when `numWorkers` are ready; from then on nobody else is admitted. Rejects with
    * `ProtocolError` ERR_TIMEOUT after `timeoutMs`, or with the signal's reason.
@@ -42,29 +46,34 @@ export interface MembershipOptions {
   readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'>;
   /** Read when a worker asks for a file; undefined where workers always have their own. */
   readonly datasetBytes?: DatasetBytes;
+  /** Memory for workers on this machine; none is offered when left out. */
+  readonly memory?: Pick<MemoryPool, 'offer'>;
   readonly log: (level: 'info' | 'warn', line: string, fields?: object) => void;
   /** Called when a worker has become ready. */
   readonly onReady?: (member: Member, numReady: number) => void;
 }
 
-export function createMembership({ welcome, datasetBytes, log, onReady }: MembershipOptions): Membership {
+export function createMembership({ welcome, datasetBytes, memory, log, onReady }: MembershipOptions): Membership {
   const connections = new Set<Transport>();
   const members: Member[] = [];
   let numHellos = 0;
   let isOpen = true;
   let changed = () => {};
 
-  const handshake = async (transport: Transport): Promise<Member> => {
+  const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
     if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
     const id = `w${++numHellos}`;
-    transport.send({ kind: 'welcome', ...welcome, workerId: id, dataset: DATASET_SHA256 });
+    const shared = isSameMachine ? memory?.offer() : undefined;
+    const offer = shared ? { sharedMemory: shared.offer } : {};
+    transport.send({ kind: 'welcome', ...welcome, workerId: id, dataset: DATASET_SHA256, ...offer });
     for (;;) {
       const message = await receiveKind(transport, LIMITS.prepareMs, 'datasetRequest', 'ready');
       if (message.kind === 'datasetRequest') {
         sendDatasetFile(transport, message.file, datasetBytes);
       } else {
         const { engine, device, threads } = message;
+        if (message.sharesMemory && shared) transport.shareMemory(shared.memories);
         return { id, name, engine, device, threads, transport };
       }
     }
@@ -79,18 +88,20 @@ export function createMembership({ welcome, datasetBytes, log, onReady }: Member
 
   return {
     members,
-    async admit(transport) {
+    async admit(transport, isSameMachine = false) {
       connections.add(transport);
       void transport.closed.then((reason) => {
         log('info', `${transport.peer}: ${reason.message}`, { code: reason.code });
         forget(transport);
       });
       try {
-        const member = await handshake(transport);
+        const member = await handshake(transport, isSameMachine);
         if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
         members.push(member);
         const { id, name, engine, device, threads } = member;
-        log('info', `${id} (${name}) is ready`, { worker: id, name, engine, device, threads, peer: transport.peer });
+        const about = { worker: id, name, engine, device, threads };
+        const { peer, sharesMemory } = transport;
+        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory });
         onReady?.(member, members.length);
         changed();
       } catch (error) {

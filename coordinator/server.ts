@@ -37,21 +37,22 @@ export function parseListenAddress(text: string): ListenAddress {
 }
 
 /**
- * Listens; every WebSocket becomes a transport, handed to `onConnection`. `GET /healthz` answers what `health` returns.
+ * Listens; every WebSocket becomes a transport, handed to `onConnection` with whether it comes from this machine. `GET /healthz` answers what `health` returns.
  *
  * Throws `ConfigError` when the address cannot be had.
  */
 export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
-  onConnection: (transport: Transport) => void,
+  onConnection: (transport: Transport, isSameMachine: boolean) => void,
 ): Promise<Server> {
   const http = createServer((request, response) => answer(request, response, health));
   const sockets = new WebSocketServer({ server: http, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   sockets.on('connection', (socket, request) => {
     request.socket.setNoDelay(true);
-    const { remoteAddress, remotePort } = request.socket;
-    onConnection(socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`));
+    const { remoteAddress, remotePort, localAddress } = request.socket;
+    const transport = socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`);
+    onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
   });
   await new Promise<void>((resolve, reject) => {
     // The WebSocket server re-emits the HTTP server's errors; without a listener of its own they would end the process.

@@ -50,7 +50,7 @@ export function planStep(step: number, members: readonly Member[], sizes: Sizes)
 }
 
 /** What a member is told of its share; undefined when it has none. */
-export function assignmentOf(plan: StepPlan, member: Member): Assignment | undefined {
+export function assignmentOf(plan: StepPlan, member: Member): Omit<Assignment, 'numBuckets'> | undefined {
   const share = plan.shares.get(member);
   if (!share) return undefined;
   const { step, epoch, stepInEpoch } = plan;

@@ -28,7 +28,7 @@ import type { BuildReport, InstructionSet } from '../worker/engines/native/build
 const run = promisify(execFile);
 
 /** Compiled once, for every CPU. */
-const COMMON_UNITS = ['addon', 'vector-addon', 'network-plan', 'thread-pool'];
+const COMMON_UNITS = ['addon', 'vector-addon', 'network-plan', 'shared-memory', 'thread-pool'];
 /** Compiled once for each instruction set: the kernels, and the element-wise loops, which must not be contracted. */
 const KERNEL_UNITS: Record<string, readonly string[]> = {
   network: [],

@@ -39,6 +39,7 @@ export interface RunFlags {
   maxSteps?: number;
   stepTimeout: number;
   wire?: WireFormat;
+  sharedMemory?: boolean;
   dataDir?: string;
   runDir?: string;
   quiet: boolean;
@@ -120,6 +121,10 @@ export function addEngineFlags(command: Command): Command {
 export function wireFlag(): Option {
   const description = 'how gradients travel; f32 is exact, bf16 and f16 take half of the bytes, int8 a quarter';
   return flag('--wire <format>', description).choices(WIRE_FORMATS).default('f32');
+}
+
+export function sharedMemoryFlag(): Option {
+  return flag('--no-shared-memory', 'send gradients through sockets to workers on this machine, too');
 }
 
 export function dataDirFlag(): Option {

@@ -2,6 +2,7 @@
 import type { RunOptions } from '../coordinator/main.ts';
 import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
 import { keepFreedMemory } from '../worker/memory.ts';
+import { sharedMemorySystem } from '../worker/shared-memory.ts';
 import { fastestVectorMath } from '../worker/vector-math.ts';
 import { runConfigOf } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
@@ -30,6 +31,7 @@ export function runOptionsOf(
     runDir,
     dataDir,
     vectorMath: fastestVectorMath(),
+    sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
     reporter,
     signal: interruptSignal(() => reporter.line('interrupted: ending after this step; once more ends at once')),
   };

@@ -13,6 +13,7 @@ import type { Range } from '../protocol/state/sharding.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import type { PayloadAllocator } from '../protocol/wire/shared-memory.ts';
 import type { Engine, GradientBuffers } from './engines/engine.ts';
 import { createGradientEncoder } from './gradient-encoder.ts';
 
@@ -30,6 +31,8 @@ interface TaskOptions {
   readonly engine: Engine;
   readonly replica: { readonly plan: ModelPlan };
   readonly vectorMath: VectorMath;
+  /** Where what travels lies; in the process's own memory when left out. */
+  readonly allocate?: PayloadAllocator;
 }
 
 /** A vector [gradient | statistics] that travels, and the engine's views of it. */
@@ -42,17 +45,13 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   const { globalBatch, numMicrobatches, seed, numTrainSamples } = welcome;
   const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
-  const free: GradientVector[] = [];
-  const encoder = createGradientEncoder<GradientVector>(
-    welcome.wire,
-    replica.plan,
-    vectorMath,
-    (vector) => void free.push(vector),
-  );
+  const encoder = createGradientEncoder(welcome.wire, replica.plan, vectorMath, options.allocate);
+  /** Views are made once for each vector: vectors come back. */
+  const viewsOf = rememberAll((values: Float32Array<ArrayBuffer>) => createVector(values, replica.plan));
 
   const combine = (left: GradientVector, right: GradientVector): GradientVector => {
     vectorMath.addVectors(left.values, left.values, right.values);
-    free.push(right);
+    encoder.free(right.values);
     return left;
   };
 
@@ -76,7 +75,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
       let startMs = performance.now();
       for (let index = range.first; index < range.first + range.count; index++) {
         const samples = part(batch, numParts, index);
-        const vector = free.pop() ?? createVector(replica.plan);
+        const vector = viewsOf(encoder.take());
         const microbatch = gather(order.subarray(samples.first, samples.first + samples.count));
         const computeStartMs = performance.now();
         microbatches.push(await engine.computeGradient(microbatch, vector));
@@ -87,9 +86,13 @@ export function createGradientTask(options: TaskOptions): GradientTask {
         const root = reducer.add({ first: index, count: 1 }, vector);
         if (!root) continue;
         const { first: firstMicrobatch, count } = root.node;
-        const payload = encoder.encode(root.value);
+        const payloads = encoder.encode(root.value.values, assignment.numBuckets);
         const encodeMs = performance.now() - startMs - computeMs;
         const range = { firstMicrobatch, numMicrobatches: count };
+        const payload = payloads.pop()!;
+        payloads.forEach((part, bucket) => {
+          transport.send({ kind: 'gradientBucket', step, ...range, bucket, payload: part });
+        });
         transport.send({ kind: 'gradient', step, ...range, microbatches, computeMs, encodeMs, applyMs, payload });
         microbatches = [];
         computeMs = 0;
@@ -99,8 +102,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   };
 }
 
-function createVector({ numParameters, numBuffers }: ModelPlan): GradientVector {
-  const values = new Float32Array(numParameters + numBuffers);
+function createVector(values: Float32Array<ArrayBuffer>, { numParameters }: ModelPlan): GradientVector {
   return { values, gradient: values.subarray(0, numParameters), statistics: values.subarray(numParameters) };
 }
 
@@ -121,5 +123,15 @@ function rememberLast<A, R>(compute: (argument: A) => R): (argument: A) => R {
   return (argument) => {
     if (last?.argument !== argument) last = { argument, result: compute(argument) };
     return last.result;
+  };
+}
+
+/** The function with all its results kept, by the identity of their argument. */
+function rememberAll<A extends object, R>(compute: (argument: A) => R): (argument: A) => R {
+  const results = new WeakMap<A, R>();
+  return (argument) => {
+    const result = results.get(argument) ?? compute(argument);
+    results.set(argument, result);
+    return result;
   };
 }

@@ -6,6 +6,7 @@ import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { runWorkerSession } from './session.ts';
+import { sharedMemorySystem } from './shared-memory.ts';
 import { keepFreedMemory } from './memory.ts';
 import { fastestVectorMath } from './vector-math.ts';
 
@@ -45,6 +46,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     return await runWorkerSession(transport, {
       name,
       vectorMath: fastestVectorMath(),
+      sharedMemory: sharedMemorySystem(),
+      log: warn,
       loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
       createEngine: async (engineOptions) => {
         const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });

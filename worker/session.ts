@@ -16,10 +16,14 @@ import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { createVectorCodec, createVectorReader } from '../protocol/wire/vector-codec.ts';
+import { allocateFrom, allocateOwn } from '../protocol/wire/shared-memory.ts';
+import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
 import { createGradientTask } from './gradient-task.ts';
 import type { GradientTask } from './gradient-task.ts';
+import { createAverageReader } from './average-reader.ts';
+import type { AverageReader } from './average-reader.ts';
+import { openOffer } from './join-memory.ts';
 
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
@@ -30,6 +34,10 @@ export interface WorkerOptions {
   createEngine(options: Omit<EngineOptions, 'threads' | 'device'>): Promise<Engine>;
   /** For sums and updates; the plain one when left out. */
   readonly vectorMath?: VectorMath;
+  /** For payloads, where the coordinator offers it. */
+  readonly sharedMemory?: SharedMemorySystem | undefined;
+  /** Told what the user may want to know. */
+  readonly log?: (line: string) => void;
   /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
   readonly sharedReplica?: Replica;
 }
@@ -55,13 +63,14 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
       buffers: replica.buffers,
       maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
     });
-    transport.send({ kind: 'ready', engine: engine.name, device: engine.device, threads: engine.threads });
+    const allocate = shareMemory(transport, welcome, options);
+    const { name, device, threads } = engine;
+    transport.send({ kind: 'ready', engine: name, device, threads, sharesMemory: allocate !== undefined });
 
     const ownsReplica = !options.sharedReplica;
-    const codec = createVectorCodec(welcome.wire, plan, vectorMath);
-    const readAverage = createVectorReader(codec, plan.numParameters + plan.numBuffers);
-    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica, readAverage };
-    return await answerUntilShutdown(context);
+    const averages = createAverageReader(welcome.wire, plan, vectorMath);
+    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica, averages };
+    return await answerUntilShutdown({ ...context, allocate: allocate ?? allocateOwn });
   } catch (error) {
     transport.close(asProtocolError(error));
     throw error;
@@ -69,6 +78,22 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     transport.close();
     await engine?.dispose();
   }
+}
+
+/** Maps the memory that the coordinator offers; undefined when it offers none or it cannot be had. */
+function shareMemory(
+  transport: Transport,
+  { sharedMemory: offer }: MessageOf<'welcome'>,
+  { sharedMemory, log }: WorkerOptions,
+): PayloadAllocator | undefined {
+  const opened = offer && openOffer(offer, sharedMemory);
+  if (!opened) return undefined;
+  if ('reason' in opened) {
+    log?.(`gradients travel through the socket, for memory cannot be shared: ${opened.reason}`);
+    return undefined;
+  }
+  transport.shareMemory([opened.averages, opened.gradients]);
+  return allocateFrom(opened.gradients);
 }
 
 interface SessionContext {
@@ -79,7 +104,8 @@ interface SessionContext {
   readonly engine: Engine;
   readonly vectorMath: VectorMath;
   readonly ownsReplica: boolean;
-  readonly readAverage: (payload: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
+  readonly averages: AverageReader;
+  readonly allocate: PayloadAllocator;
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
@@ -89,14 +115,18 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
     const message = await receiveKind(
       transport,
       welcome.patienceMs,
-      ...(['snapshot', 'step', 'update', 'evaluate', 'shutdown'] as const),
+      ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown'] as const),
     );
     switch (message.kind) {
       case 'snapshot':
         takeSnapshot(context, message);
         break;
       case 'step':
+        context.averages.expect(message.assignment.numBuckets);
         await task.compute(message.assignment, 0);
+        break;
+      case 'averageBucket':
+        takeBucket(context, message);
         break;
       case 'update':
         await applyUpdate(context, task, message);
@@ -121,17 +151,32 @@ function takeSnapshot({ transport, replica, ownsReplica }: SessionContext, messa
   transport.send({ kind: 'applied', step: message.step, applyMs, ...hash });
 }
 
+/** A bucket of the average of the step after the replica's. */
+function takeBucket(
+  { transport, replica, averages, ownsReplica }: SessionContext,
+  message: MessageOf<'averageBucket'>,
+): void {
+  const { step, bucket, payload } = message;
+  if (ownsReplica && step !== replica.step + 1) {
+    const text = `a bucket of step ${step}'s average, expected step ${replica.step + 1}`;
+    throw new ProtocolError('ERR_STATE_MISMATCH', text, { step });
+  }
+  averages.add(bucket, payload);
+  transport.recycle(payload);
+}
+
 /** Applies an update and goes on with the next assignment, or proves the state that it led to. */
 async function applyUpdate(context: SessionContext, task: GradientTask, update: MessageOf<'update'>): Promise<void> {
-  const { transport, replica, ownsReplica, readAverage } = context;
+  const { transport, replica, ownsReplica, averages } = context;
   const { step, rates, next, payload } = update;
   const startMs = performance.now();
-  const average = readAverage(payload);
+  const average = averages.finish(payload);
   if (ownsReplica) replica.applyUpdate(average, rates, step);
   const applyMs = performance.now() - startMs;
   transport.recycle(payload);
   task.gradientsArrived();
   if (next) {
+    averages.expect(next.numBuckets);
     await task.compute(next, applyMs);
   } else {
     transport.send({ kind: 'applied', step, applyMs, ...timedHash(replica) });

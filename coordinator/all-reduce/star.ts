@@ -1,104 +1,97 @@
 /**
  * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
- * the samples, and sends the average back to everyone.
+ * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
  *
  * Each update is answered: by gradients of the next step, or by proof of the state it led to. So no vector that is
  * still being sent is ever written to.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import { createReducer } from '../../protocol/state/reduction.ts';
-import type { Reducer } from '../../protocol/state/reduction.ts';
+import type { TreeNode } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
+import { bucketsOf, cutIntoBuckets } from '../../protocol/wire/buckets.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { MessageOf } from '../../protocol/wire/messages.ts';
+import { allocateOwn } from '../../protocol/wire/shared-memory.ts';
+import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { blame, blameNow } from '../blame.ts';
 import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
 import { assignmentOf } from '../step-plan.ts';
+import type { StepPlan } from '../step-plan.ts';
 import type { AllReduce, Confirmation } from './all-reduce.ts';
-
-/** A vector on its way up the tree. */
-interface Summand {
-  readonly values: Float32Array<ArrayBuffer>;
-  /** Whether it was summed here: only then it may be written to. */
-  readonly isOwn: boolean;
-  /** Gives its memory back to where it came from. */
-  release(): void;
-}
+import { createBucketAverage } from './bucket-average.ts';
 
 export interface StarOptions {
   /** The longest wait for a member's answer. */
   readonly stepTimeoutMs: number;
   readonly wire: WireFormat;
+  /** Where averages lie: in memory that members share, if any do. */
+  readonly allocateAverage?: PayloadAllocator;
+  /** How many buckets a vector is cut into; as many as pay when left out. */
+  readonly numBuckets?: number;
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
 export function createStar(
   members: readonly Member[],
   replica: Replica,
-  { stepTimeoutMs, wire }: StarOptions,
+  { stepTimeoutMs, wire, allocateAverage = allocateOwn, numBuckets = bucketsFor(members, replica) }: StarOptions,
   vectorMath = plainVectorMath,
 ): AllReduce {
-  const { addVectors, divideVector } = vectorMath;
-  const length = replica.plan.numParameters + replica.plan.numBuffers;
-  const codec = createVectorCodec(wire, replica.plan, vectorMath);
-  const average = new Float32Array(length);
-  /** The average as it travels. */
-  const encodedAverage = codec.asBytes?.(average) ?? new Uint8Array(codec.payloadBytes);
-  /** Vectors to sum into, kept from step to step. */
-  const free: Float32Array<ArrayBuffer>[] = [];
+  const { numParameters, numBuffers } = replica.plan;
+  // What travels lies where members may read it: the average itself, or its encoded form.
+  const averageBytes = (wire === 'f32' ? allocateAverage : allocateOwn)(
+    (numParameters + numBuffers) * Float32Array.BYTES_PER_ELEMENT,
+  );
+  const average = new Float32Array(averageBytes.buffer, averageBytes.byteOffset, numParameters + numBuffers);
+  const buckets = cutIntoBuckets(replica.plan, numBuckets).map((bucket) =>
+    createBucketAverage(bucket, average, wire, vectorMath, allocateAverage),
+  );
+  const last = buckets.length - 1;
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   const owingProof = new Set<Member>();
 
-  const ownSummand = (): Summand => {
-    const values = free.pop() ?? new Float32Array(length);
-    return { values, isOwn: true, release: () => void free.push(values) };
+  const openingOf = (plan: StepPlan, member: Member) => {
+    const assignment = assignmentOf(plan, member);
+    return assignment && { ...assignment, numBuckets: buckets.length };
   };
 
-  /** A payload's vector: the payload itself where that can be, else decoded. */
-  const receivedSummand = ({ transport }: Member, payload: Uint8Array<ArrayBuffer>): Summand => {
-    const recycle = () => transport.recycle(payload);
-    if (codec.asVector) return { values: codec.asVector(payload), isOwn: false, release: recycle };
-    const summand = ownSummand();
-    codec.decode(summand.values, payload);
-    recycle();
-    return summand;
-  };
-
-  /** Puts the average into the form in which everyone applies it. Returns whether it is still finite. */
-  const encodeAverage = (): boolean => {
-    if (codec.asBytes) return true;
-    codec.encode(encodedAverage, average);
-    codec.decode(average, encodedAverage);
-    return divideVector(average, average, 1);
-  };
-
-  const combine = (left: Summand, right: Summand): Summand => {
-    const sum = [left, right].find(({ isOwn }) => isOwn) ?? ownSummand();
-    addVectors(sum.values, left.values, right.values);
-    for (const summand of [left, right]) if (summand !== sum) summand.release();
-    return sum;
-  };
-
-  /** Receives everything that one member owes; returns the root of the tree if this member's part completed it. */
-  const collectFrom = async (member: Member, ledger: Ledger, reducer: Reducer<Summand>) => {
-    let root: Summand | undefined;
-    const arrival = { member, atMs: 0, numSamples: 0, computeMs: 0, encodeMs: 0, applyMs: 0 };
-    while (!ledger.isDone(member)) {
-      const result = await receiveKind(member.transport, stepTimeoutMs, 'gradient');
-      arrival.atMs = performance.now();
-      const summand = receivedSummand(member, result.payload);
-      const node = ledger.enter(member, result);
-      arrival.computeMs += result.computeMs;
-      arrival.encodeMs += result.encodeMs;
-      arrival.applyMs = result.applyMs;
-      for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
-      root ??= reducer.add(node, summand)?.value;
+  /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
+  const sendAverage = (bucket: number, step: number) => {
+    const { payload } = buckets[bucket]!;
+    for (const member of members) {
+      blameNow(member, step, () => member.transport.send({ kind: 'averageBucket', step, bucket, payload }));
     }
-    return { arrival, root };
+  };
+
+  /** Receives everything that one member owes; `add` is called with every part of a vector. */
+  const collectFrom = async (
+    member: Member,
+    ledger: Ledger,
+    add: (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => void,
+  ) => {
+    const arrival = { member, atMs: 0, numSamples: 0, computeMs: 0, encodeMs: 0, applyMs: 0 };
+    let next = { bucket: 0, firstMicrobatch: -1 };
+    while (!ledger.isDone(member)) {
+      const result = await receiveKind(member.transport, stepTimeoutMs, 'gradientBucket', 'gradient');
+      const bucket = result.kind === 'gradient' ? last : result.bucket;
+      if (bucket !== next.bucket || (bucket > 0 && result.firstMicrobatch !== next.firstMicrobatch)) {
+        const message = `bucket ${bucket} of microbatch ${result.firstMicrobatch}, expected bucket ${next.bucket}`;
+        throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', message);
+      }
+      next = { bucket: bucket === last ? 0 : bucket + 1, firstMicrobatch: result.firstMicrobatch };
+      if (result.kind === 'gradientBucket') {
+        add(bucket, ledger.expect(member, result), result.payload);
+        continue;
+      }
+      arrival.atMs = performance.now();
+      add(bucket, ledger.enter(member, result), result.payload);
+      addTimes(arrival, result);
+    }
+    return arrival;
   };
 
   /** Takes the proofs that are owed, and compares each with the replica. */
@@ -113,35 +106,43 @@ export function createStar(
   return {
     open(plan) {
       for (const member of members) {
-        const assignment = assignmentOf(plan, member);
+        const assignment = openingOf(plan, member);
         if (assignment) blameNow(member, plan.step, () => member.transport.send({ kind: 'step', assignment }));
       }
     },
 
     async collect(plan) {
       const ledger = openLedger(plan);
-      const reducer = createReducer<Summand>(
-        plan.numMicrobatches,
-        [{ first: 0, count: plan.numMicrobatches }],
-        combine,
-      );
+      for (const bucket of buckets) bucket.open(plan.numMicrobatches);
+      // Whoever owes a proof may still be reading the average before.
+      const mayBeRead = owingProof.size > 0;
+      const complete: number[] = [];
+      const verdicts: boolean[] = [];
+      const finish = (bucket: number) => {
+        verdicts.push(buckets[bucket]!.finish(plan.numSamples));
+        if (bucket !== last) sendAverage(bucket, plan.step);
+      };
       const gradients = [...plan.shares.keys()].map((member) =>
-        blame(member, plan.step, () => collectFrom(member, ledger, reducer)),
+        blame(member, plan.step, () =>
+          collectFrom(member, ledger, (bucket, node, payload) => {
+            if (!buckets[bucket]!.add(node, payload, member.transport)) return;
+            if (bucket === last || mayBeRead) complete.push(bucket);
+            else finish(bucket);
+          }),
+        ),
       );
-      const [parts] = await Promise.all([Promise.all(gradients), takeProofs()]);
+      const [arrivals] = await Promise.all([Promise.all(gradients), takeProofs()]);
       const totals = ledger.close();
-      const root = parts.find((part) => part.root)!.root!;
-      const isFinite =
-        divideVector(average, root.values, totals.numSamples) && Number.isFinite(totals.lossSum) && encodeAverage();
-      root.release();
-      const arrivals = parts.map((part) => part.arrival).sort((a, b) => a.atMs - b.atMs);
-      return { totals, isFinite, arrivals };
+      for (const bucket of complete) finish(bucket);
+      // Buckets that are not finite are held by nobody but by waiting workers: without an update none applies them.
+      const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
+      return { totals, isFinite, arrivals: arrivals.sort((a, b) => a.atMs - b.atMs) };
     },
 
     distribute({ step, rates }, next) {
-      const payload = encodedAverage;
+      const { payload } = buckets[last]!;
       for (const member of members) {
-        const assignment = next && assignmentOf(next, member);
+        const assignment = next && openingOf(next, member);
         const opening = assignment ? { next: assignment } : {};
         if (!assignment) owingProof.add(member);
         blameNow(member, step, () => member.transport.send({ kind: 'update', step, rates, ...opening, payload }));
@@ -152,6 +153,20 @@ export function createStar(
 
     confirm: takeProofs,
   };
+}
+
+/** One where every payload stays in the memory of this machine: then each further bucket is only another message. */
+const bucketsFor = (members: readonly Member[], { plan }: Replica): number =>
+  members.every(({ transport }) => transport.sharesMemory) ? 1 : bucketsOf(plan);
+
+function addTimes(
+  arrival: { numSamples: number; computeMs: number; encodeMs: number; applyMs: number },
+  result: MessageOf<'gradient'>,
+): void {
+  arrival.computeMs += result.computeMs;
+  arrival.encodeMs += result.encodeMs;
+  arrival.applyMs = result.applyMs;
+  for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
 }
 
 /** Waits for a member's `applied` and compares its state with the replica's. */

@@ -10,15 +10,18 @@ export interface Assembler {
    * Throws `ProtocolError` when the bytes are wrong; then nothing more may be given to it.
    */
   accept(bytes: Uint8Array<ArrayBuffer>): Message | undefined;
+  /** From here on a head may say that its payload lies in one of these. */
+  shareMemory(memories: readonly ArrayBuffer[]): void;
   /** Takes back the memory of a payload that nobody reads any more, for one of the same length to come. */
   recycle(payload: ArrayBufferView<ArrayBuffer>): void;
 }
 
-/** Payloads of a length come again and again, and a few at a time: so many are kept. */
-const MAX_KEPT = 4;
+/** Payloads of a length come again and again, the buckets of a vector at a time: so many are kept. */
+const MAX_KEPT = 64;
 
 export function createAssembler(): Assembler {
   const kept: ArrayBuffer[] = [];
+  let shared: readonly ArrayBuffer[] = [];
   let open: { head: DecodedHead; payload: Uint8Array<ArrayBuffer>; filled: number } | undefined;
 
   const take = (length: number): ArrayBuffer => {
@@ -30,6 +33,7 @@ export function createAssembler(): Assembler {
     accept(bytes) {
       if (!open) {
         const head = decodeHead(bytes);
+        if (head.place > 0) return joinFrame(head, placeOf(head, shared));
         if (head.payloadBytes === 0) return joinFrame(head, new ArrayBuffer(0));
         open = { head, payload: new Uint8Array(take(head.payloadBytes)), filled: 0 };
         return undefined;
@@ -46,9 +50,22 @@ export function createAssembler(): Assembler {
       open = undefined;
       return joinFrame(head, payload.buffer);
     },
+    shareMemory(memories) {
+      shared = memories;
+    },
     recycle({ buffer }) {
+      if (shared.includes(buffer)) return;
       if (kept.length === MAX_KEPT) kept.shift();
       kept.push(buffer);
     },
   };
+}
+
+/** The shared memory that holds a head's payload. Throws ERR_MALFORMED_FRAME when there is none, or it ends before. */
+function placeOf({ kind, payloadBytes, place, offsetBytes }: DecodedHead, shared: readonly ArrayBuffer[]): ArrayBuffer {
+  const memory = shared[place - 1];
+  if (memory && offsetBytes + payloadBytes <= memory.byteLength) return memory;
+  const found = memory ? `which has ${memory.byteLength}` : `of ${shared.length} that are shared`;
+  const message = `${kind}: bytes ${offsetBytes} to ${offsetBytes + payloadBytes} of memory ${place}, ${found}`;
+  throw new ProtocolError('ERR_MALFORMED_FRAME', message);
 }

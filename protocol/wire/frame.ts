@@ -8,15 +8,17 @@
  *          4     1  protocol version
  *          5     1  message kind (its code)
  *          6     1  payload type: 0 none, 1 float32, 2 bytes
- *          7     1  reserved, 0
+ *          7     1  place of the payload: 0 it follows, n it lies in the n-th memory that both ends share
  *          8     4  header length H in bytes
  *         12     4  payload length P in bytes
- *         16     H  header: msgpack, checked by the kind's schema
- *       16+H        zeros up to the next multiple of 8: the head ends here
+ *         16     4  where the payload begins in that memory, in units of 8 bytes; 0 where it follows
+ *         20     4  reserved, 0
+ *         24     H  header: msgpack, checked by the kind's schema
+ *       24+H        zeros up to the next multiple of 8: the head ends here
  *
- * Numbers are little-endian, the payload's too. The head is a WebSocket message of its own. The payload follows in
- * pieces of {@link PIECE_BYTES}, the last one shorter, each a WebSocket message: so a receiver holds no more than a piece
- * of it before it lies where it belongs.
+ * Numbers are little-endian, the payload's too. The head is a WebSocket message of its own. A payload that follows does so
+ * in pieces of {@link PIECE_BYTES}, the last one shorter, each a WebSocket message: so a receiver holds no more than a
+ * piece of it before it lies where it belongs.
  */
 import { Packr } from 'msgpackr';
 import { internalError, ProtocolError } from '../errors.ts';
@@ -25,7 +27,7 @@ import { MESSAGES, PROTOCOL_VERSION } from './messages.ts';
 import type { Message, MessageKind, PayloadType } from './messages.ts';
 
 const MAGIC = 0x4b435347; // "GSCK", read as a little-endian number
-const PREFIX_BYTES = 16;
+const PREFIX_BYTES = 24;
 const ALIGNMENT = 8;
 const FLOAT_BYTES = 4;
 const PAYLOAD_TYPES = ['none', 'float32', 'bytes'] as const satisfies PayloadType[];
@@ -49,10 +51,15 @@ export interface EncodedFrame {
   readonly head: Uint8Array<ArrayBuffer>;
   /** A view of the message's payload, not a copy; empty for kinds without one. */
   readonly payload: Uint8Array<ArrayBuffer>;
+  /** Whether the payload must be sent: it does not lie in a memory that both ends share. */
+  readonly payloadFollows: boolean;
 }
 
-/** Packs a message. Trusts it: what this program sends has been checked by its types. */
-export function encodeFrame(message: Message): EncodedFrame {
+/**
+ * Packs a message. Trusts it: what this program sends has been checked by its types. A payload that lies in one of
+ * `memories` stays there, and the head says where.
+ */
+export function encodeFrame(message: Message, memories: readonly ArrayBuffer[] = []): EncodedFrame {
   const { kind, payload, ...header } = message as Message & { payload?: Float32Array<ArrayBuffer> };
   const payloadType = MESSAGES[kind].payload;
   const headerBytes = packr.pack(header);
@@ -69,10 +76,15 @@ export function encodeFrame(message: Message): EncodedFrame {
   view.setUint8(4, PROTOCOL_VERSION);
   view.setUint8(5, MESSAGES[kind].code);
   view.setUint8(6, PAYLOAD_TYPES.indexOf(payloadType));
+  // A place that the head cannot name is none: then the payload is sent.
+  const isAligned = payloadBytes.byteOffset % ALIGNMENT === 0;
+  const place = payload && isAligned ? 1 + memories.indexOf(payload.buffer) : 0;
+  view.setUint8(7, place);
+  if (place > 0) view.setUint32(16, payloadBytes.byteOffset / ALIGNMENT, true);
   view.setUint32(8, headerBytes.length, true);
   view.setUint32(12, payloadBytes.length, true);
   head.set(headerBytes, PREFIX_BYTES);
-  return { head, payload: payloadBytes };
+  return { head, payload: payloadBytes, payloadFollows: place === 0 };
 }
 
 /** A head that was read and checked. */
@@ -80,6 +92,9 @@ export interface DecodedHead {
   readonly kind: MessageKind;
   readonly header: Record<string, unknown>;
   readonly payloadBytes: number;
+  /** Where the payload lies: in which of the shared memories, from 1, and at which byte. 0 where it follows. */
+  readonly place: number;
+  readonly offsetBytes: number;
 }
 
 /**
@@ -104,18 +119,28 @@ export function decodeHead(head: Uint8Array<ArrayBuffer>): DecodedHead {
     );
   }
   checkPayloadLength(kind, payloadBytes);
-  return { kind, header: decodeHeader(kind, head.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength)), payloadBytes };
+  const place = view.getUint8(7);
+  const offsetBytes = ALIGNMENT * view.getUint32(16, true);
+  if (view.getUint32(20, true) !== 0 || (place === 0 && offsetBytes > 0) || (place > 0 && payloadBytes === 0)) {
+    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: the place of the payload or a reserved byte is wrong`);
+  }
+  const header = decodeHeader(kind, head.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength));
+  return { kind, header, payloadBytes, place, offsetBytes };
 }
 
-/** The message of a head and its whole payload, of which it holds a view. */
-export function joinFrame({ kind, header, payloadBytes }: DecodedHead, payload: ArrayBuffer): Message {
+/** The message of a head and the memory that holds its whole payload, of which it holds a view. */
+export function joinFrame({ kind, header, payloadBytes, offsetBytes }: DecodedHead, payload: ArrayBuffer): Message {
   switch (MESSAGES[kind].payload) {
     case 'none':
       return { kind, ...header } as Message;
     case 'bytes':
-      return { kind, ...header, payload: new Uint8Array(payload, 0, payloadBytes) } as Message;
+      return { kind, ...header, payload: new Uint8Array(payload, offsetBytes, payloadBytes) } as Message;
     case 'float32':
-      return { kind, ...header, payload: new Float32Array(payload, 0, payloadBytes / FLOAT_BYTES) } as Message;
+      return {
+        kind,
+        ...header,
+        payload: new Float32Array(payload, offsetBytes, payloadBytes / FLOAT_BYTES),
+      } as Message;
   }
 }
 
@@ -156,8 +181,8 @@ function decodeKind(frame: Uint8Array): MessageKind {
   if (kind === undefined) {
     throw new ProtocolError('ERR_UNKNOWN_KIND', `message kind ${view.getUint8(5)} is not in this protocol version`);
   }
-  if (PAYLOAD_TYPES[view.getUint8(6)] !== MESSAGES[kind].payload || view.getUint8(7) !== 0) {
-    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: payload type or reserved byte is wrong`);
+  if (PAYLOAD_TYPES[view.getUint8(6)] !== MESSAGES[kind].payload) {
+    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: the payload type is wrong`);
   }
   return kind;
 }

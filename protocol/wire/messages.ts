@@ -8,10 +8,11 @@ import { z } from 'zod';
 import { WIRE_FORMATS } from './encoding.ts';
 import { PROTOCOL_ERROR_CODES } from '../errors.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
+import { sharedMemoryOfferSchema } from './shared-memory.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -25,7 +26,14 @@ const anyNumber = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-
 const microbatchRange = { firstMicrobatch: index, numMicrobatches: count };
 
 /** The work of one worker in one step. Which samples these are follows from the seed: see `state/sharding.ts`. */
-const assignmentSchema = z.strictObject({ step: count, epoch: count, stepInEpoch: index, ...microbatchRange });
+const assignmentSchema = z.strictObject({
+  step: count,
+  epoch: count,
+  stepInEpoch: index,
+  ...microbatchRange,
+  /** How many buckets vectors are cut into: see `buckets.ts`. */
+  numBuckets: count,
+});
 
 const sumsSchema = z.strictObject({ lossSum: anyNumber, numCorrect: index, numSamples: count });
 
@@ -57,6 +65,8 @@ export const MESSAGES = {
       patienceMs: count,
       /** sha256 of each uncompressed dataset file, by name: a worker with other bytes may not take part. */
       dataset: z.record(text, sha256),
+      /** For a worker on the coordinator's machine: memory that both may use. See `shared-memory.ts`. */
+      sharedMemory: sharedMemoryOfferSchema.optional(),
     }),
   },
 
@@ -76,7 +86,13 @@ export const MESSAGES = {
     code: 5,
     from: from.worker,
     payload: 'none',
-    header: z.strictObject({ engine: text, device: text, threads: count }),
+    header: z.strictObject({
+      engine: text,
+      device: text,
+      threads: count,
+      /** Whether the worker has mapped the memory that it was offered: from here on payloads may lie in it. */
+      sharesMemory: z.boolean(),
+    }),
   },
 
   /** Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. */
@@ -100,7 +116,8 @@ export const MESSAGES = {
 
   /**
    * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
-   * microbatches of [gradient | statistics x samples] in the run's wire format, and what was counted on the way.
+   * microbatches of [gradient | statistics x samples] in the run's wire format, or the last bucket of it, and what was
+   * counted on the way.
    */
   gradient: {
     code: 9,
@@ -119,8 +136,27 @@ export const MESSAGES = {
   },
 
   /**
-   * Ends a step: the averaged [gradient | statistics] in the run's wire format, decoded and applied by everyone alike;
-   * and the next assignment with it.
+   * Before a gradient, where vectors travel in several buckets: each bucket but the last, which the gradient itself
+   * carries. In order, those of one subtree after each other.
+   */
+  gradientBucket: {
+    code: 16,
+    from: from.worker,
+    payload: 'bytes',
+    header: z.strictObject({ step: count, ...microbatchRange, bucket: index }),
+  },
+
+  /** Before an update, in the same way: a bucket of the average, as soon as all have sent theirs. */
+  averageBucket: {
+    code: 17,
+    from: from.coordinator,
+    payload: 'bytes',
+    header: z.strictObject({ step: count, bucket: index }),
+  },
+
+  /**
+   * Ends a step: the averaged [gradient | statistics] in the run's wire format, or the last bucket of it, decoded and
+   * applied by everyone alike; and the next assignment with it.
    */
   update: {
     code: 10,

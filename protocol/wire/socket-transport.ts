@@ -36,6 +36,7 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   const inbox = createInbox(peer);
   const assembler = createAssembler();
   const bytes = { sent: 0, received: 0 };
+  let memories: readonly ArrayBuffer[] = [];
   let lastHeardMs = performance.now();
   let lastBeatMs = lastHeardMs;
   let closing = false;
@@ -56,8 +57,12 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   };
 
   const sendFrame = (message: Message) => {
-    const { head, payload } = encodeFrame(message);
+    const { head, payload, payloadFollows } = encodeFrame(message, memories);
     bytes.sent += head.length + payload.length;
+    if (!payloadFollows) {
+      socket.send(head);
+      return;
+    }
     // All of it in as few writes as the system takes; the payload goes there from where it lies.
     stream.cork();
     socket.send(head);
@@ -73,7 +78,10 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       const part = data as Buffer<ArrayBuffer>;
       bytes.received += part.length;
       const message = assembler.accept(part);
-      if (message) inbox.push(message);
+      if (!message) return;
+      if ('payload' in message && memories.includes(message.payload.buffer))
+        bytes.received += message.payload.byteLength;
+      inbox.push(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       close(error, true);
@@ -119,12 +127,19 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     get bytesReceived() {
       return bytes.received;
     },
+    get sharesMemory() {
+      return memories.length > 0;
+    },
     send(message) {
       if (closing) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
       sendFrame(message);
     },
     receive: (timeoutMs, awaited) => inbox.receive(timeoutMs, awaited),
     recycle: (payload) => assembler.recycle(payload),
+    shareMemory(shared) {
+      memories = shared;
+      assembler.shareMemory(shared);
+    },
     close: (error) => close(error, true),
     closed: inbox.ended,
   };

@@ -13,9 +13,11 @@ import type { Message, MessageKind, MessageOf } from './messages.ts';
 export interface Transport {
   /** Who is at the other end, for messages to people: an address. */
   readonly peer: string;
-  /** Bytes of frames since the beginning; both 0 where nothing leaves the process. */
+  /** Bytes of frames since the beginning, payloads in shared memory among them; 0 where nothing leaves the process. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Whether payloads stay in memory that both ends share. */
+  readonly sharesMemory: boolean;
   /**
    * Sends at once or queues; never waits. Throws `ProtocolError` ERR_CLOSED when the channel is closed.
    */
@@ -32,6 +34,11 @@ export interface Transport {
    * needs no fresh memory. A payload that is not given back is garbage like any other.
    */
   recycle(payload: ArrayBufferView<ArrayBuffer>): void;
+  /**
+   * From here on a payload that lies in one of these memories, which both ends have mapped and name in the same order,
+   * is not sent: the other end reads it where it lies. Both ends call this before either sends such a payload.
+   */
+  shareMemory(memories: readonly ArrayBuffer[]): void;
   /**
    * Ends the channel; harmless when it has ended. What was sent before still arrives. An `error` is sent to the peer
    * first, and a pending or later `receive` rejects with it.
@@ -134,6 +141,7 @@ export function memoryTransportPair(
     peer,
     bytesSent: 0,
     bytesReceived: 0,
+    sharesMemory: true,
     send(message) {
       if (own.isEnded) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
       queueMicrotask(() => other.push(message));
@@ -141,6 +149,8 @@ export function memoryTransportPair(
     receive: (timeoutMs, awaited) => own.receive(timeoutMs, awaited),
     // What was received here is the sender's own.
     recycle() {},
+    // All memory is shared here.
+    shareMemory() {},
     close(error) {
       if (error) queueMicrotask(() => other.push(errorMessage(error)));
       queueMicrotask(() => other.end(new ProtocolError('ERR_CLOSED', `the other end closed the connection`)));

@@ -72,16 +72,6 @@ export function createVectorCodec(
   return format === 'int8' ? withFeedback(codec, numParameters + numBuffers, vectorMath) : codec;
 }
 
-/** A function from a payload to its vector: the payload's own memory for f32, else one vector that is used again. */
-export function createVectorReader({ asVector, decode }: VectorCodec, length: number): (payload: Bytes) => Floats {
-  if (asVector) return asVector;
-  const vector = new Float32Array(length);
-  return (payload) => {
-    decode(vector, payload);
-    return vector;
-  };
-}
-
 /**
  * Error feedback: what rounding took away is kept and added to the next vector, so that small values, too, arrive in the
  * course of steps. Source: Seide et al., 1-Bit Stochastic Gradient Descent, 2014.

@@ -22,6 +22,7 @@ interface Flags {
   workers: number[];
   floats: number[];
   wires: WireFormat[];
+  links: string[];
   pairs: number;
   python?: string;
   gloo: boolean;
@@ -39,11 +40,21 @@ const formats = (text: string): WireFormat[] =>
     return format;
   });
 
+/** Between the workers of one machine, and between machines. */
+const LINKS = ['memory', 'sockets'] as const;
+const parseLinks = (text: string): string[] => {
+  const names = text.split(',');
+  const wrong = names.find((name) => !LINKS.some((link) => link === name));
+  if (wrong !== undefined) throw new ConfigError(`--links ${wrong}: expected some of ${LINKS.join(',')}`);
+  return names;
+};
+
 const command = new Command('bench:allreduce')
   .description('times all-reduces over loopback, in pairs with Gloo')
   .option('--workers <n,...>', 'numbers of workers', numbers, [2, 4, 8, 16])
   .option('--floats <n,...>', 'lengths of the vector; those of the three models and ten million', numbers, SIZES)
   .option('--wires <names>', 'wire formats, separated by commas', formats, [...WIRE_FORMATS])
+  .option('--links <names>', 'how payloads get to the other process', parseLinks, [...LINKS])
   .option('--pairs <n>', 'measurements of each side', parseCount, 7)
   .option('--python <path>', 'a Python that has torch; the first found when left out')
   .option('--no-gloo', 'measure ours and bare TCP alone')
@@ -51,7 +62,7 @@ const command = new Command('bench:allreduce')
 
 await runMain(() => main(command.parse().opts<Flags>()));
 
-async function main({ workers, floats, wires, pairs, python, gloo, json }: Flags): Promise<void> {
+async function main({ workers, floats, wires, links, pairs, python, gloo, json }: Flags): Promise<void> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const pytorch = gloo ? findPyTorch(python) : undefined;
   if (gloo && !pytorch) log(`no PyTorch found, ours is measured alone; to compare: ${PYTORCH_CURE}`);
@@ -62,7 +73,9 @@ async function main({ workers, floats, wires, pairs, python, gloo, json }: Flags
       log(`${numFloats} floats, ${numWorkers} workers`);
       const started: Contender[] = [];
       try {
-        for (const wire of wires) started.push(await startStar({ numFloats, numWorkers, wire }));
+        for (const sharesMemory of links.map((link) => link === 'memory')) {
+          for (const wire of wires) started.push(await startStar({ numFloats, numWorkers, wire, sharesMemory }));
+        }
         started.push(await startTcp({ numBytes: 4 * numFloats, numWorkers }));
         const ours = [];
         for (const contender of started) ours.push(await warmUp(contender));

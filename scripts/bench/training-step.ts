@@ -70,7 +70,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       step++;
       const epoch = 1 + Math.floor((step - 1) / stepsPerEpoch);
       const stepInEpoch = (step - 1) % stepsPerEpoch;
-      await task.compute({ step, epoch, stepInEpoch, firstMicrobatch: 0, numMicrobatches: 1 }, 0);
+      await task.compute({ step, epoch, stepInEpoch, firstMicrobatch: 0, numMicrobatches: 1, numBuckets: 1 }, 0);
       const { payload, microbatches } = catcher.take();
       vectorMath.divideVector(average, codec.asVector!(payload), globalBatch);
       replica.applyUpdate(average, updateRates(BENCH_OPTIMIZER, learningRate, step), step);
@@ -99,11 +99,13 @@ function createCatcher(): { transport: Transport; take(): MessageOf<'gradient'> 
       peer: 'the benchmark',
       bytesSent: 0,
       bytesReceived: 0,
+      sharesMemory: true,
       send(message) {
         if (message.kind === 'gradient') caught = message;
       },
       receive: () => Promise.reject(internalError('the benchmark sends nothing')),
       recycle() {},
+      shareMemory() {},
       close() {},
       closed: new Promise(() => {}),
     },

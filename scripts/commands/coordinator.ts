@@ -4,7 +4,7 @@ import { carryOutRun } from '../../coordinator/main.ts';
 import { parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
-import { addRunFlags, flag, parseCount, parsePositive, wireFlag } from '../flags.ts';
+import { addRunFlags, flag, parseCount, parsePositive, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
 import { runOptionsOf } from '../run-options.ts';
@@ -23,7 +23,8 @@ export function coordinatorCommand(): Command {
     .addOption(flag('--workers <n>', 'workers to wait for').argParser(parseCount).default(2))
     .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers'))
     .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
-    .addOption(wireFlag());
+    .addOption(wireFlag())
+    .addOption(sharedMemoryFlag());
   addRunFlags(command).action(async (flags: CoordinatorFlags) => {
     const { joinFile } = flags;
     const address = parseListenAddress(flags.listen);
@@ -33,7 +34,9 @@ export function coordinatorCommand(): Command {
       ...options,
       async summonWorkers({ membership }) {
         const health = () => ({ status: 'running', workers: membership.members.length });
-        const server = await startServer(address, health, (transport) => void membership.admit(transport));
+        const server = await startServer(address, health, (transport, isSameMachine) => {
+          void membership.admit(transport, isSameMachine);
+        });
         try {
           if (joinFile !== undefined) await writeFileAtomically(joinFile, `${server.joinUrl}\n`);
         } catch (error) {

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
-import { addEngineFlags, addRunFlags, flag, parseCount, wireFlag } from '../flags.ts';
+import { addEngineFlags, addRunFlags, flag, parseCount, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
@@ -23,7 +23,8 @@ export function trainCommand(): Command {
         .argParser(parseCount)
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     )
-    .addOption(wireFlag());
+    .addOption(wireFlag())
+    .addOption(sharedMemoryFlag());
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
     const { engine, device, threads, dataDir, quiet } = flags;
     const options = runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS);
@@ -31,8 +32,8 @@ export function trainCommand(): Command {
       ...options,
       async summonWorkers({ membership, onFailure }) {
         const health = () => ({ status: 'running', workers: membership.members.length });
-        const server = await startServer({ host: '127.0.0.1', port: 0 }, health, (transport) => {
-          void membership.admit(transport);
+        const server = await startServer({ host: '127.0.0.1', port: 0 }, health, (transport, isSameMachine) => {
+          void membership.admit(transport, isSameMachine);
         });
         const workers = startLocalWorkers({
           numWorkers: flags.workers,

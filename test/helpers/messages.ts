@@ -5,7 +5,7 @@ import { PLAIN_SGD } from './optimizers.ts';
 import type { Message, MessageKind, MessageOf } from '../../protocol/wire/messages.ts';
 
 const parametersSha256 = 'ab'.repeat(32);
-const assignment = { step: 7, epoch: 2, stepInEpoch: 3, firstMicrobatch: 1, numMicrobatches: 2 };
+const assignment = { step: 7, epoch: 2, stepInEpoch: 3, firstMicrobatch: 1, numMicrobatches: 2, numBuckets: 3 };
 const sums = { lossSum: 1.5, numCorrect: 3, numSamples: 4 };
 
 export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
@@ -34,7 +34,7 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     totalBytes: 3,
     payload: Uint8Array.of(1, 2, 3),
   },
-  ready: { kind: 'ready', engine: 'onnx', device: 'cpu', threads: 1 },
+  ready: { kind: 'ready', engine: 'onnx', device: 'cpu', threads: 1, sharesMemory: false },
   snapshot: { kind: 'snapshot', step: 0, parametersSha256, payload: Float32Array.of(0.1, NaN, Infinity, -0) },
   applied: { kind: 'applied', step: 7, parametersSha256, applyMs: 0.5, hashMs: 0.25 },
   step: { kind: 'step', assignment },
@@ -49,6 +49,15 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     applyMs: 0.125,
     payload: Uint8Array.of(0, 255, 7, 1),
   },
+  gradientBucket: {
+    kind: 'gradientBucket',
+    step: 7,
+    firstMicrobatch: 1,
+    numMicrobatches: 2,
+    bucket: 0,
+    payload: Uint8Array.of(0, 255, 7, 1),
+  },
+  averageBucket: { kind: 'averageBucket', step: 7, bucket: 1, payload: Uint8Array.of(9, 8, 7, 6) },
   update: {
     kind: 'update',
     step: 7,

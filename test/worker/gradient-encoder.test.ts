@@ -4,69 +4,99 @@ import { plainVectorMath } from '../../protocol/state/vector-math.ts';
 import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import { cutIntoBuckets } from '../../protocol/wire/buckets.ts';
+import { createAverageReader } from '../../worker/average-reader.ts';
 import { createGradientEncoder } from '../../worker/gradient-encoder.ts';
 import { TINY_MODEL } from '../helpers/cluster.ts';
 
 const plan = planModel(TINY_MODEL);
+/** Of five blocks, the last one short, and five statistics. */
+const bigPlan = { numParameters: 5000, numBuffers: 5 };
 const length = plan.numParameters + plan.numBuffers;
 
 function makeEncoder(format: WireFormat) {
-  const freed: object[] = [];
-  const encoder = createGradientEncoder(format, plan, plainVectorMath, (vector) => void freed.push(vector));
+  const encoder = createGradientEncoder(format, plan, plainVectorMath);
   const codec = createVectorCodec(format, plan);
   const decode = (payload: Uint8Array<ArrayBuffer>) => {
     const vector = new Float32Array(length);
     codec.decode(vector, payload);
     return vector;
   };
-  return { encoder, freed, decode, payloadBytes: codec.payloadBytes };
+  const encode = (vector: Float32Array<ArrayBuffer>) => encoder.encode(vector, 1)[0]!;
+  return { encoder, encode, decode, payloadBytes: codec.payloadBytes };
 }
 
-const vectorOf = (value: (i: number) => number) => ({ values: Float32Array.from({ length }, (_, i) => value(i)) });
+const vectorOf = (value: (i: number) => number) => Float32Array.from({ length }, (_, i) => value(i));
 
-test('f32 sends a vector from where it lies, and frees it when it has arrived', () => {
-  const { encoder, freed, decode } = makeEncoder('f32');
-  const vector = vectorOf((i) => i / 3);
-  const payload = encoder.encode(vector);
-  expect(payload.buffer).toBe(vector.values.buffer);
-  expect(decode(payload)).toEqual(vector.values);
-  expect(freed).toEqual([]);
+test('f32 sends a vector from where it lies, and hands it out again when it has arrived', () => {
+  const { encoder, encode, decode } = makeEncoder('f32');
+  const vector = encoder.take();
+  vector.set(vectorOf((i) => i / 3));
+  const payload = encode(vector);
+  expect(payload.buffer).toBe(vector.buffer);
+  expect(decode(payload)).toEqual(vector);
+  expect(encoder.take()).not.toBe(vector);
   encoder.arrived();
-  expect(freed).toEqual([vector]);
+  expect(encoder.take()).toBe(vector);
 });
 
 test.each(WIRE_FORMATS.filter((format) => format !== 'f32'))(
   '%s frees a vector at once, and uses a payload again only when it has arrived',
   (format) => {
-    const { encoder, freed } = makeEncoder(format);
-    const vector = vectorOf((i) => i);
-    const first = encoder.encode(vector);
-    expect(freed).toEqual([vector]);
-    expect(encoder.encode(vectorOf((i) => i)).buffer).not.toBe(first.buffer);
+    const { encoder, encode } = makeEncoder(format);
+    const vector = encoder.take();
+    const first = encode(vector);
+    expect(encoder.take()).toBe(vector);
+    expect(encode(vectorOf((i) => i)).buffer).not.toBe(first.buffer);
     encoder.arrived();
-    const buffers = [1, 2].map(() => encoder.encode(vectorOf((i) => i)).buffer);
+    const buffers = [1, 2].map(() => encode(vectorOf((i) => i)).buffer);
     expect(buffers).toContain(first.buffer);
   },
 );
 
+test.each(WIRE_FORMATS)('%s in buckets decodes to what it does in one', (format) => {
+  const cuts = cutIntoBuckets(bigPlan, 3);
+  expect(cuts.map(({ first }) => first)).toEqual([4096, 2048, 0]);
+  const values = Float32Array.from({ length: 5005 }, (_, i) => Math.sin(i) * (1 + (i >> 10)));
+  const decoded = [1, 3].map((numBuckets) => {
+    const encoder = createGradientEncoder(format, bigPlan, plainVectorMath);
+    const reader = createAverageReader(format, bigPlan, plainVectorMath);
+    reader.expect(numBuckets);
+    const payloads = encoder.encode(values.slice(), numBuckets);
+    expect(payloads.length).toBe(numBuckets);
+    const last = payloads.pop()!;
+    payloads.forEach((payload, bucket) => reader.add(bucket, payload));
+    return reader.finish(last).slice();
+  });
+  expect(decoded[1]).toEqual(decoded[0]);
+});
+
+test('a bucket out of order is refused', () => {
+  const reader = createAverageReader('f32', bigPlan, plainVectorMath);
+  reader.expect(3);
+  expect(() => reader.add(1, new Uint8Array(4 * 2048))).toThrow('bucket 1 of an average, expected 0 of 3');
+  expect(() => reader.finish(new Uint8Array(4 * 2048))).toThrow('bucket 2 of an average, expected 0 of 3');
+  expect(() => reader.add(0, new Uint8Array(4 * 2048))).toThrow('8192 bytes of gradients, expected 3636');
+});
+
 test('statistics travel as they are', () => {
   for (const format of WIRE_FORMATS) {
-    const { encoder, decode } = makeEncoder(format);
+    const { encode, decode } = makeEncoder(format);
     const vector = vectorOf((i) => Math.fround(1 / (i + 3)));
-    const expected = vector.values.slice(plan.numParameters);
+    const expected = vector.slice(plan.numParameters);
     expect(expected.length).toBeGreaterThan(0);
-    expect(decode(encoder.encode(vector)).subarray(plan.numParameters)).toEqual(expected);
+    expect(decode(encode(vector)).subarray(plan.numParameters)).toEqual(expected);
   }
 });
 
 test('int8 makes up for what it rounded away: the sum of many steps is right to one step', () => {
-  const { encoder, decode } = makeEncoder('int8');
+  const { encoder, encode, decode } = makeEncoder('int8');
   // Most values are far below half a step of their block, and would be 0 for ever.
   const value = (i: number) => (i % 100 === 0 ? 1 : 0.001 * ((i % 7) + 1));
   const sum = new Float64Array(length);
   const steps = 200;
   for (let step = 0; step < steps; step++) {
-    decode(encoder.encode(vectorOf(value))).forEach((decoded, i) => (sum[i]! += decoded));
+    decode(encode(vectorOf(value))).forEach((decoded, i) => (sum[i]! += decoded));
     encoder.arrived();
   }
   for (let i = 0; i < plan.numParameters; i++) {

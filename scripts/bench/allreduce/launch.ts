@@ -12,7 +12,8 @@ const program = (name: string): string => fileURLToPath(new URL(name, import.met
 const ours = (name: string) => [process.execPath, ...process.execArgv, program(name)] as const;
 
 export function startStar(job: StarJob): Promise<Contender> {
-  return startContender({ name: `star, ${job.wire}`, command: ours('./star-process.ts'), env: process.env, job });
+  const name = `star, ${job.wire}, ${job.sharesMemory ? 'shared memory' : 'sockets'}`;
+  return startContender({ name, command: ours('./star-process.ts'), env: process.env, job });
 }
 
 export function startTcp(job: TcpJob): Promise<Contender> {

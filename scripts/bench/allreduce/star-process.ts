@@ -7,6 +7,7 @@
 import { fork } from 'node:child_process';
 import { createStar } from '../../../coordinator/all-reduce/star.ts';
 import type { Member } from '../../../coordinator/membership.ts';
+import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/shared-memory.ts';
 import { startServer } from '../../../coordinator/server.ts';
 import { planStep } from '../../../coordinator/step-plan.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
@@ -14,10 +15,15 @@ import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
-import { createVectorCodec, createVectorReader } from '../../../protocol/wire/vector-codec.ts';
+import { allocateFrom, allocateOwn } from '../../../protocol/wire/shared-memory.ts';
+import type { SharedMemoryOffer } from '../../../protocol/wire/shared-memory.ts';
+import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
+import { createAverageReader } from '../../../worker/average-reader.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';
 import { createGradientEncoder } from '../../../worker/gradient-encoder.ts';
+import { openOffer } from '../../../worker/join-memory.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';
+import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
 
@@ -25,8 +31,12 @@ export interface StarJob {
   readonly numFloats: number;
   readonly numWorkers: number;
   readonly wire: WireFormat;
+  /** Whether payloads stay in this machine's memory, as between the workers of one machine; else they are sent. */
+  readonly sharesMemory: boolean;
   /** Set for a worker. */
   readonly joinUrl?: string;
+  readonly name?: string;
+  readonly offer?: SharedMemoryOffer;
 }
 
 const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
@@ -40,7 +50,13 @@ if (job.joinUrl === undefined) await answerRequests(() => coordinate(job));
 else await work(job.joinUrl);
 process.exit();
 
-async function coordinate({ numWorkers, wire }: StarJob) {
+async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
+  const pool = createMemoryPool({
+    system: sharesMemory ? sharedMemorySystem() : undefined,
+    payloadBytes: createVectorCodec(wire, plan).payloadBytes,
+    numGradients: gradientsUnderWay(numWorkers),
+    log: (line) => process.stderr.write(`${line}\n`),
+  });
   const transports: Transport[] = [];
   let allThere!: () => void;
   const everyone = new Promise<void>((resolve) => (allThere = resolve));
@@ -51,12 +67,18 @@ async function coordinate({ numWorkers, wire }: StarJob) {
       if (transports.push(transport) === numWorkers) allThere();
     },
   );
-  for (let worker = 0; worker < numWorkers; worker++) {
-    const workerArguments = [JSON.stringify({ ...job, joinUrl: server.joinUrl })];
+  const shared = Array.from({ length: numWorkers }, () => pool.offer());
+  shared.forEach((share, name) => {
+    const workerJob = { ...job, joinUrl: server.joinUrl, name: String(name), offer: share?.offer };
     // The channel ends with this process, and the worker with the channel.
-    fork(process.argv[1]!, workerArguments, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  }
+    fork(process.argv[1]!, [JSON.stringify(workerJob)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  });
   await everyone;
+  for (const transport of transports) {
+    const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
+    const share = shared[Number(name)];
+    if (share) transport.shareMemory(share.memories);
+  }
 
   const members = transports.map((transport, i): Member => {
     const id = `w${i + 1}`;
@@ -64,13 +86,18 @@ async function coordinate({ numWorkers, wire }: StarJob) {
   });
   // No round asks for proofs of the replica: only its sizes are looked at.
   const replica = { plan } as Parameters<typeof createStar>[1];
-  const star = createStar(members, replica, { stepTimeoutMs: 60_000, wire }, vectorMath);
+  const star = createStar(
+    members,
+    replica,
+    { stepTimeoutMs: 60_000, wire, allocateAverage: pool.allocateAverage },
+    vectorMath,
+  );
   // One sample a worker, and an epoch that never ends.
   const sizes = { globalBatch: numWorkers, microbatches: numWorkers, numTrainSamples: 2 ** 31, ratesAt: () => RATES };
   let step = planStep(1, members, sizes);
   star.open(step);
   return {
-    description: `star, ${wire}`,
+    description: `star, ${wire}, ${sharesMemory ? 'shared memory' : 'sockets'}`,
     async next() {
       const { isFinite } = await star.collect(step);
       if (!isFinite) throw new Error('the average is not finite');
@@ -86,21 +113,43 @@ async function coordinate({ numWorkers, wire }: StarJob) {
 async function work(joinUrl: string): Promise<void> {
   process.on('disconnect', () => process.exit());
   const transport = await connectToCoordinator(joinUrl, new AbortController().signal);
-  const readAverage = createVectorReader(createVectorCodec(job.wire, plan, vectorMath), job.numFloats);
-  const vector = { values: Float32Array.from({ length: job.numFloats }, (_, i) => Math.sin(i)) };
-  const encoder = createGradientEncoder(job.wire, plan, vectorMath, () => {});
+  const opened = job.offer && openOffer(job.offer, sharedMemorySystem());
+  if (opened && 'reason' in opened) throw new Error(opened.reason);
+  if (opened) transport.shareMemory([opened.averages, opened.gradients]);
+  transport.send({ kind: 'hello', name: job.name! });
+  const averages = createAverageReader(job.wire, plan, vectorMath);
+  const allocate = opened ? allocateFrom(opened.gradients) : allocateOwn;
+  const encoder = createGradientEncoder(job.wire, plan, vectorMath, allocate);
+  const filled = new WeakSet<Float32Array>();
+  let first = 0;
   for (;;) {
-    const message = await receiveKind(transport, 10 * LIMITS.prepareMs, 'step', 'update');
+    const message = await receiveKind(transport, 10 * LIMITS.prepareMs, 'step', 'averageBucket', 'update');
+    if (message.kind === 'averageBucket') {
+      averages.add(message.bucket, message.payload);
+      transport.recycle(message.payload);
+      continue;
+    }
     const assignment = message.kind === 'step' ? message.assignment : message.next!;
-    if (message.kind === 'update') {
-      vector.values[0] = 1 + readAverage(message.payload)[0]! / 2;
+    if (message.kind === 'step') {
+      averages.expect(assignment.numBuckets);
+    } else {
+      first = 1 + averages.finish(message.payload)[0]! / 2;
       transport.recycle(message.payload);
       encoder.arrived();
     }
-    const { step, firstMicrobatch, numMicrobatches } = assignment;
-    const payload = encoder.encode(vector);
+    const { step, firstMicrobatch, numMicrobatches, numBuckets } = assignment;
+    const vector = encoder.take();
+    if (!filled.has(vector)) vector.forEach((_, i) => (vector[i] = Math.sin(i)));
+    filled.add(vector);
+    vector[0] = first;
+    const payloads = encoder.encode(vector, numBuckets);
+    const payload = payloads.pop()!;
+    const range = { firstMicrobatch, numMicrobatches };
+    payloads.forEach((part, bucket) => {
+      transport.send({ kind: 'gradientBucket', step, ...range, bucket, payload: part });
+    });
     const microbatches = [{ lossSum: 1, numCorrect: 0, numSamples: 1 }];
     const times = { computeMs: 0, encodeMs: 0, applyMs: 0 };
-    transport.send({ kind: 'gradient', step, firstMicrobatch, numMicrobatches, microbatches, ...times, payload });
+    transport.send({ kind: 'gradient', step, ...range, microbatches, ...times, payload });
   }
 }

@@ -50,12 +50,14 @@ describe('a frame', () => {
     });
     expect(Buffer.from(head).toString('hex')).toBe(
       '4753434b' + // magic "GSCK"
-        '02' +
+        '03' +
         '04' +
         '02' +
-        '00' + // version, kind, payload type, reserved
+        '00' + // version, kind, payload type, place: it follows
         '23000000' +
         '03000000' + // header and payload length
+        '00000000' +
+        '00000000' + // where in a shared memory, reserved
         // fixmap of 3, in msgpackr's 16-bit form: "file": "f", "offsetBytes": 0, "totalBytes": 3
         'de0003' +
         'a466696c65' +
@@ -132,12 +134,14 @@ describe('a wrong frame is refused:', () => {
 
   test.each<[string, Bytes[], ProtocolErrorCode]>([
     ['empty', [new Uint8Array(0)], 'ERR_MALFORMED_FRAME'],
-    ['shorter than its prefix', [head.slice(0, 15)], 'ERR_MALFORMED_FRAME'],
+    ['shorter than its prefix', [head.slice(0, 23)], 'ERR_MALFORMED_FRAME'],
     ['another magic', patched(0, 0x48), 'ERR_BAD_MAGIC'],
     ['another protocol version', patched(4, 1), 'ERR_VERSION_MISMATCH'],
     ['a kind that is none', patched(5, 99), 'ERR_UNKNOWN_KIND'],
     ['the payload type of another kind', patched(6, 2), 'ERR_MALFORMED_FRAME'],
-    ['a reserved byte in use', patched(7, 1), 'ERR_MALFORMED_FRAME'],
+    ['a payload in a memory that nobody shares', patched(7, 1), 'ERR_MALFORMED_FRAME'],
+    ['a place in no memory', patched(16, 1), 'ERR_MALFORMED_FRAME'],
+    ['a reserved byte in use', patched(20, 1), 'ERR_MALFORMED_FRAME'],
     ['a header length beyond the limit', patched(10, 2), 'ERR_MALFORMED_FRAME'],
     ['a payload length of half a float', patched(12, payload.length - 2), 'ERR_MALFORMED_FRAME'],
     ['a payload length beyond the limit', patched(15, LIMITS.maxPayloadBytes / 2 ** 24 + 1), 'ERR_FRAME_TOO_LARGE'],
@@ -147,8 +151,8 @@ describe('a wrong frame is refused:', () => {
     ['a piece one byte long', [head, Uint8Array.from([...payload, 0])], 'ERR_MALFORMED_FRAME'],
     ['an empty piece', [head, new Uint8Array(0)], 'ERR_MALFORMED_FRAME'],
     ['a short piece before the last', [long[0]!, long[2]!, long[1]!], 'ERR_MALFORMED_FRAME'],
-    ['a header that is no msgpack', patched(16, 0xc1), 'ERR_MALFORMED_HEADER'],
-    ['a header that is no map', patched(16, 0x01), 'ERR_MALFORMED_HEADER'],
+    ['a header that is no msgpack', patched(24, 0xc1), 'ERR_MALFORMED_HEADER'],
+    ['a header that is no map', patched(24, 0x01), 'ERR_MALFORMED_HEADER'],
   ])('%s', (_what, parts, code) => {
     expect(codeOf(parts)).toBe(code);
   });

@@ -242,6 +242,7 @@ NAPI_MODULE_INIT() {
         env, exports,
         {{"create", create}, {"computeGradient", computeGradient}, {"evaluate", evaluate}, {"dispose", dispose}});
     exportVectorMath(env, exports);
+    exportSharedMemory(env, exports);
     exportFunctions(env, exports, {{"keepFreedMemory", keepFreedMemory}});
     napi_value sets;
     check(napi_create_array(env, &sets));

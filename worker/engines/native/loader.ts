@@ -81,6 +81,10 @@ export interface NativeAddon {
    */
   readonly keepFreedMemory: () => boolean;
 
+  /** Memory that other processes of this user may map, see shared-memory.cpp. Throws where the system has none. */
+  readonly createSharedMemory: (numBytes: number) => { descriptor: number; memory: ArrayBuffer };
+  readonly openSharedMemory: (processId: number, descriptor: number, numBytes: number) => ArrayBuffer;
+
   /** rows[i] <- table[indices[i]], rows of `rowBytes` bytes. `rows` may be longer. */
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }

@@ -110,5 +110,6 @@ inline void exportFunctions(napi_env env, napi_value exports,
   }
 }
 
-// In vector-addon.cpp.
+// In vector-addon.cpp and shared-memory.cpp.
 void exportVectorMath(napi_env env, napi_value exports);
+void exportSharedMemory(napi_env env, napi_value exports);

@@ -1,0 +1,59 @@
+/** Average reader: puts an update's buckets together to the vector that is applied. */
+import { ProtocolError } from '../protocol/errors.ts';
+import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import type { VectorMath } from '../protocol/state/vector-math.ts';
+import { bucketOf, cutIntoBuckets } from '../protocol/wire/buckets.ts';
+import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Floats = Float32Array<ArrayBuffer>;
+
+export interface AverageReader {
+  /** Tells into how many buckets the next averages are cut. */
+  expect(numBuckets: number): void;
+  /** Takes one of the buckets before the last. Throws ERR_UNEXPECTED_MESSAGE out of order, ERR_SHAPE_MISMATCH. */
+  add(bucket: number, payload: Bytes): void;
+  /** Takes the last bucket; returns the average, valid as long as the payload and until the next `add`. */
+  finish(payload: Bytes): Floats;
+}
+
+export function createAverageReader(
+  format: WireFormat,
+  plan: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
+  vectorMath: VectorMath,
+): AverageReader {
+  let whole: Floats | undefined;
+  let next = 0;
+  const bucketsOf = (numBuckets: number) =>
+    cutIntoBuckets(plan, numBuckets).map((bucket) => ({
+      bucket,
+      codec: createVectorCodec(format, bucket, vectorMath),
+    }));
+  let buckets = bucketsOf(1);
+
+  const decode = (index: number, payload: Bytes): Floats => {
+    if (index !== next || index >= buckets.length) {
+      const message = `bucket ${index} of an average, expected ${next} of ${buckets.length}`;
+      throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', message);
+    }
+    const { bucket, codec } = buckets[index]!;
+    next = (index + 1) % buckets.length;
+    // A whole vector as it is needs no copy.
+    if (codec.asVector && buckets.length === 1) return codec.asVector(payload);
+    whole ??= new Float32Array(plan.numParameters + plan.numBuffers);
+    codec.decode(bucketOf(whole, bucket), payload);
+    return whole;
+  };
+
+  return {
+    expect(numBuckets) {
+      const cuts = cutIntoBuckets(plan, numBuckets);
+      if (cuts.length !== buckets.length) buckets = bucketsOf(numBuckets);
+    },
+    add(bucket, payload) {
+      decode(bucket, payload);
+    },
+    finish: (payload) => decode(buckets.length - 1, payload),
+  };
+}
