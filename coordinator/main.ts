@@ -11,7 +11,6 @@ import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { createStar } from './all-reduce/star.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
@@ -20,7 +19,7 @@ import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
 import { checkRunConfig, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import { createMemoryPool, gradientsUnderWay } from './shared-memory.ts';
+import { createRunMemory } from './shared-memory.ts';
 import { createRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { synchronise } from './snapshot.ts';
@@ -124,12 +123,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
-  const memory = createMemoryPool({
-    system: parts.sharedMemory,
-    payloadBytes: createVectorCodec(config.wire, replica.plan).payloadBytes,
-    numGradients: gradientsUnderWay(config.microbatches),
-    log: (line) => directory.logger.warn(line),
-  });
+  const memory = createRunMemory(config, replica.plan, parts.sharedMemory, (line) => directory.logger.warn(line));
   const membership = createMembership({
     memory,
     welcome: welcomeOf(config, directory.runId, dataset),

@@ -1,5 +1,8 @@
 /** The coordinator's part of shared memory: makes it, offers it, and knows what each member may use. */
 import { randomBytes } from 'node:crypto';
+import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import type { RunConfig } from './run-config.ts';
 import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 
@@ -10,7 +13,7 @@ export interface MemoryPool {
   readonly allocateAverage: PayloadAllocator;
 }
 
-interface PoolOptions {
+export interface PoolOptions {
   readonly system: SharedMemorySystem | undefined;
   /** Of one vector as it travels, and how many gradients a worker may have under way. */
   readonly payloadBytes: number;
@@ -24,6 +27,17 @@ interface PoolOptions {
  * level of the tree; one more is being computed. Pages that are never touched cost nothing.
  */
 export const gradientsUnderWay = (numMicrobatches: number): number => 2 * Math.ceil(Math.log2(numMicrobatches)) + 2;
+
+/** The pool of a run. */
+export function createRunMemory(
+  { wire, microbatches }: Pick<RunConfig, 'wire' | 'microbatches'>,
+  plan: ModelPlan,
+  system: SharedMemorySystem | undefined,
+  log: (line: string) => void,
+): MemoryPool {
+  const { payloadBytes } = createVectorCodec(wire, plan);
+  return createMemoryPool({ system, payloadBytes, numGradients: gradientsUnderWay(microbatches), log });
+}
 
 export function createMemoryPool({ system, payloadBytes, numGradients, log }: PoolOptions): MemoryPool {
   let isUsable = system !== undefined;

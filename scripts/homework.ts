@@ -4,16 +4,13 @@
  *
  *     npm run homework -- [--models dense,conv] [--epochs 30] [--out docs/results/homework]
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import type { EpochRecord, RunResult } from '../coordinator/reporters/reporter.ts';
-import { packageVersion } from './process.ts';
+import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
+import type { Provenance } from './cli-run.ts';
 
-const PROGRAM = fileURLToPath(new URL('../dist/scripts/cli.js', import.meta.url));
 const HOMEWORK = fileURLToPath(new URL('../docs/results/homework/homework.json', import.meta.url));
 
 /** One epoch as the homework's report gives it: epoch, loss, training accuracy, test accuracy, seconds. */
@@ -25,15 +22,9 @@ interface Homework {
 }
 
 /** What is kept of a run: the homework's columns for every epoch. */
-interface RunSummary {
+interface RunSummary extends Provenance {
   readonly model: string;
   readonly mode: string;
-  readonly engine: string;
-  readonly date: string;
-  readonly hardware: string;
-  readonly node: string;
-  readonly gradsock: string;
-  readonly parametersSha256: string;
   readonly epochs: HomeworkEpoch[];
 }
 
@@ -66,33 +57,17 @@ for (const model of models.split(',')) {
 process.stdout.write(table());
 
 async function runOnce(model: string, mode: string): Promise<RunSummary> {
-  const runDir = join('runs', `homework-${model}-${mode.replace(' ', '-')}-${Date.now()}`);
-  const args = [...MODES[mode]!, '--model', model, '--epochs', epochs, '--run-dir', runDir];
-  await new Promise<void>((resolve, reject) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${args.join(' ')} ended with ${code}`))));
-  });
-  const lines = readFileSync(join(runDir, 'epochs.jsonl'), 'utf8').trimEnd().split('\n');
-  const records = lines.map((line) => JSON.parse(line) as EpochRecord);
-  const result = JSON.parse(readFileSync(join(runDir, 'result.json'), 'utf8')) as RunResult;
-  const [worker] = records[0]!.workers;
+  const name = `homework-${model}-${mode.replace(' ', '-')}`;
+  const run = await runCli(name, [...MODES[mode]!, '--model', model, '--epochs', epochs]);
   return {
     model,
     mode,
-    engine: `${worker!.engine} on ${worker!.device}, ${worker!.threads} thread a worker`,
-    date: new Date().toISOString().slice(0, 10),
-    hardware: `${availableParallelism()} cores of ${cpus()[0]?.model.trim() ?? 'an unknown processor'}`,
-    node: process.version,
-    gradsock: packageVersion(),
-    parametersSha256: result.parametersSha256,
-    epochs: records.map(({ epoch, loss, trainAccuracy, testAccuracy, seconds }) => {
-      return [epoch, round(loss), round(trainAccuracy), round(testAccuracy ?? NaN), Math.round(seconds * 100) / 100];
+    ...provenanceOf(run),
+    epochs: run.epochs.map((record) => {
+      const { loss, trainAccuracy, testAccuracy } = figuresOf(record);
+      return [record.epoch, loss, trainAccuracy, testAccuracy, Math.round(record.seconds * 100) / 100];
     }),
   };
-}
-
-function round(value: number): number {
-  return Math.round(value * 1e4) / 1e4;
 }
 
 /** The table of all records that are there, in Markdown. */

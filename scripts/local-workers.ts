@@ -12,6 +12,8 @@ const EXIT_DEADLINE_MS = 5000;
 
 export interface LocalWorkersOptions {
   readonly numWorkers: number;
+  /** The program whose command `worker` they run: this process's own when left out. */
+  readonly program?: string;
   readonly joinUrl: string;
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
@@ -20,11 +22,16 @@ export interface LocalWorkersOptions {
   readonly onFailure: (error: Error) => void;
 }
 
+export interface LocalWorkers extends WorkerSource {
+  /** Of those that could be started. */
+  readonly processIds: readonly number[];
+}
+
 /**
  * Starts `gradsock worker` processes called local-1, local-2, ... An IPC channel ties each to this process: whatever
  * ends this process, even SIGKILL, closes the channel, and the worker ends with it.
  */
-export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
+export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   let isStopping = false;
   const said = new Set<string>();
   /** What every worker has to say, of the machine that they share, is said once. */
@@ -32,14 +39,17 @@ export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
     if (!said.has(line)) options.log(`${name}: ${line}`);
     said.add(line);
   };
+  const processIds: number[] = [];
   const exits = Array.from({ length: options.numWorkers }, (_, localRank) => {
     const name = `local-${localRank + 1}`;
     const worker = startWorker(name, localRank, options);
+    if (worker.pid !== undefined) processIds.push(worker.pid);
     return watch(worker, name, log, (error) => {
       if (!isStopping) options.onFailure(error);
     });
   });
   return {
+    processIds,
     async stop() {
       isStopping = true;
       await Promise.all(exits.map((exit) => exit.waitOrKill()));
@@ -48,8 +58,8 @@ export function startLocalWorkers(options: LocalWorkersOptions): WorkerSource {
 }
 
 /** `localRank`: the worker's number on this machine, by which workers share out its GPUs. */
-function startWorker(name: string, localRank: number, { joinUrl, flags }: LocalWorkersOptions): ChildProcess {
-  const program = process.argv[1]!;
+function startWorker(name: string, localRank: number, options: LocalWorkersOptions): ChildProcess {
+  const { joinUrl, flags, program = process.argv[1]! } = options;
   // execArgv carries the loader when the program runs from its TypeScript sources.
   const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
   const env = { ...MEMORY_ENVIRONMENT, ...process.env, LOCAL_RANK: String(localRank) };

@@ -1,7 +1,5 @@
 /** The compute benchmark, from what is asked for to its result; `compute.ts` is its command line. */
 import { ConfigError, describeError } from '../../protocol/errors.ts';
-import { DATASET_FILES } from '../../protocol/state/dataset.ts';
-import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
@@ -10,15 +8,16 @@ import type { Contender } from './contender.ts';
 import { absenceOf, describeChoice } from './engine-choice.ts';
 import type { EngineChoice } from './engine-choice.ts';
 import { trainingFlops } from './flops.ts';
-import { PYTORCH_CURE, startOurs, startPyTorch } from './launch.ts';
+import { describeAllocator, PYTORCH_CURE, startOurs, startPyTorch } from './launch.ts';
 import type { Core, PyTorch } from './launch.ts';
 import { measurePairs, warmUp } from './pairs.ts';
 import type { Timed } from './pairs.ts';
 import { createPeakMeter } from './peak.ts';
 import { toRowResult } from './results.ts';
 import type { BenchmarkResult, MeasuredRow } from './results.ts';
+import { findDataFolder, pytorchJob } from './samples.ts';
 
-const { globalBatch, learningRate, momentum, weightDecay } = DEFAULT_RECIPE;
+const { globalBatch, learningRate } = DEFAULT_RECIPE;
 
 export interface BenchmarkOptions {
   readonly models: readonly ModelSpec[];
@@ -94,7 +93,7 @@ async function measureModel(
       }
     }
     const numOurs = started.length;
-    if (pytorch) started.push(await startPyTorch(pytorch, pytorchJob(model, dataFolder), core));
+    if (pytorch) started.push(await startPyTorch(pytorch, pytorchJob(model, dataFolder, globalBatch), core));
 
     log(`${model.name}: warming up ${started.map(({ description }) => description).join(', ')}`);
     const timed: Timed[] = [];
@@ -118,32 +117,10 @@ async function measureModel(
   }
 }
 
-/** The samples' files are named to PyTorch's process: it reads the same ones. */
-function pytorchJob(model: ModelSpec, folder: string): object {
-  return {
-    task: 'step',
-    model,
-    images: locateDatasetFile(folder, 'train-images-idx3-ubyte'),
-    labels: locateDatasetFile(folder, 'train-labels-idx1-ubyte'),
-    ...{ globalBatch, learningRate, momentum, weightDecay },
-  };
-}
-
-function describePyTorch({ jemalloc }: PyTorch, rows: readonly MeasuredRow[], ways: readonly string[]) {
+function describePyTorch(pytorch: PyTorch, rows: readonly MeasuredRow[], ways: readonly string[]) {
   return {
     description: rows[0]?.pytorch?.description ?? 'PyTorch',
-    allocator:
-      jemalloc === undefined
-        ? "with the system's allocator, which makes it slow: install libjemalloc2 and measure again"
-        : 'under jemalloc',
+    allocator: describeAllocator(pytorch),
     ways: ways.join('; '),
   };
-}
-
-async function findDataFolder(dataDir: string | undefined): Promise<string> {
-  const places = datasetPlaces(dataDir);
-  if ((await readDatasetFiles(places)) === undefined) {
-    throw new ConfigError('Fashion-MNIST is not on this machine: run `gradsock data fetch`');
-  }
-  return places.find(({ folder }) => locateDatasetFile(folder, DATASET_FILES[0]!) !== undefined)!.folder;
 }

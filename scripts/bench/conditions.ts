@@ -41,6 +41,16 @@ export function readConditions(): Conditions {
   };
 }
 
+/** For people, two lines: the machine, and the versions of what ran on it. */
+export function describeMachine({ cpu, numCores, memoryGiB, platform, versions }: Conditions): string[] {
+  const { gradsock, node, onnxruntime, compiler } = versions;
+  return [
+    `${cpu}, ${numCores} cores, ${memoryGiB} GiB, ${platform}`,
+    `gradsock ${gradsock}, Node ${node}, ONNX Runtime ${onnxruntime}` +
+      (compiler === undefined ? '' : `, kernels by ${compiler}`),
+  ];
+}
+
 export function currentLoad(): number {
   return loadavg()[0]!;
 }

@@ -7,6 +7,8 @@ export interface Work {
   readonly description: string;
   /** Does it once; resolves with the training loss, if it has one. */
   next(): Promise<number | undefined>;
+  /** Minor page faults so far of the processes that work for this one, all together; undefined where nobody counts. */
+  workerPageFaults?(): number | undefined;
 }
 
 /** Makes the work, then measures it as often as asked, until the input ends. */
@@ -28,6 +30,7 @@ async function measure(work: Work, repeats: number): Promise<Measurement> {
   await work.next();
   let lossSum = 0;
   let hasLoss = true;
+  const workerFaultsBefore = work.workerPageFaults?.();
   const faultsBefore = process.resourceUsage().minorPageFault;
   const cpuBefore = process.cpuUsage();
   const startMs = performance.now();
@@ -39,8 +42,16 @@ async function measure(work: Work, repeats: number): Promise<Measurement> {
   const seconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
   const minorPageFaults = process.resourceUsage().minorPageFault - faultsBefore;
+  const workerFaultsAfter = work.workerPageFaults?.();
   if (!Number.isFinite(lossSum)) throw new Error(`${work.description}: its loss is ${lossSum}: this is no training`);
-  return { seconds, cpuSeconds: (user + system) / 1e6, minorPageFaults, ...(hasLoss && { loss: lossSum / repeats }) };
+  return {
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    minorPageFaults,
+    ...(workerFaultsBefore !== undefined &&
+      workerFaultsAfter !== undefined && { workerPageFaults: workerFaultsAfter - workerFaultsBefore }),
+    ...(hasLoss && { loss: lossSum / repeats }),
+  };
 }
 
 function say(message: Measurement | ReadyReport | { error: string }): void {

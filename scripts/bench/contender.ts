@@ -31,6 +31,8 @@ const measurementSchema = z.object({
   cpuSeconds: z.number().min(0),
   /** Of the process, while they ran. */
   minorPageFaults: z.int().min(0),
+  /** Of the processes that work for it, all together, where it has some and they can be counted. */
+  workerPageFaults: z.int().min(0).optional(),
   /** Mean training loss over the repeats, where the work has one. */
   loss: z.number().optional(),
 });

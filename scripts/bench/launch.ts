@@ -54,6 +54,13 @@ export function pytorchEnvironment({ jemalloc }: PyTorch): NodeJS.ProcessEnv {
   };
 }
 
+/** What PyTorch's memory comes from, for people. */
+export function describeAllocator({ jemalloc }: PyTorch): string {
+  return jemalloc === undefined
+    ? "with the system's allocator, which makes it slow: install libjemalloc2 and measure again"
+    : 'under jemalloc';
+}
+
 /** A Python that has PyTorch: the one named, else the first on the path or of the system. Undefined where none has. */
 export function findPyTorch(named?: string): PyTorch | undefined {
   const python = (named === undefined ? ['python3', '/usr/bin/python3'] : [named]).find(hasTorch);

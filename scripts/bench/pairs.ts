@@ -23,6 +23,8 @@ export interface Timing {
   /** Part of the measured time in which the process ran. */
   readonly shareOfCore: number;
   readonly minorPageFaults: number;
+  /** Of the processes that worked for it, all together. */
+  readonly workerPageFaults?: number;
   readonly loss: number | undefined;
 }
 
@@ -78,11 +80,13 @@ async function measurePair(ours: Timed, peer: Timed | undefined, oursFirst: bool
   return { ours: await time(ours), peer: first };
 }
 
-function perRepeat({ seconds, cpuSeconds, minorPageFaults, loss }: Measurement, repeats: number): Timing {
+function perRepeat(measurement: Measurement, repeats: number): Timing {
+  const { seconds, cpuSeconds, minorPageFaults, workerPageFaults, loss } = measurement;
   return {
     milliseconds: (seconds * 1000) / repeats,
     shareOfCore: cpuSeconds / seconds,
     minorPageFaults: minorPageFaults / repeats,
+    ...(workerPageFaults !== undefined && { workerPageFaults: workerPageFaults / repeats }),
     loss,
   };
 }

@@ -88,9 +88,12 @@ def training_step(job):
     return candidates[fastest], f"{str(memory_format).removeprefix('torch.')}, {loop}" + ", scripted" * is_scripted
 
 
-def create_step(job, samples, memory_format, is_foreach, is_scripted):
+def create_step(job, samples, memory_format, is_foreach, is_scripted, wrap=lambda network: network, zeroes=False):
+    """One of several ranks takes its part of each batch. `wrap` makes of the network what the loss is computed with;
+    `zeroes` keeps the memory of gradients from step to step."""
     images, labels = samples
-    batch = job["globalBatch"]
+    batch, rank, size = job["globalBatch"], job.get("rank", 0), job.get("numWorkers", 1)
+    own = slice(batch * rank // size, batch * (rank + 1) // size)
     network = create_network(job["model"]).to(memory_format=memory_format)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -99,14 +102,14 @@ def create_step(job, samples, memory_format, is_foreach, is_scripted):
         weight_decay=job["weightDecay"],
         foreach=is_foreach,
     )
-    forward = torch.jit.script(network) if is_scripted else network
+    forward = wrap(torch.jit.script(network) if is_scripted else network)
     batches = shuffled_batches(len(labels), batch)
 
     def step():
-        indices = next(batches)
+        indices = next(batches)[own]
         inputs = images.index_select(0, indices).contiguous(memory_format=memory_format)
         loss = functional.cross_entropy(forward(inputs), labels.index_select(0, indices))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=not zeroes)
         loss.backward()
         optimizer.step()
         return loss.detach()
