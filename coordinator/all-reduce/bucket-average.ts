@@ -1,6 +1,6 @@
 /** One bucket of a star's vector: completes the reduction tree as parts arrive, divides, and encodes the average. */
 import { createReducer } from '../../protocol/state/reduction.ts';
-import type { Reducer, TreeNode } from '../../protocol/state/reduction.ts';
+import type { TreeNode } from '../../protocol/state/reduction.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
 import { bucketOf } from '../../protocol/wire/buckets.ts';
 import type { Bucket } from '../../protocol/wire/buckets.ts';
@@ -10,15 +10,28 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
+type Floats = Float32Array<ArrayBuffer>;
 
-/** A vector on its way up the tree. */
-interface Summand {
-  readonly values: Float32Array<ArrayBuffer>;
-  /** Whether it was summed here: only then it may be written to. */
-  readonly isOwn: boolean;
+/** The sum over a node's microbatches, as a worker sent it. */
+interface Leaf {
+  readonly node: TreeNode;
+  readonly values: Floats;
   /** Gives its memory back to where it came from. */
   release(): void;
 }
+
+/** A block of a vector on its way up the tree. */
+interface Block {
+  readonly values: Floats;
+  /** Whether it was summed here: only then it may be written to. */
+  readonly isOwn: boolean;
+}
+
+/**
+ * Sums are made in blocks of so many values, through the whole tree: what is being added up stays in a core's cache, and
+ * every part is read from memory once.
+ */
+const BLOCK_VALUES = 16 * 1024;
 
 export interface BucketAverage {
   /** The finished average as it travels. */
@@ -37,7 +50,7 @@ export interface BucketAverage {
 /** `averages` is the whole vector; the bucket's part of it is written here. */
 export function createBucketAverage(
   bucket: Bucket,
-  averages: Float32Array<ArrayBuffer>,
+  averages: Floats,
   wire: WireFormat,
   vectorMath: VectorMath,
   allocate: PayloadAllocator,
@@ -46,46 +59,60 @@ export function createBucketAverage(
   const codec = createVectorCodec(wire, bucket, vectorMath);
   const average = bucketOf(averages, bucket);
   const encoded = codec.asBytes?.(average) ?? allocate(codec.payloadBytes);
-  /** Vectors to sum into, kept from step to step. */
-  const free: Float32Array<ArrayBuffer>[] = [];
-  let reducer: Reducer<Summand>;
-  let root: Summand | undefined;
-
-  const ownSummand = (): Summand => {
-    const values = free.pop() ?? new Float32Array(average.length);
-    return { values, isOwn: true, release: () => void free.push(values) };
-  };
+  /** Memory to decode into and to sum in, kept from step to step. */
+  const freeVectors: Floats[] = [];
+  const freeBlocks: Block[] = [];
+  let leaves: Leaf[] = [];
+  let numMicrobatches = 0;
+  let numAdded = 0;
 
   /** A payload's vector: the payload itself where that can be, else decoded. */
-  const receivedSummand = (payload: Bytes, transport: Pick<Transport, 'recycle'>): Summand => {
+  const leafOf = (node: TreeNode, payload: Bytes, transport: Pick<Transport, 'recycle'>): Leaf => {
     const recycle = () => transport.recycle(payload);
-    if (codec.asVector) return { values: codec.asVector(payload), isOwn: false, release: recycle };
-    const summand = ownSummand();
-    codec.decode(summand.values, payload);
+    if (codec.asVector) return { node, values: codec.asVector(payload), release: recycle };
+    const values = freeVectors.pop() ?? new Float32Array(average.length);
+    codec.decode(values, payload);
     recycle();
-    return summand;
+    return { node, values, release: () => void freeVectors.push(values) };
   };
 
-  const combine = (left: Summand, right: Summand): Summand => {
-    const sum = [left, right].find(({ isOwn }) => isOwn) ?? ownSummand();
-    addVectors(sum.values, left.values, right.values);
-    for (const summand of [left, right]) if (summand !== sum) summand.release();
+  const combine = (left: Block, right: Block): Block => {
+    // The last block of a vector is shorter than those that are kept.
+    const length = Math.min(left.values.length, right.values.length);
+    const sum = [left, right].find(({ isOwn }) => isOwn) ?? freeBlocks.pop() ?? ownBlock();
+    const other = [left, right].find((block) => block !== sum && block.isOwn);
+    const part = ({ values }: Block) => (values.length === length ? values : values.subarray(0, length));
+    addVectors(part(sum), part(left), part(right));
+    if (other) freeBlocks.push(other);
     return sum;
   };
 
   return {
     payload: encoded,
-    open(numMicrobatches) {
-      root = undefined;
-      reducer = createReducer<Summand>(numMicrobatches, [{ first: 0, count: numMicrobatches }], combine);
+    open(count) {
+      numMicrobatches = count;
+      numAdded = 0;
+      leaves = [];
     },
     add(node, payload, transport) {
-      root = reducer.add(node, receivedSummand(payload, transport))?.value;
-      return root !== undefined;
+      leaves.push(leafOf(node, payload, transport));
+      numAdded += node.count;
+      return numAdded === numMicrobatches;
     },
     finish(numSamples) {
-      const isFinite = divideVector(average, root!.values, numSamples);
-      root!.release();
+      let isFinite = true;
+      for (let first = 0; first < average.length; first += BLOCK_VALUES) {
+        const end = Math.min(first + BLOCK_VALUES, average.length);
+        const reducer = createReducer(numMicrobatches, [{ first: 0, count: numMicrobatches }], combine);
+        let root: Block | undefined;
+        for (const { node, values } of leaves) {
+          root = reducer.add(node, { values: values.subarray(first, end), isOwn: false })?.value;
+        }
+        const sum = root!.values.subarray(0, end - first);
+        isFinite = divideVector(average.subarray(first, end), sum, numSamples) && isFinite;
+        if (root!.isOwn) freeBlocks.push(root!);
+      }
+      for (const leaf of leaves) leaf.release();
       if (codec.asBytes || !isFinite) return isFinite;
       codec.encode(encoded, average);
       codec.decode(average, encoded);
@@ -93,3 +120,5 @@ export function createBucketAverage(
     },
   };
 }
+
+const ownBlock = (): Block => ({ values: new Float32Array(BLOCK_VALUES), isOwn: true });

@@ -11,7 +11,7 @@ export async function startTestServer(onConnection: (transport: Transport) => vo
 }
 
 /** Both ends of one WebSocket connection. */
-export async function connectedPair(): Promise<{ ends: [Transport, Transport]; free(): Promise<void> }> {
+export async function connectedPair(): Promise<{ ends: [Transport, Transport]; free: () => Promise<void> }> {
   let accept!: (transport: Transport) => void;
   const accepted = new Promise<Transport>((resolve) => (accept = resolve));
   const server = await startTestServer(accept);
