@@ -8,7 +8,8 @@ import type { EpochRecord, Progress } from './reporters/reporter.ts';
 /** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
 export interface EpochRecorder {
   opened(): void;
-  reduced(step: ReducedStep): void;
+  /** `numSteps`: those of a round, where steps are local. */
+  reduced(step: ReducedStep, numSteps: number): void;
   distributed(): void;
   applied(): void;
   progress(): Progress;
@@ -37,12 +38,12 @@ export function createEpochRecorder({ epoch, epochs, stepsPerEpoch, members }: E
     opened() {
       stepStartMs = performance.now();
     },
-    reduced(step) {
+    reduced(step, numSteps) {
       last = { step, reducedMs: performance.now() };
       totals.lossSum += step.totals.lossSum;
       totals.numCorrect += step.totals.numCorrect;
       totals.numSamples += step.totals.numSamples;
-      totals.steps += 1;
+      totals.steps += numSteps;
     },
     distributed() {
       const sentMs = performance.now();

@@ -7,9 +7,9 @@
 import { internalError, ProtocolError } from '../protocol/errors.ts';
 import { wholeSubtrees } from '../protocol/state/reduction.ts';
 import type { TreeNode } from '../protocol/state/reduction.ts';
-import { part } from '../protocol/state/sharding.ts';
 import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
+import { samplesOf } from './step-plan.ts';
 import type { StepPlan } from './step-plan.ts';
 
 export interface Ledger {
@@ -41,7 +41,6 @@ export function openLedger(plan: StepPlan): Ledger {
   const outstanding = new Map<Member, TreeNode[]>();
   for (const [member, share] of plan.shares) outstanding.set(member, wholeSubtrees(share, plan.numMicrobatches));
   const entered: (Sums | undefined)[] = Array.from({ length: plan.numMicrobatches }, () => undefined);
-  const batch = { first: 0, count: plan.numSamples };
 
   /** The member's outstanding node of a result; where it stands among them. */
   const find = (member: Member, result: Parameters<Ledger['expect']>[1]) => {
@@ -72,7 +71,7 @@ export function openLedger(plan: StepPlan): Ledger {
     enter(member, result) {
       const { context, range, nodes, at } = find(member, result);
       const samples = Array.from({ length: result.numMicrobatches }, (_, i) => {
-        return part(batch, plan.numMicrobatches, result.firstMicrobatch + i).count;
+        return samplesOf(plan, result.firstMicrobatch + i);
       });
       const counts = result.microbatches.map((sums) => sums.numSamples);
       if (counts.length !== samples.length || counts.some((count, i) => count !== samples[i])) {

@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events';
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
 import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
+import { createExchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
@@ -123,7 +124,8 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
-  const memory = createRunMemory(config, replica.plan, parts.sharedMemory, (line) => directory.logger.warn(line));
+  const exchange = createExchange(replica, config.localSteps, config.microbatches);
+  const memory = createRunMemory(config, exchange.layout, parts.sharedMemory, (line) => directory.logger.warn(line));
   const membership = createMembership({
     memory,
     welcome: welcomeOf(config, directory.runId, dataset),
@@ -151,7 +153,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       allReduce: createStar(
         members,
         replica,
-        { stepTimeoutMs, wire: config.wire, allocateAverage: memory.allocateAverage },
+        { stepTimeoutMs, wire: config.wire, exchange, allocateAverage: memory.allocateAverage },
         parts.vectorMath,
       ),
       replica,

@@ -18,6 +18,10 @@ export const runConfigSchema = z.strictObject({
   globalBatch: count,
   /** Microbatches that a global batch is cut into. */
   microbatches: count,
+  /** Global batches whose gradients are averaged into one update. */
+  accumulate: count,
+  /** Steps that every worker takes by itself between averages of the whole state; 1 averages gradients. */
+  localSteps: count,
   seed: z.int(),
   optimizer: optimizerConfigSchema,
   schedule: scheduleConfigSchema,
@@ -37,13 +41,29 @@ export type RunConfig = Readonly<z.infer<typeof runConfigSchema>>;
 /** Test samples that are evaluated at once: fixed, so that the sums do not depend on the workers. */
 export const EVALUATION_BATCH = 256;
 
+/**
+ * The most that the header of a message has room for (`LIMITS.maxHeaderBytes`): an assignment's rates take 68 bytes a
+ * local step, and a gradient's counts at most 51 bytes a microbatch; a few hundred bytes are left for the rest.
+ */
+const MAX_LOCAL_STEPS = 900;
+const MAX_MICROBATCHES_OF_WORKER = 1250;
+
+/** What one averaged step consists of: with `accumulate`, several global batches with all their microbatches. */
+export function stepSizesOf(
+  config: Pick<RunConfig, 'globalBatch' | 'microbatches' | 'accumulate' | 'localSteps'>,
+): Pick<RunConfig, 'globalBatch' | 'microbatches' | 'localSteps'> {
+  const { globalBatch, microbatches, accumulate, localSteps } = config;
+  return { globalBatch: accumulate * globalBatch, microbatches: accumulate * microbatches, localSteps };
+}
+
 /** What every worker of a run is told of it when it joins. */
 export function welcomeOf(
   config: RunConfig,
   runId: string,
   { train, test }: Dataset,
 ): Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'> {
-  const { model, seed, optimizer, globalBatch, microbatches, wire, joinTimeoutSeconds, stepTimeoutSeconds } = config;
+  const { model, seed, optimizer, wire, joinTimeoutSeconds, stepTimeoutSeconds } = config;
+  const { globalBatch, microbatches, localSteps } = stepSizesOf(config);
   // The longest silence: others may still be joining, or be on the last of the test set's chunks.
   const evaluationSeconds = stepTimeoutSeconds * (1 + test.numSamples / EVALUATION_BATCH);
   return {
@@ -53,6 +73,7 @@ export function welcomeOf(
     optimizer,
     globalBatch,
     numMicrobatches: microbatches,
+    ...(localSteps > 1 && { localSteps }),
     evaluationBatch: EVALUATION_BATCH,
     wire,
     numTrainSamples: train.numSamples,
@@ -63,15 +84,42 @@ export function welcomeOf(
 
 /** Refuses numbers that cannot work together, by the flags that set them. */
 export function checkRunConfig(config: RunConfig): void {
-  const { globalBatch, microbatches, workers } = config;
+  const { globalBatch, microbatches, accumulate, localSteps, workers, optimizer, wire } = config;
   if (globalBatch < microbatches) {
     throw new ConfigError(
       `--global-batch ${globalBatch} cannot feed ${microbatches} microbatches: use ${microbatches} or more`,
     );
   }
-  if (microbatches < workers) {
+  const step = stepSizesOf(config);
+  const flags = `--microbatches ${microbatches}${accumulate > 1 ? ` with --accumulate ${accumulate}` : ''}`;
+  if (step.microbatches < workers) {
+    const enough = Math.ceil(workers / accumulate);
+    throw new ConfigError(`${flags} cannot feed ${workers} workers: use ${enough} or more, or fewer --workers`);
+  }
+  const numOfWorker = Math.ceil(step.microbatches / workers);
+  if (numOfWorker > MAX_MICROBATCHES_OF_WORKER) {
     throw new ConfigError(
-      `--microbatches ${microbatches} cannot feed ${workers} workers: use ${workers} or more, or fewer --workers`,
+      `${flags} gives a worker ${numOfWorker} microbatches a step, expected at most ${MAX_MICROBATCHES_OF_WORKER}: ` +
+        `use fewer of them, or more --workers`,
+    );
+  }
+  if (!Number.isSafeInteger(step.globalBatch)) {
+    throw new ConfigError(`--accumulate ${accumulate} x --global-batch ${globalBatch} samples: use smaller numbers`);
+  }
+  if (localSteps === 1) return;
+  if (accumulate > 1) {
+    throw new ConfigError(
+      `--local-steps ${localSteps} with --accumulate ${accumulate}: expected one of them at most above 1; leave one out`,
+    );
+  }
+  if (localSteps > MAX_LOCAL_STEPS) {
+    throw new ConfigError(`--local-steps ${localSteps}: expected at most ${MAX_LOCAL_STEPS}`);
+  }
+  // Second moments are small and lie far apart: these formats would send most of their changes as 0.
+  if (optimizer.name !== 'sgd' && (wire === 'f16' || wire === 'int8')) {
+    throw new ConfigError(
+      `--wire ${wire} with --local-steps ${localSteps} cannot carry the second moments of --optimizer ` +
+        `${optimizer.name}: use --wire bf16 or f32, or --optimizer sgd`,
     );
   }
 }

@@ -1,7 +1,8 @@
 /** The coordinator's part of shared memory: makes it, offers it, and knows what each member may use. */
 import { randomBytes } from 'node:crypto';
-import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import type { VectorLayout } from '../protocol/state/exchange.ts';
 import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import { stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
@@ -30,13 +31,14 @@ export const gradientsUnderWay = (numMicrobatches: number): number => 2 * Math.c
 
 /** The pool of a run. */
 export function createRunMemory(
-  { wire, microbatches }: Pick<RunConfig, 'wire' | 'microbatches'>,
-  plan: ModelPlan,
+  config: RunConfig,
+  layout: VectorLayout,
   system: SharedMemorySystem | undefined,
   log: (line: string) => void,
 ): MemoryPool {
-  const { payloadBytes } = createVectorCodec(wire, plan);
-  return createMemoryPool({ system, payloadBytes, numGradients: gradientsUnderWay(microbatches), log });
+  const { payloadBytes } = createVectorCodec(config.wire, layout);
+  const numGradients = gradientsUnderWay(stepSizesOf(config).microbatches);
+  return createMemoryPool({ system, payloadBytes, numGradients, log });
 }
 
 export function createMemoryPool({ system, payloadBytes, numGradients, log }: PoolOptions): MemoryPool {

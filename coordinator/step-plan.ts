@@ -1,19 +1,28 @@
-/** StepPlan: where a step stands in the run, and which worker computes which of its microbatches. */
+/**
+ * StepPlan: where a step stands in the run, and which worker computes which of its microbatches. With local steps a plan
+ * is of a round: the steps that are taken between two averages.
+ */
 import type { UpdateRates } from '../protocol/state/optimizer.ts';
-import { globalBatchRange, microbatchesOf, part, stepsPerEpoch } from '../protocol/state/sharding.ts';
+import { globalBatchRange, microbatchesOf, microbatchRange, part, stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import type { Assignment } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
 
 export interface StepPlan {
-  /** Number of the step in the run, and of the epoch, from 1; of the step in its epoch, from 0. */
+  /** Number of the (first) step in the run, and of the epoch, from 1; of the step in its epoch, from 0. */
   readonly step: number;
   readonly epoch: number;
   readonly stepInEpoch: number;
+  /** 1, or the steps of the round: fewer than `localSteps` at the end of an epoch and of the run. */
+  readonly numSteps: number;
+  /** The global batch of each step, as runs of the epoch's order; and their samples together. */
+  readonly batches: readonly Range[];
   readonly numSamples: number;
   readonly numMicrobatches: number;
-  /** At which the step's average is applied. */
+  /** The (first) step's. */
   readonly rates: UpdateRates;
+  /** With local steps: each step's. */
+  readonly localRates?: readonly UpdateRates[];
   /** Microbatches of each member; a member without any has no entry. */
   readonly shares: ReadonlyMap<Member, Range>;
 }
@@ -22,18 +31,25 @@ export interface Sizes {
   readonly globalBatch: number;
   readonly microbatches: number;
   readonly numTrainSamples: number;
+  /** Steps between averages; 1 when left out. */
+  readonly localSteps?: number;
+  /** The run's last step, which a round may not go beyond. */
+  readonly lastStep?: number;
   /** The rates of a step, by its number in the run and its epoch's. */
   readonly ratesAt: (step: number, epoch: number) => UpdateRates;
 }
 
-/** The plan of step number `step`: microbatches in order, in equal runs, over the members in order. */
+/** The plan that begins with step number `step`: microbatches in order, in equal runs, over the members in order. */
 export function planStep(step: number, members: readonly Member[], sizes: Sizes): StepPlan {
-  const { globalBatch, microbatches, numTrainSamples, ratesAt } = sizes;
+  const { globalBatch, microbatches, numTrainSamples, localSteps = 1, lastStep = Infinity, ratesAt } = sizes;
   const perEpoch = stepsPerEpoch(numTrainSamples, globalBatch);
   const stepInEpoch = (step - 1) % perEpoch;
   const epoch = Math.floor((step - 1) / perEpoch) + 1;
-  const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
-  const numMicrobatches = microbatchesOf(batch, microbatches);
+  const numSteps = Math.min(localSteps, perEpoch - stepInEpoch, lastStep - step + 1);
+  const ofEachStep = <T>(value: (i: number) => T): T[] => Array.from({ length: numSteps }, (_, i) => value(i));
+  const batches = ofEachStep((i) => globalBatchRange(stepInEpoch + i, globalBatch, numTrainSamples));
+  // Only an epoch's last batch may be short, so the first one has all microbatches that there are.
+  const numMicrobatches = microbatchesOf(batches[0]!, microbatches);
   const all = { first: 0, count: numMicrobatches };
   const shares = members
     .map((member, index) => [member, part(all, members.length, index)] as const)
@@ -42,17 +58,26 @@ export function planStep(step: number, members: readonly Member[], sizes: Sizes)
     step,
     epoch,
     stepInEpoch,
-    numSamples: batch.count,
+    numSteps,
+    batches,
+    numSamples: batches.reduce((sum, { count }) => sum + count, 0),
     numMicrobatches,
     rates: ratesAt(step, epoch),
+    ...(localSteps > 1 && { localRates: ofEachStep((i) => ratesAt(step + i, epoch)) }),
     shares: new Map(shares),
   };
+}
+
+/** Samples that microbatch `index` holds in all batches of the plan. */
+export function samplesOf({ batches, numMicrobatches }: StepPlan, index: number): number {
+  return batches.reduce((sum, batch) => sum + microbatchRange(batch, numMicrobatches, index).count, 0);
 }
 
 /** What a member is told of its share; undefined when it has none. */
 export function assignmentOf(plan: StepPlan, member: Member): Omit<Assignment, 'numBuckets'> | undefined {
   const share = plan.shares.get(member);
   if (!share) return undefined;
-  const { step, epoch, stepInEpoch } = plan;
-  return { step, epoch, stepInEpoch, firstMicrobatch: share.first, numMicrobatches: share.count };
+  const { step, epoch, stepInEpoch, localRates } = plan;
+  const range = { firstMicrobatch: share.first, numMicrobatches: share.count };
+  return { step, epoch, stepInEpoch, ...range, ...(localRates && { localRates: [...localRates] }) };
 }

@@ -3,7 +3,7 @@
  *
  * For every step: wait for the gradients of all microbatches, average them, send the average to every replica together
  * with the next step's assignment, and apply it here too. After every epoch: prove the replicas equal, evaluate the test
- * set across the workers, report.
+ * set across the workers, report. With local steps, read "round" for step: see `step-plan.ts`.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import { updateRates } from '../protocol/state/optimizer.ts';
@@ -15,6 +15,7 @@ import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
 import type { Member } from './membership.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
+import { stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { planStep } from './step-plan.ts';
 
@@ -41,16 +42,17 @@ export interface TrainingContext {
  */
 export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
   const { config, numTrainSamples, members, allReduce, replica, signal } = context;
-  const perEpoch = stepsPerEpoch(numTrainSamples, config.globalBatch);
+  const stepSizes = stepSizesOf(config);
+  const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
   const totalSteps = config.epochs * perEpoch;
+  const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
   const sizes = {
-    globalBatch: config.globalBatch,
-    microbatches: config.microbatches,
+    ...stepSizes,
     numTrainSamples,
+    lastStep,
     ratesAt: (step: number, epoch: number) =>
       updateRates(config.optimizer, learningRateAt(config.schedule, { step, epoch, totalSteps }), step),
   };
-  const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
   const isInterrupted = (): boolean => signal.aborted;
 
   while (replica.step < lastStep && !isInterrupted()) {
@@ -62,10 +64,10 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
 
     for (;;) {
       const reduced = await allReduce.collect(plan);
-      recorder.reduced(reduced);
+      recorder.reduced(reduced, plan.numSteps);
       if (!reduced.isFinite) throw notFinite(plan.step, plan.epoch);
 
-      const { step } = plan;
+      const step = plan.step + plan.numSteps - 1;
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
       const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
       allReduce.distribute(plan, next);

@@ -21,6 +21,8 @@ export interface RunFlags {
   epochs: number;
   globalBatch: number;
   microbatches?: number;
+  accumulate: number;
+  localSteps: number;
   seed: number;
   optimizer: OptimizerName;
   learningRate: number;
@@ -70,9 +72,19 @@ export function addRunFlags(command: Command): Command {
     .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
     .addOption(flag('--epochs <n>', 'passes over the training samples').argParser(count).default(epochs))
     .addOption(
-      flag('--global-batch <n>', 'samples of a step, all workers together').argParser(count).default(globalBatch),
+      flag('--global-batch <n>', 'samples of a batch, all workers together').argParser(count).default(globalBatch),
     )
     .addOption(flag('--microbatches <n>', 'parts of a global batch; one a worker when left out').argParser(count))
+    .addOption(
+      flag('--accumulate <k>', 'global batches whose gradients are averaged into one update')
+        .argParser(count)
+        .default(1),
+    )
+    .addOption(
+      flag('--local-steps <h>', 'steps that each microbatch takes by itself before states are averaged; 1: none')
+        .argParser(count)
+        .default(1),
+    )
     .addOption(flag('--seed <n>', 'of the initial weights and the order of samples').argParser(whole).default(1))
     .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
     .addOption(flag('--learning-rate <x>', 'its rate').argParser(positive).default(learningRate))
@@ -164,6 +176,8 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     epochs: flags.epochs,
     globalBatch: flags.globalBatch,
     microbatches: flags.microbatches ?? workers,
+    accumulate: flags.accumulate,
+    localSteps: flags.localSteps,
     seed: flags.seed,
     optimizer: { name: flags.optimizer, momentum, nesterov, weightDecay, beta1, beta2, epsilon },
     schedule: { name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },

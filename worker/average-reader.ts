@@ -1,6 +1,6 @@
 /** Average reader: puts an update's buckets together to the vector that is applied. */
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import type { VectorLayout } from '../protocol/state/exchange.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import { bucketOf, cutIntoBuckets } from '../protocol/wire/buckets.ts';
 import type { WireFormat } from '../protocol/wire/encoding.ts';
@@ -18,11 +18,7 @@ export interface AverageReader {
   finish(payload: Bytes): Floats;
 }
 
-export function createAverageReader(
-  format: WireFormat,
-  plan: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
-  vectorMath: VectorMath,
-): AverageReader {
+export function createAverageReader(format: WireFormat, plan: VectorLayout, vectorMath: VectorMath): AverageReader {
   let whole: Floats | undefined;
   let next = 0;
   const bucketsOf = (numBuckets: number) =>

@@ -2,7 +2,7 @@
  * Gradient encoder: a worker's sums as payloads in the run's wire format, a bucket each, in memory that is used again.
  * Vectors, or payloads where they are not the same, lie in memory that the coordinator reads, if there is any.
  */
-import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import type { VectorLayout } from '../protocol/state/exchange.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import { bucketOf, cutIntoBuckets } from '../protocol/wire/buckets.ts';
 import type { Bucket } from '../protocol/wire/buckets.ts';
@@ -28,7 +28,7 @@ export interface GradientEncoder {
 
 export function createGradientEncoder(
   format: WireFormat,
-  plan: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
+  plan: VectorLayout,
   vectorMath: VectorMath,
   allocate: PayloadAllocator = allocateOwn,
 ): GradientEncoder {

@@ -1,21 +1,20 @@
 /**
- * The work of a step on one worker: gather the samples of each assigned microbatch, compute its gradient, add up the
- * subtrees that are whole here, send each one's root as soon as it is there.
+ * The work of a step on one worker: compute the contribution of each assigned microbatch, add up the subtrees that are
+ * whole here, send each one's root as soon as it is there. A contribution is a gradient, or what `local-task.ts` makes.
  */
 import { ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
-import type { Dataset, SampleSet } from '../protocol/state/dataset.ts';
-import type { ModelPlan } from '../protocol/state/model-spec.ts';
-import { epochOrder } from '../protocol/state/random.ts';
+import type { Dataset } from '../protocol/state/dataset.ts';
+import type { VectorLayout } from '../protocol/state/exchange.ts';
 import { createReducer, wholeSubtrees } from '../protocol/state/reduction.ts';
-import { globalBatchRange, microbatchesOf, part } from '../protocol/state/sharding.ts';
+import { globalBatchRange, microbatchesOf } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
-import type { Transport } from '../protocol/wire/transport.ts';
 import type { PayloadAllocator } from '../protocol/wire/shared-memory.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
 import type { Engine, GradientBuffers } from './engines/engine.ts';
 import { createGradientEncoder } from './gradient-encoder.ts';
+import { createSampleSource } from './sample-source.ts';
 
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
@@ -24,30 +23,38 @@ export interface GradientTask {
   gradientsArrived(): void;
 }
 
-interface TaskOptions {
+export interface TaskOptions {
   readonly transport: Transport;
   readonly welcome: Pick<MessageOf<'welcome'>, 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'wire'>;
   readonly dataset: Dataset;
   readonly engine: Engine;
-  readonly replica: { readonly plan: ModelPlan };
+  readonly replica: { readonly plan: VectorLayout };
   readonly vectorMath: VectorMath;
   /** Where what travels lies; in the process's own memory when left out. */
   readonly allocate?: PayloadAllocator;
+  /** What travels; gradients when left out. */
+  readonly contribution?: Contribution;
 }
 
 /** A vector [gradient | statistics] that travels, and the engine's views of it. */
-interface GradientVector extends GradientBuffers {
+export interface GradientVector extends GradientBuffers {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
+/** What a microbatch adds to its step. */
+export interface Contribution {
+  readonly layout: VectorLayout;
+  /** vector <- the contribution of microbatch `index` of the assigned step. `computeMs` is time of engine and optimizer. */
+  compute(assignment: Assignment, index: number, vector: GradientVector): Promise<Sums & { computeMs: number }>;
+}
+
 export function createGradientTask(options: TaskOptions): GradientTask {
-  const { transport, welcome, dataset, engine, replica, vectorMath } = options;
-  const { globalBatch, numMicrobatches, seed, numTrainSamples } = welcome;
-  const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
-  const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
-  const encoder = createGradientEncoder(welcome.wire, replica.plan, vectorMath, options.allocate);
+  const { transport, welcome, vectorMath, contribution = createGradientContribution(options) } = options;
+  const { globalBatch, numMicrobatches, numTrainSamples } = welcome;
+  const { layout } = contribution;
+  const encoder = createGradientEncoder(welcome.wire, layout, vectorMath, options.allocate);
   /** Views are made once for each vector: vectors come back. */
-  const viewsOf = rememberAll((values: Float32Array<ArrayBuffer>) => createVector(values, replica.plan));
+  const viewsOf = rememberAll((values: Float32Array<ArrayBuffer>) => viewVector(values, layout));
 
   const combine = (left: GradientVector, right: GradientVector): GradientVector => {
     vectorMath.addVectors(left.values, left.values, right.values);
@@ -58,7 +65,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   return {
     gradientsArrived: () => encoder.arrived(),
     async compute(assignment, applyMs) {
-      const { step, epoch, stepInEpoch } = assignment;
+      const { step, stepInEpoch } = assignment;
       const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
       const numParts = microbatchesOf(batch, numMicrobatches);
       const range: Range = { first: assignment.firstMicrobatch, count: assignment.numMicrobatches };
@@ -67,22 +74,16 @@ export function createGradientTask(options: TaskOptions): GradientTask {
           step,
         });
       }
-      const order = orderOf(epoch);
       const reducer = createReducer(numParts, wholeSubtrees(range, numParts), combine);
 
       let microbatches: Sums[] = [];
       let computeMs = 0;
       let startMs = performance.now();
       for (let index = range.first; index < range.first + range.count; index++) {
-        const samples = part(batch, numParts, index);
         const vector = viewsOf(encoder.take());
-        const microbatch = gather(order.subarray(samples.first, samples.first + samples.count));
-        const computeStartMs = performance.now();
-        microbatches.push(await engine.computeGradient(microbatch, vector));
-        computeMs += performance.now() - computeStartMs;
-
-        // Statistics are means: weighted by samples they add up like gradients, which are sums already.
-        for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= samples.count;
+        const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, vector);
+        microbatches.push(sums);
+        computeMs += ofMicrobatchMs;
         const root = reducer.add({ first: index, count: 1 }, vector);
         if (!root) continue;
         const { first: firstMicrobatch, count } = root.node;
@@ -102,28 +103,31 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   };
 }
 
-function createVector(values: Float32Array<ArrayBuffer>, { numParameters }: ModelPlan): GradientVector {
+/** [gradient | statistics x samples] of a microbatch. */
+function createGradientContribution(options: Omit<TaskOptions, 'contribution'>): Contribution {
+  const { engine, replica } = options;
+  const samplesOf = createSampleSource(options);
+  return {
+    layout: replica.plan,
+    async compute({ epoch, stepInEpoch }, index, vector) {
+      const microbatch = samplesOf(epoch, stepInEpoch, index);
+      const startMs = performance.now();
+      const sums = await engine.computeGradient(microbatch, vector);
+      const computeMs = performance.now() - startMs;
+      // Statistics are means: weighted by samples they add up like gradients, which are sums already.
+      for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= microbatch.numSamples;
+      return { ...sums, computeMs };
+    },
+  };
+}
+
+/** A vector of zeros, and its two parts. */
+export function createVector(layout: VectorLayout): GradientVector {
+  return viewVector(new Float32Array(layout.numParameters + layout.numBuffers), layout);
+}
+
+function viewVector(values: Float32Array<ArrayBuffer>, { numParameters }: VectorLayout): GradientVector {
   return { values, gradient: values.subarray(0, numParameters), statistics: values.subarray(numParameters) };
-}
-
-/** Returns a function that copies the samples at `indices` into one reused microbatch. */
-function createGatherer(samples: SampleSet, maxSamples: number, { gatherRows }: VectorMath) {
-  const images = new Uint8Array(maxSamples * IMAGE_BYTES);
-  const labels = new Uint8Array(maxSamples);
-  return (indices: Uint32Array) => {
-    gatherRows(images, samples.images, indices, IMAGE_BYTES);
-    gatherRows(labels, samples.labels, indices, 1);
-    return { images, labels, numSamples: indices.length };
-  };
-}
-
-/** The function with its last result kept: an epoch's order is asked for at every step. */
-function rememberLast<A, R>(compute: (argument: A) => R): (argument: A) => R {
-  let last: { argument: A; result: R } | undefined;
-  return (argument) => {
-    if (last?.argument !== argument) last = { argument, result: compute(argument) };
-    return last.result;
-  };
 }
 
 /** The function with all its results kept, by the identity of their argument. */

@@ -7,6 +7,8 @@
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
 import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
+import { createExchange } from '../protocol/state/exchange.ts';
+import type { Exchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
@@ -24,6 +26,7 @@ import type { GradientTask } from './gradient-task.ts';
 import { createAverageReader } from './average-reader.ts';
 import type { AverageReader } from './average-reader.ts';
 import { openOffer } from './join-memory.ts';
+import { createLocalContribution } from './local-task.ts';
 
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
@@ -56,11 +59,15 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const welcome = await receiveKind(transport, LIMITS.handshakeMs, 'welcome');
     const dataset = await options.loadDataset(welcome, transport);
     const plan = planModel(welcome.model);
-    const replica = options.sharedReplica ?? createReplica(plan, welcome.optimizer, welcome.seed, vectorMath);
+    const makeReplica = () => createReplica(plan, welcome.optimizer, welcome.seed, vectorMath);
+    const replica = options.sharedReplica ?? makeReplica();
+    const { localSteps = 1 } = welcome;
+    // Local steps must not touch the state that the replicas share.
+    const workspace = localSteps > 1 ? makeReplica() : replica;
     engine = await options.createEngine({
       plan,
-      parameters: replica.parameters,
-      buffers: replica.buffers,
+      parameters: workspace.parameters,
+      buffers: workspace.buffers,
       maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
     });
     const allocate = shareMemory(transport, welcome, options);
@@ -68,9 +75,10 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     transport.send({ kind: 'ready', engine: name, device, threads, sharesMemory: allocate !== undefined });
 
     const ownsReplica = !options.sharedReplica;
-    const averages = createAverageReader(welcome.wire, plan, vectorMath);
-    const context = { transport, welcome, dataset, replica, engine, vectorMath, ownsReplica, averages };
-    return await answerUntilShutdown({ ...context, allocate: allocate ?? allocateOwn });
+    const exchange = createExchange(replica, localSteps, welcome.numMicrobatches);
+    const averages = createAverageReader(welcome.wire, exchange.layout, vectorMath);
+    const parts = { transport, welcome, dataset, replica, workspace, engine, vectorMath, exchange };
+    return await answerUntilShutdown({ ...parts, ownsReplica, averages, allocate: allocate ?? allocateOwn });
   } catch (error) {
     transport.close(asProtocolError(error));
     throw error;
@@ -101,7 +109,10 @@ interface SessionContext {
   readonly welcome: MessageOf<'welcome'>;
   readonly dataset: Dataset;
   readonly replica: Replica;
+  /** What the engine was created on: the replica, or with local steps a copy of it to take them on. */
+  readonly workspace: Replica;
   readonly engine: Engine;
+  readonly exchange: Exchange;
   readonly vectorMath: VectorMath;
   readonly ownsReplica: boolean;
   readonly averages: AverageReader;
@@ -109,8 +120,9 @@ interface SessionContext {
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
-  const { transport, welcome } = context;
-  const task = createGradientTask(context);
+  const { transport, welcome, replica, workspace } = context;
+  const contribution = workspace === replica ? {} : { contribution: createLocalContribution(context) };
+  const task = createGradientTask({ ...context, ...contribution });
   for (;;) {
     const message = await receiveKind(
       transport,
@@ -167,11 +179,11 @@ function takeBucket(
 
 /** Applies an update and goes on with the next assignment, or proves the state that it led to. */
 async function applyUpdate(context: SessionContext, task: GradientTask, update: MessageOf<'update'>): Promise<void> {
-  const { transport, replica, ownsReplica, averages } = context;
-  const { step, rates, next, payload } = update;
+  const { transport, replica, ownsReplica, averages, exchange } = context;
+  const { step, numSteps = 1, rates, next, payload } = update;
   const startMs = performance.now();
   const average = averages.finish(payload);
-  if (ownsReplica) replica.applyUpdate(average, rates, step);
+  if (ownsReplica) exchange.apply(average, { step, numSteps, rates });
   const applyMs = performance.now() - startMs;
   transport.recycle(payload);
   task.gradientsArrived();
@@ -179,14 +191,15 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
     averages.expect(next.numBuckets);
     await task.compute(next, applyMs);
   } else {
-    transport.send({ kind: 'applied', step, applyMs, ...timedHash(replica) });
+    transport.send({ kind: 'applied', step: step + numSteps - 1, applyMs, ...timedHash(replica) });
   }
 }
 
 /** Runs chunks of `evaluationBatch` test samples; sums are kept apart by chunk. */
 async function evaluate(context: SessionContext, request: MessageOf<'evaluate'>): Promise<void> {
-  const { transport, welcome, dataset, engine } = context;
+  const { transport, welcome, dataset, engine, replica, workspace } = context;
   const { test } = dataset;
+  if (workspace !== replica) workspace.restore(replica.state, replica.step);
   const numChunks = Math.ceil(test.numSamples / welcome.evaluationBatch);
   if (request.firstChunk + request.numChunks > numChunks) {
     throw new ProtocolError('ERR_SHAPE_MISMATCH', `chunks beyond the ${numChunks} of the test set`);

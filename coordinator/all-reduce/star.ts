@@ -6,6 +6,8 @@
  * still being sent is ever written to.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
+import { createGradientExchange } from '../../protocol/state/exchange.ts';
+import type { Exchange, VectorLayout } from '../../protocol/state/exchange.ts';
 import type { TreeNode } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
@@ -32,22 +34,26 @@ export interface StarOptions {
   readonly allocateAverage?: PayloadAllocator;
   /** How many buckets a vector is cut into; as many as pay when left out. */
   readonly numBuckets?: number;
+  /** What travels; gradients when left out. */
+  readonly exchange?: Exchange;
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
 export function createStar(
   members: readonly Member[],
   replica: Replica,
-  { stepTimeoutMs, wire, allocateAverage = allocateOwn, numBuckets = bucketsFor(members, replica) }: StarOptions,
+  options: StarOptions,
   vectorMath = plainVectorMath,
 ): AllReduce {
-  const { numParameters, numBuffers } = replica.plan;
+  const { stepTimeoutMs, wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
+  const { layout } = exchange;
+  const { numBuckets = bucketsFor(members, layout) } = options;
+  const length = layout.numParameters + layout.numBuffers;
   // What travels lies where members may read it: the average itself, or its encoded form.
-  const averageBytes = (wire === 'f32' ? allocateAverage : allocateOwn)(
-    (numParameters + numBuffers) * Float32Array.BYTES_PER_ELEMENT,
-  );
-  const average = new Float32Array(averageBytes.buffer, averageBytes.byteOffset, numParameters + numBuffers);
-  const buckets = cutIntoBuckets(replica.plan, numBuckets).map((bucket) =>
+  const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
+  const averageBytes = allocate(length * Float32Array.BYTES_PER_ELEMENT);
+  const average = new Float32Array(averageBytes.buffer, averageBytes.byteOffset, length);
+  const buckets = cutIntoBuckets(layout, numBuckets).map((bucket) =>
     createBucketAverage(bucket, average, wire, vectorMath, allocateAverage),
   );
   const last = buckets.length - 1;
@@ -119,7 +125,7 @@ export function createStar(
       const complete: number[] = [];
       const verdicts: boolean[] = [];
       const finish = (bucket: number) => {
-        verdicts.push(buckets[bucket]!.finish(plan.numSamples));
+        verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
         if (bucket !== last) sendAverage(bucket, plan.step);
       };
       const gradients = [...plan.shares.keys()].map((member) =>
@@ -139,25 +145,26 @@ export function createStar(
       return { totals, isFinite, arrivals: arrivals.sort((a, b) => a.atMs - b.atMs) };
     },
 
-    distribute({ step, rates }, next) {
+    distribute({ step, numSteps, rates }, next) {
+      const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
       const { payload } = buckets[last]!;
       for (const member of members) {
         const assignment = next && openingOf(next, member);
         const opening = assignment ? { next: assignment } : {};
         if (!assignment) owingProof.add(member);
-        blameNow(member, step, () => member.transport.send({ kind: 'update', step, rates, ...opening, payload }));
+        blameNow(member, step, () => member.transport.send({ kind: 'update', ...steps, ...opening, payload }));
       }
     },
 
-    apply: ({ step, rates }) => replica.applyUpdate(average, rates, step),
+    apply: (plan) => exchange.apply(average, plan),
 
     confirm: takeProofs,
   };
 }
 
 /** One where every payload stays in the memory of this machine: then each further bucket is only another message. */
-const bucketsFor = (members: readonly Member[], { plan }: Replica): number =>
-  members.every(({ transport }) => transport.sharesMemory) ? 1 : bucketsOf(plan);
+const bucketsFor = (members: readonly Member[], layout: VectorLayout): number =>
+  members.every(({ transport }) => transport.sharesMemory) ? 1 : bucketsOf(layout);
 
 function addTimes(
   arrival: { numSamples: number; computeMs: number; encodeMs: number; applyMs: number },

@@ -129,6 +129,11 @@ function adaptiveMoments(config: OptimizerConfig, decayInto: 'gradient' | 'param
   };
 }
 
+/** Which of the state's vectors are sums of squares: wherever else they are changed, they may not fall below 0. */
+export function indexOfSquares({ name }: OptimizerConfig): number | undefined {
+  return name === 'sgd' ? undefined : 1;
+}
+
 /** The rates of update number `step` (from 1) at a learning rate: Adam's bias corrections, 1 where there are none. */
 export function updateRates(config: OptimizerConfig, learningRate: number, step: number): UpdateRates {
   if (config.name === 'sgd') return { learningRate, stepSize: learningRate, secondMomentScale: 1 };

@@ -1,5 +1,5 @@
 /**
- * Replica: one full copy of the training state, and the update that all copies apply alike.
+ * Replica: one full copy of the training state, and the updates that all copies apply alike.
  *
  * The state is one flat float32 vector, [parameters | buffers | optimizer state], so that a snapshot is a view of it.
  */
@@ -8,6 +8,7 @@ import { endianness } from 'node:os';
 import { ConfigError, internalError, ProtocolError } from '../errors.ts';
 import { BATCH_NORM_MOMENTUM, initialBuffers, initialParameters } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
+import { indexOfSquares } from './optimizer.ts';
 import type { OptimizerConfig, UpdateRates } from './optimizer.ts';
 import { plainVectorMath } from './vector-math.ts';
 
@@ -25,6 +26,13 @@ export interface Replica {
    * `step` is the update's number: the replica must be one step before it, else ERR_STATE_MISMATCH.
    */
   applyUpdate(average: Float32Array<ArrayBuffer>, rates: UpdateRates, step: number): void;
+  /**
+   * Adds a change of the whole state, laid out as {@link deltaFrom} does, that `numSteps` steps from number `firstStep` on
+   * have made; reads it, does not keep it. Second moments that rounding takes below 0 become 0. ERR_STATE_MISMATCH as above.
+   */
+  applyDelta(delta: Float32Array<ArrayBuffer>, firstStep: number, numSteps: number): void;
+  /** delta <- this state - `base`, as [parameters, optimizer state | buffers]: as long as the state. */
+  deltaFrom(base: Replica, delta: Float32Array<ArrayBuffer>): void;
   /** Takes over a snapshot; copies it. ERR_STATE_MISMATCH when its length is not this replica's. */
   restore(state: Float32Array, step: number): void;
   /** sha256, in hex, of the parameters: float32, little-endian, in layout order. */
@@ -36,7 +44,7 @@ export function createReplica(
   plan: ModelPlan,
   optimizerConfig: OptimizerConfig,
   seed: number,
-  { createOptimizer } = plainVectorMath,
+  { createOptimizer, addVectors, subtractVectors } = plainVectorMath,
 ): Replica {
   if (endianness() !== 'LE') throw new ConfigError('this machine is big-endian: gradsock needs a little-endian one');
   const { numParameters, numBuffers } = plan;
@@ -50,7 +58,24 @@ export function createReplica(
   });
   parameters.set(initialParameters(plan, seed));
   buffers.set(initialBuffers(plan));
+  const squaresAt = indexOfSquares(optimizerConfig);
   let currentStep = 0;
+
+  /** Parts of a state beside their places in a delta: parameters, optimizer state, buffers. */
+  const inDeltaOrder = (whole: Float32Array<ArrayBuffer>, delta: Float32Array<ArrayBuffer>) => {
+    const buffersAt = whole.length - numBuffers;
+    return [
+      [whole.subarray(0, numParameters), delta.subarray(0, numParameters)],
+      [whole.subarray(numParameters + numBuffers), delta.subarray(numParameters, buffersAt)],
+      [whole.subarray(numParameters, numParameters + numBuffers), delta.subarray(buffersAt)],
+    ] as const;
+  };
+
+  /** An update that does not begin where this replica stands is refused. */
+  const checkFollows = (step: number): void => {
+    if (step === currentStep + 1) return;
+    throw new ProtocolError('ERR_STATE_MISMATCH', `update ${step} does not follow step ${currentStep}`, { step });
+  };
 
   return {
     plan,
@@ -64,12 +89,25 @@ export function createReplica(
       if (average.length !== numParameters + numBuffers) {
         throw internalError(`an update of ${average.length} values for ${numParameters} + ${numBuffers}`);
       }
-      if (step !== currentStep + 1) {
-        throw new ProtocolError('ERR_STATE_MISMATCH', `update ${step} does not follow step ${currentStep}`, { step });
-      }
+      checkFollows(step);
       optimizer.apply(parameters, average.subarray(0, numParameters), optimizerState, rates);
       updateRunningStatistics(buffers, average.subarray(numParameters));
       currentStep = step;
+    },
+    applyDelta(delta, firstStep, numSteps) {
+      if (delta.length !== state.length) {
+        throw internalError(`a change of ${delta.length} values for a state of ${state.length}`);
+      }
+      checkFollows(firstStep);
+      for (const [values, change] of inDeltaOrder(state, delta)) addVectors(values, values, change);
+      if (squaresAt !== undefined) raiseToZero(optimizerState[squaresAt]!);
+      currentStep = firstStep + numSteps - 1;
+    },
+    deltaFrom(base, delta) {
+      const ofBase = inDeltaOrder(base.state, delta);
+      for (const [i, [values, change]] of inDeltaOrder(state, delta).entries()) {
+        subtractVectors(change, values, ofBase[i]![0]);
+      }
     },
     restore(snapshot, step) {
       if (snapshot.length !== state.length) {
@@ -96,4 +134,9 @@ function updateRunningStatistics(running: Float32Array, batch: Float32Array): vo
   for (let i = 0; i < running.length; i++) {
     running[i] = Math.fround(Math.fround(keep * running[i]!) + Math.fround(take * batch[i]!));
   }
+}
+
+/** A NaN stays one. */
+function raiseToZero(values: Float32Array): void {
+  for (let i = 0; i < values.length; i++) if (values[i]! < 0) values[i] = 0;
 }

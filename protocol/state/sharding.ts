@@ -25,6 +25,12 @@ export function microbatchesOf(batch: Range, numMicrobatches: number): number {
   return Math.min(numMicrobatches, batch.count);
 }
 
+/** Microbatch `index` of a global batch that is to be cut into `numMicrobatches`: empty where samples are too few. */
+export function microbatchRange(batch: Range, numMicrobatches: number, index: number): Range {
+  const numParts = microbatchesOf(batch, numMicrobatches);
+  return index < numParts ? part(batch, numParts, index) : { first: batch.first + batch.count, count: 0 };
+}
+
 /**
  * Part `index` of `numParts` of a range; parts differ by one at most and together are the range: part i holds positions
  * floor(i n / parts) to floor((i + 1) n / parts). Cuts global batches into microbatches, and work among workers.

@@ -5,7 +5,7 @@
  * They are in the order in which they travel: from the end of the vector to its start, which is the order in which a
  * backward pass completes gradients. Vectors of one length are always cut alike.
  */
-import type { ModelPlan } from '../state/model-spec.ts';
+import type { VectorLayout } from '../state/exchange.ts';
 import { BLOCK } from './encoding.ts';
 
 /** A run of the vector: `numParameters` of the gradient from `first`, and at the vector's end its statistics. */
@@ -19,14 +19,11 @@ export interface Bucket {
 const BUCKET_VALUES = 128 * BLOCK;
 
 /** How many buckets a vector is cut into where it must be sent. */
-export const bucketsOf = ({ numParameters }: Pick<ModelPlan, 'numParameters'>): number =>
+export const bucketsOf = ({ numParameters }: Pick<VectorLayout, 'numParameters'>): number =>
   Math.max(1, Math.round(numParameters / BUCKET_VALUES));
 
 /** `numBuckets` of about one length, as far as there are blocks to share a scale. */
-export function cutIntoBuckets(
-  { numParameters, numBuffers }: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
-  numBuckets: number,
-): Bucket[] {
+export function cutIntoBuckets({ numParameters, numBuffers }: VectorLayout, numBuckets: number): Bucket[] {
   const length = Math.max(BLOCK, Math.ceil(numParameters / numBuckets / BLOCK) * BLOCK);
   const buckets: Bucket[] = [];
   for (let first = 0; first === 0 || first < numParameters; first += length) {

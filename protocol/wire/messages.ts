@@ -33,6 +33,8 @@ const assignmentSchema = z.strictObject({
   ...microbatchRange,
   /** How many buckets vectors are cut into: see `buckets.ts`. */
   numBuckets: count,
+  /** In a run with local steps: the rates of each step of the round that begins with this one. */
+  localRates: z.array(updateRatesSchema).min(1).optional(),
 });
 
 const sumsSchema = z.strictObject({ lossSum: anyNumber, numCorrect: index, numSamples: count });
@@ -56,6 +58,8 @@ export const MESSAGES = {
       optimizer: optimizerConfigSchema,
       globalBatch: count,
       numMicrobatches: count,
+      /** Steps of each worker's own between averages; absent where every step is averaged. */
+      localSteps: count.optional(),
       evaluationBatch: count,
       /** How gradients and averages travel. */
       wire: z.enum(WIRE_FORMATS),
@@ -117,7 +121,8 @@ export const MESSAGES = {
   /**
    * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
    * microbatches of [gradient | statistics x samples] in the run's wire format, or the last bucket of it, and what was
-   * counted on the way.
+   * counted on the way. With local steps, of the changes of [parameters, optimizer state | buffers] that each
+   * microbatch's steps made.
    */
   gradient: {
     code: 9,
@@ -156,15 +161,19 @@ export const MESSAGES = {
 
   /**
    * Ends a step: the averaged [gradient | statistics] in the run's wire format, or the last bucket of it, decoded and
-   * applied by everyone alike; and the next assignment with it.
+   * applied by everyone alike; and the next assignment with it. With local steps, it ends a round: the average change,
+   * which is added.
    */
   update: {
     code: 10,
     from: from.coordinator,
     payload: 'bytes',
     header: z.strictObject({
+      /** Of a round: its first step. */
       step: count,
       rates: updateRatesSchema,
+      /** Of a round of several steps: how many. */
+      numSteps: count.optional(),
       /**
        * Opens the next step, which the worker answers with gradients. Absent at the end of an epoch, and for a worker
        * that has no part in a short last step: it answers with `applied`.

@@ -32,6 +32,46 @@ function resultsOf(plan: ReturnType<typeof planStep>, member: Member) {
 }
 
 describe('the ledger', () => {
+  test('counts every sample of an epoch once when rounds have several steps, the ragged end included', () => {
+    const sizesOf = fc.record({
+      numTrainSamples: fc.integer({ min: 1, max: 120 }),
+      globalBatch: fc.integer({ min: 1, max: 40 }),
+      microbatches: fc.integer({ min: 1, max: 9 }),
+      localSteps: fc.integer({ min: 2, max: 6 }),
+    });
+    fc.assert(
+      fc.property(sizesOf, fc.integer({ min: 1, max: 5 }), (some, numMembers) => {
+        const members = makeMembers(numMembers);
+        const perEpoch = Math.ceil(some.numTrainSamples / some.globalBatch);
+        let counted = 0;
+        let step = 1;
+        while (step <= perEpoch) {
+          const plan = planStep(step, members, { ...some, ratesAt });
+          const ledger = openLedger(plan);
+          for (const [member, share] of plan.shares) {
+            for (const { first, count } of wholeSubtrees(share, plan.numMicrobatches)) {
+              const microbatches = Array.from({ length: count }, (_, i) => {
+                // Written out: the samples of microbatch first + i in each batch that has so many.
+                let numSamples = 0;
+                for (const batch of plan.batches) {
+                  const numParts = Math.min(some.microbatches, batch.count);
+                  const cut = (at: number) => Math.floor((at * batch.count) / numParts);
+                  if (first + i < numParts) numSamples += cut(first + i + 1) - cut(first + i);
+                }
+                return { lossSum: 1, numCorrect: 0, numSamples };
+              });
+              ledger.enter(member, { step, firstMicrobatch: first, numMicrobatches: count, microbatches });
+            }
+          }
+          counted += ledger.close().numSamples;
+          step += plan.numSteps;
+        }
+        expect(counted).toBe(some.numTrainSamples);
+        expect(step).toBe(perEpoch + 1);
+      }),
+    );
+  });
+
   test('counts every sample once, whoever computes what and in whatever order it comes', () => {
     const counts = fc.integer({ min: 1, max: 12 });
     fc.assert(

@@ -32,6 +32,46 @@ describe('gradsock', () => {
     expect(sums.size).toBe(1);
   });
 
+  test('averages states with --local-steps, the same for any workers, in a fraction of the bytes', async () => {
+    const folder = temporaryFolder();
+    const flags = [...run, '--max-steps', '14', '--local-steps', '4'];
+    const sums = new Set<string>();
+    for (const command of [['train', '--workers', '2'], ['train', '--workers', '3'], ['baseline']]) {
+      const runDir = join(folder, command.join(''));
+      const { code, output } = await runCli([...command, ...flags, '--run-dir', runDir]);
+      expect(code, output).toBe(0);
+      const { status, steps, parametersSha256 } = readResult(runDir);
+      expect({ status, steps }).toEqual({ status: 'completed', steps: 14 });
+      sums.add(parametersSha256);
+    }
+    expect(sums.size).toBe(1);
+
+    // Rounds of 4, 4, 4 and 2 steps; each moves parameters, velocity and buffers of two workers once each way.
+    const { numParameters, numBuffers } = planModel(MODELS.dense);
+    const vectors = 2 * 4 * 4 * (2 * numParameters + numBuffers);
+    const [record] = readEpochs(join(folder, 'train--workers2'));
+    expect(record).toMatchObject({ samples: 14 * 256, steps: 14 });
+    for (const bytes of [record!.bytesSent, record!.bytesReceived]) {
+      expect(bytes).toBeGreaterThan(vectors);
+      expect(bytes).toBeLessThan(vectors + 2 * 4 * 8192);
+    }
+  });
+
+  test('--accumulate is a larger batch in more microbatches', async () => {
+    const folder = temporaryFolder();
+    const sums = [];
+    for (const [index, sizes] of [
+      ['--global-batch', '64', '--microbatches', '2', '--accumulate', '4'],
+      ['--global-batch', '256', '--microbatches', '8'],
+    ].entries()) {
+      const runDir = join(folder, String(index));
+      const { code, output } = await runCli(['train', '--workers', '2', ...run, ...sizes, '--run-dir', runDir]);
+      expect(code, output).toBe(0);
+      sums.push(readResult(runDir).parametersSha256);
+    }
+    expect(sums[0]).toBe(sums[1]);
+  });
+
   test.each(['conv-pool', 'conv-matched'])('learns with %s across two workers', async (model) => {
     const runDir = join(temporaryFolder(), 'run');
     const { code, output } = await runCli([

@@ -9,6 +9,7 @@ import { train } from '../../coordinator/trainer.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
 import type { Dataset, SampleSet } from '../../protocol/state/dataset.ts';
+import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
@@ -41,6 +42,8 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     epochs: 2,
     globalBatch: 32,
     microbatches: 4,
+    accumulate: 1,
+    localSteps: 1,
     seed: 7,
     optimizer: { ...PLAIN_SGD, momentum: 0.9 },
     schedule: { name: 'cosine', learningRate: 0.05, warmupSteps: 2, decayEpochs: 1, decayFactor: 0.5 },
@@ -72,6 +75,21 @@ export const madeUpDataset = (numTrain = 150, numTest = 300): Dataset => ({
   train: madeUpSamples(numTrain, 1),
   test: madeUpSamples(numTest, 2),
 });
+
+/** A `tamper` that changes nothing and counts the payloads of what workers contribute. */
+export function countGradientBytes() {
+  let bytes = 0;
+  return {
+    bytes: () => bytes,
+    tamper: (transport: Transport): Transport => ({
+      ...transport,
+      send(message) {
+        if (message.kind === 'gradient') bytes += message.payload.length;
+        transport.send(message);
+      },
+    }),
+  };
+}
 
 export interface ClusterOptions {
   readonly config: RunConfig;
@@ -127,7 +145,11 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       members,
-      allReduce: createStar(members, replica, { stepTimeoutMs: config.stepTimeoutSeconds * 1000, wire: config.wire }),
+      allReduce: createStar(members, replica, {
+        stepTimeoutMs: config.stepTimeoutSeconds * 1000,
+        wire: config.wire,
+        exchange: createExchange(replica, config.localSteps, config.microbatches),
+      }),
       replica,
       signal,
       onProgress: (progress) => options.onProgress?.(progress),

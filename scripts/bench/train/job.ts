@@ -48,6 +48,8 @@ export function configOf({ model, globalBatch, numWorkers, wire }: TrainJob, num
     epochs: 1,
     globalBatch,
     microbatches: workers,
+    accumulate: 1,
+    localSteps: 1,
     seed: BENCH_SEED,
     optimizer: BENCH_OPTIMIZER,
     schedule: { name: 'constant', learningRate, warmupSteps: 0, decayEpochs: 1, decayFactor: 1 },

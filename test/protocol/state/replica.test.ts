@@ -29,6 +29,33 @@ describe('replicas', () => {
     expect(copy.step).toBe(2);
   });
 
+  test('follow another by the change of its whole state', () => {
+    const [ahead, behind] = [createReplica(plan, adam, 1), createReplica(plan, adam, 1)];
+    for (const step of [1, 2, 3]) ahead.applyUpdate(average, rates, step);
+    const delta = new Float32Array(ahead.state.length);
+    ahead.deltaFrom(behind, delta);
+    // [parameters, optimizer state | buffers]
+    const { numParameters, numBuffers } = plan;
+    expect(delta[5]).toBe(Math.fround(ahead.parameters[5]! - behind.parameters[5]!));
+    expect(delta.subarray(numParameters, 3 * numParameters)).toEqual(ahead.state.slice(numParameters + numBuffers));
+    expect(delta.at(-1)).toBe(Math.fround(ahead.buffers.at(-1)! - 1));
+
+    behind.applyDelta(delta, 1, 3);
+    expect(behind.step).toBe(3);
+    for (const [i, value] of behind.state.entries()) expect(value).toBeCloseTo(ahead.state[i]!, 6);
+    expect(() => behind.applyDelta(delta, 3, 1)).toThrow('update 3 does not follow step 3');
+    expect(() => behind.applyDelta(average, 4, 1)).toThrow('for a state of');
+  });
+
+  test('keep second moments from falling below 0, and nothing else', () => {
+    const replica = createReplica(plan, adam, 1);
+    replica.applyDelta(new Float32Array(replica.state.length).fill(-(2 ** -20)), 1, 1);
+    const { state } = replica;
+    expect(state.subarray(-plan.numParameters).every((square) => square === 0)).toBe(true);
+    const means = state.subarray(-2 * plan.numParameters, -plan.numParameters);
+    expect(means.every((mean) => mean === -(2 ** -20))).toBe(true);
+  });
+
   test('hash their parameters alone, as float32 in layout order', () => {
     const replica = createReplica(plan, adam, 1);
     const { buffer, byteOffset, byteLength } = replica.parameters;

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { epochOrder } from '../../../protocol/state/random.ts';
-import { globalBatchRange, microbatchesOf, part, stepsPerEpoch } from '../../../protocol/state/sharding.ts';
+import {
+  globalBatchRange,
+  microbatchesOf,
+  microbatchRange,
+  part,
+  stepsPerEpoch,
+} from '../../../protocol/state/sharding.ts';
 
 describe('sharding', () => {
   test('gives every sample of an epoch to exactly one microbatch of one step, none empty', () => {
@@ -34,6 +40,12 @@ describe('sharding', () => {
         expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
       }),
     );
+  });
+
+  test('leaves the last microbatches of a batch with too few samples empty', () => {
+    const ranges = [0, 1, 2, 3].map((index) => microbatchRange({ first: 30, count: 2 }, 4, index));
+    expect(ranges.map(({ count }) => count)).toEqual([1, 1, 0, 0]);
+    expect(ranges.map(({ first }) => first)).toEqual([30, 31, 32, 32]);
   });
 
   test('keeps the ragged last batch', () => {
