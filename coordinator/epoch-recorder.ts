@@ -22,9 +22,12 @@ interface EpochPlace {
   readonly epochs: number;
   readonly stepsPerEpoch: number;
   readonly members: readonly Member[];
+  /** See `EpochRecord`. */
+  readonly wireRatio: number;
 }
 
-export function createEpochRecorder({ epoch, epochs, stepsPerEpoch, members }: EpochPlace): EpochRecorder {
+export function createEpochRecorder(place: EpochPlace): EpochRecorder {
+  const { epoch, epochs, stepsPerEpoch, members, wireRatio } = place;
   const startMs = performance.now();
   const bytesBefore = countBytes(members);
   const metrics = openEpochMetrics(startMs, members);
@@ -101,6 +104,11 @@ export function createEpochRecorder({ epoch, epochs, stepsPerEpoch, members }: E
         },
         bytesSent: bytes.sent - bytesBefore.sent,
         bytesReceived: bytes.received - bytesBefore.received,
+        bytesPerStep: {
+          sent: (bytes.sent - bytesBefore.sent) / totals.steps / members.length,
+          received: (bytes.received - bytesBefore.received) / totals.steps / members.length,
+        },
+        wireRatio,
         slowestWorker: slowest.name,
         workers: workers.map(({ member, samples, ...times }) => ({
           id: member.id,

@@ -13,6 +13,7 @@ import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { AllReduce } from './all-reduce/all-reduce.ts';
 import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
 import type { Member } from './membership.ts';
+import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
 import { stepSizesOf } from './run-config.ts';
@@ -55,10 +56,12 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   };
   const isInterrupted = (): boolean => signal.aborted;
 
+  const wireRatio = wireRatioOf(config.wire, replica.plan);
+
   while (replica.step < lastStep && !isInterrupted()) {
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
-    const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members });
+    const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio });
     allReduce.open(plan);
     recorder.opened();
 

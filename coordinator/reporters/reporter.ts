@@ -34,6 +34,10 @@ export interface EpochRecord {
   readonly breakdown: BreakdownSeconds;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Mean of a step and worker, to the worker and from it: frames with their payloads. 0 within one process. */
+  readonly bytesPerStep: { readonly sent: number; readonly received: number };
+  /** Bytes of a vector as float32 for each byte of it in the run's wire format. */
+  readonly wireRatio: number;
   /** Name of the worker whose answers took longest in sum. */
   readonly slowestWorker: string;
   readonly workers: readonly WorkerRecord[];

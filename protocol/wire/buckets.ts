@@ -16,7 +16,7 @@ export interface Bucket {
 }
 
 /** Small enough for many to a vector that is worth it, large enough for its head and its system calls not to matter. */
-const BUCKET_VALUES = 128 * BLOCK;
+const BUCKET_VALUES = 32 * BLOCK;
 
 /** How many buckets a vector is cut into where it must be sent. */
 export const bucketsOf = ({ numParameters }: Pick<VectorLayout, 'numParameters'>): number =>

@@ -5,7 +5,7 @@
  * but shown to every sample of the test set. Every sender has a codec of its own: with int8 it remembers.
  */
 import { ProtocolError } from '../errors.ts';
-import type { ModelPlan } from '../state/model-spec.ts';
+import type { VectorLayout } from '../state/exchange.ts';
 import { plainVectorMath } from '../state/vector-math.ts';
 import type { VectorMath } from '../state/vector-math.ts';
 import type { WireFormat } from './encoding.ts';
@@ -26,7 +26,7 @@ export interface VectorCodec {
 
 export function createVectorCodec(
   format: WireFormat,
-  { numParameters, numBuffers }: Pick<ModelPlan, 'numParameters' | 'numBuffers'>,
+  { numParameters, numBuffers }: VectorLayout,
   vectorMath = plainVectorMath,
 ): VectorCodec {
   const floatBytes = Float32Array.BYTES_PER_ELEMENT;
@@ -70,6 +70,11 @@ export function createVectorCodec(
     },
   };
   return format === 'int8' ? withFeedback(codec, numParameters + numBuffers, vectorMath) : codec;
+}
+
+/** How many bytes float32 would take for each that the format takes. */
+export function wireRatioOf(format: WireFormat, layout: VectorLayout): number {
+  return createVectorCodec('f32', layout).payloadBytes / createVectorCodec(format, layout).payloadBytes;
 }
 
 /**

@@ -100,6 +100,8 @@ describe('an epoch on the terminal', () => {
     },
     bytesSent: 114.8e6,
     bytesReceived: 114.8e6,
+    bytesPerStep: { sent: 244e3, received: 244e3 },
+    wireRatio: 1,
     slowestWorker: 'local-2',
     workers: [],
   };

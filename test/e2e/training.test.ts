@@ -7,8 +7,10 @@ import { decodeSafetensors } from '../../protocol/state/safetensors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { readEpochs, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
+import { sharedMemorySystem } from '../../worker/shared-memory.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
+const hasAddon = sharedMemorySystem() !== undefined;
 const run = ['--model', 'dense', '--microbatches', '4', '--epochs', '1', '--seed', '7', ...SMALL];
 
 describe('gradsock', () => {
@@ -71,6 +73,44 @@ describe('gradsock', () => {
     }
     expect(sums[0]).toBe(sums[1]);
   });
+
+  test.each([
+    ['f32', 4, []],
+    ['f32', 4, ['--no-shared-memory']],
+    ['int8', 1, ['--no-shared-memory']],
+  ])('moves no more than its parameters as %s, %i bytes each, and 4 kB (%j)', async (wire, valueBytes, flags) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const size = ['--model', 'conv', '--max-steps', '10', '--train-samples', '640', '--global-batch', '64'];
+    const args = ['train', '--workers', '2', ...size, '--test-samples', '10', '--wire', wire, ...flags];
+    const { code, output } = await runCli([...args, '--run-dir', runDir]);
+    expect(code, output).toBe(0);
+    const [{ bytesPerStep, wireRatio }] = readEpochs(runDir) as [ReturnType<typeof readEpochs>[number]];
+    const numBytes = planModel(MODELS.conv).numParameters * valueBytes;
+    for (const bytes of [bytesPerStep.sent, bytesPerStep.received]) {
+      expect(bytes).toBeGreaterThan(numBytes);
+      expect(bytes).toBeLessThan(numBytes + 4000);
+    }
+    expect(wireRatio).toBeCloseTo(4 / valueBytes, 1);
+    const shares = readFileSync(join(runDir, 'log.jsonl'), 'utf8').match(/"sharesMemory":(true|false)/g);
+    expect(shares).toEqual(Array.from({ length: 2 }, () => `"sharesMemory":${flags.length === 0 && hasAddon}`));
+  });
+
+  test.each(['f32', 'bf16', 'f16', 'int8'])(
+    '%s ends with the same parameters through memory and sockets',
+    async (wire) => {
+      const folder = temporaryFolder();
+      const sums = new Set<string>();
+      for (const [index, flags] of [[], ['--no-shared-memory']].entries()) {
+        const runDir = join(folder, String(index));
+        const args = ['train', '--workers', '2', ...run, '--model', 'conv', '--max-steps', '6', '--wire', wire];
+        const { code, output } = await runCli([...args, ...flags, '--run-dir', runDir]);
+        expect(code, output).toBe(0);
+        sums.add(readResult(runDir).parametersSha256);
+      }
+      // Buckets have scales and residues of their own, but the same blocks.
+      expect(sums.size).toBe(1);
+    },
+  );
 
   test.each(['conv-pool', 'conv-matched'])('learns with %s across two workers', async (model) => {
     const runDir = join(temporaryFolder(), 'run');

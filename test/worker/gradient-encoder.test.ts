@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
-import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
+import { BLOCK, WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { cutIntoBuckets } from '../../protocol/wire/buckets.ts';
@@ -11,7 +11,7 @@ import { TINY_MODEL } from '../helpers/cluster.ts';
 
 const plan = planModel(TINY_MODEL);
 /** Of five blocks, the last one short, and five statistics. */
-const bigPlan = { numParameters: 5000, numBuffers: 5 };
+const bigPlan = { numParameters: 4 * BLOCK + 1000, numBuffers: 5 };
 const length = plan.numParameters + plan.numBuffers;
 
 function makeEncoder(format: WireFormat) {
@@ -56,8 +56,8 @@ test.each(WIRE_FORMATS.filter((format) => format !== 'f32'))(
 
 test.each(WIRE_FORMATS)('%s in buckets decodes to what it does in one', (format) => {
   const cuts = cutIntoBuckets(bigPlan, 3);
-  expect(cuts.map(({ first }) => first)).toEqual([4096, 2048, 0]);
-  const values = Float32Array.from({ length: 5005 }, (_, i) => Math.sin(i) * (1 + (i >> 10)));
+  expect(cuts.map(({ first }) => first)).toEqual([4 * BLOCK, 2 * BLOCK, 0]);
+  const values = Float32Array.from({ length: 4 * BLOCK + 1005 }, (_, i) => Math.sin(i) * (1 + Math.floor(i / BLOCK)));
   const decoded = [1, 3].map((numBuckets) => {
     const encoder = createGradientEncoder(format, bigPlan, plainVectorMath);
     const reader = createAverageReader(format, bigPlan, plainVectorMath);
@@ -74,9 +74,9 @@ test.each(WIRE_FORMATS)('%s in buckets decodes to what it does in one', (format)
 test('a bucket out of order is refused', () => {
   const reader = createAverageReader('f32', bigPlan, plainVectorMath);
   reader.expect(3);
-  expect(() => reader.add(1, new Uint8Array(4 * 2048))).toThrow('bucket 1 of an average, expected 0 of 3');
-  expect(() => reader.finish(new Uint8Array(4 * 2048))).toThrow('bucket 2 of an average, expected 0 of 3');
-  expect(() => reader.add(0, new Uint8Array(4 * 2048))).toThrow('8192 bytes of gradients, expected 3636');
+  expect(() => reader.add(1, new Uint8Array(8 * BLOCK))).toThrow('bucket 1 of an average, expected 0 of 3');
+  expect(() => reader.finish(new Uint8Array(8 * BLOCK))).toThrow('bucket 2 of an average, expected 0 of 3');
+  expect(() => reader.add(0, new Uint8Array(8 * BLOCK))).toThrow(`${8 * BLOCK} bytes of gradients, expected 4020`);
 });
 
 test('statistics travel as they are', () => {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 // Values that share a scale in int8.
-constexpr size_t BLOCK = 1024;
+constexpr size_t BLOCK = 4096;
 
 // Lengths in bytes of `count` encoded values, multiples of 4.
 constexpr size_t encodedHalves(size_t count) { return (count + 1) / 2 * 4; }
