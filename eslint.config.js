@@ -7,7 +7,10 @@ const forbid = (files, patterns) => ({
   rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns }] },
 });
 
-const ws = { group: ['ws'], message: 'Only coordinator/server.ts and worker/client.ts know WebSockets.' };
+const ws = {
+  group: ['ws'],
+  message: 'Only coordinator/server.ts, worker/client.ts and worker/peer-server.ts know WebSockets.',
+};
 const onnxruntime = { group: ['onnxruntime-node'], message: 'Only worker/engines/onnx knows ONNX Runtime.' };
 const tensorflow = { group: ['@tensorflow/*'], message: 'Only worker/engines/tfjs knows TensorFlow.js.' };
 const coordinator = { group: ['**/coordinator/**'], message: 'The two sides meet in protocol/ only.' };
@@ -40,7 +43,7 @@ export default tseslint.config(
   forbid(['coordinator/**'], [ws, onnxruntime, tensorflow, worker, scripts]),
   forbid(['worker/**'], [ws, onnxruntime, tensorflow, coordinator, scripts]),
   forbid(['coordinator/server.ts'], [onnxruntime, tensorflow, worker, scripts]),
-  forbid(['worker/client.ts'], [onnxruntime, tensorflow, coordinator, scripts]),
+  forbid(['worker/client.ts', 'worker/peer-server.ts'], [onnxruntime, tensorflow, coordinator, scripts]),
   forbid(['worker/engines/onnx/**'], [ws, tensorflow, coordinator, scripts]),
   forbid(['worker/engines/tfjs/**'], [ws, onnxruntime, coordinator, scripts]),
   forbid(['scripts/**'], [ws, onnxruntime, tensorflow]),

@@ -35,6 +35,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   let last: { step: ReducedStep; reducedMs: number } | undefined;
   let stepStartMs = startMs;
   let ownApplyMs = 0;
+  /** Between workers; each byte is sent by one and received by another. */
+  const peerBytes = { sent: 0, received: 0 };
   let endMs = startMs;
 
   return {
@@ -47,11 +49,14 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       totals.numCorrect += step.totals.numCorrect;
       totals.numSamples += step.totals.numSamples;
       totals.steps += numSteps;
+      peerBytes.sent += step.exchange?.bytesSent ?? 0;
+      peerBytes.received += step.exchange?.bytesReceived ?? 0;
     },
     distributed() {
       const sentMs = performance.now();
       const { step, reducedMs } = last!;
-      metrics.recordStep({ startMs: stepStartMs, arrivals: step.arrivals, reducedMs, sentMs, ownApplyMs });
+      const { arrivals, exchange } = step;
+      metrics.recordStep({ startMs: stepStartMs, arrivals, reducedMs, sentMs, ownApplyMs, exchange });
       stepStartMs = sentMs;
     },
     applied() {
@@ -78,6 +83,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
       const seconds = wallMs / 1000;
       const bytes = countBytes(members);
+      const bytesSent = bytes.sent - bytesBefore.sent + peerBytes.sent;
+      const bytesReceived = bytes.received - bytesBefore.received + peerBytes.received;
       const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
       return {
         epoch,
@@ -102,11 +109,11 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
           applySeconds: applyMs / 1000,
           otherSeconds: otherMs / 1000,
         },
-        bytesSent: bytes.sent - bytesBefore.sent,
-        bytesReceived: bytes.received - bytesBefore.received,
+        bytesSent,
+        bytesReceived,
         bytesPerStep: {
-          sent: (bytes.sent - bytesBefore.sent) / totals.steps / members.length,
-          received: (bytes.received - bytesBefore.received) / totals.steps / members.length,
+          sent: bytesSent / totals.steps / members.length,
+          received: bytesReceived / totals.steps / members.length,
         },
         wireRatio,
         slowestWorker: slowest.name,

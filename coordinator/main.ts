@@ -13,7 +13,7 @@ import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
-import { createStar } from './all-reduce/star.ts';
+import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
@@ -145,17 +145,19 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
     await synchronise(members, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path);
+    const say = (line: string) => {
+      directory.logger.info({}, line);
+      reporter.line(line);
+    };
+    const { allocateAverage } = memory;
+    const parties = { members, replica, exchange, allocateAverage };
+    const allReduce = await establishAllReduce({ config, ...parties, vectorMath: parts.vectorMath, say });
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       members,
-      allReduce: createStar(
-        members,
-        replica,
-        { stepTimeoutMs, wire: config.wire, exchange, allocateAverage: memory.allocateAverage },
-        parts.vectorMath,
-      ),
+      allReduce,
       replica,
       signal: parts.signal,
       onProgress: (step) => reporter.onProgress?.(step),

@@ -4,9 +4,11 @@
  * A step lasts from the sending of its assignment to the sending of its update. Until the first worker's gradients are
  * there, the time is that worker's own compute, its applying of the update before, and its packing; the rest of it is
  * wire. From the first to the last arrival it is wait, then reduce, then the packing and sending of the update (encode).
+ * Where workers exchange their sums among themselves, the time after the last arrival is their packing and adding, and
+ * wire for the rest.
  * What is left between steps is other. Durations come from one machine's clock each; clocks are never compared.
  */
-import type { Arrival, Confirmation } from './all-reduce/all-reduce.ts';
+import type { Arrival, Confirmation, Exchange } from './all-reduce/all-reduce.ts';
 import type { Member } from './membership.ts';
 
 /** Milliseconds by part; the parts add up to the wall time. */
@@ -24,7 +26,7 @@ export interface WorkerTotals {
   readonly member: Member;
   samples: number;
   computeMs: number;
-  /** From the assignment to its arrival, less computing and applying. */
+  /** From the assignment to its arrival, less computing and applying; and the exchange among workers. */
   communicationMs: number;
   /** From its arrival to the last one's. */
   waitMs: number;
@@ -41,6 +43,8 @@ export interface StepMoments {
   readonly sentMs: number;
   /** The coordinator's own applying of the update before, done while workers did the same. */
   readonly ownApplyMs: number;
+  /** What the workers did among themselves from the last arrival to `reducedMs`. */
+  readonly exchange?: Pick<Exchange, 'encodeMs' | 'reduceMs'> | undefined;
 }
 
 export interface EpochMetrics {
@@ -69,7 +73,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
   );
 
   return {
-    recordStep({ startMs, arrivals, reducedMs, sentMs, ownApplyMs }) {
+    recordStep({ startMs, arrivals, reducedMs, sentMs, ownApplyMs, exchange }) {
       const first = arrivals[0]!;
       const lastMs = arrivals.at(-1)!.atMs;
       // A worker may have begun before the sending to all was over: its own durations then exceed the time seen here.
@@ -79,13 +83,21 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
       parts.encodeMs += untilFirst.take(first.encodeMs) + (sentMs - reducedMs);
       parts.wireMs += untilFirst.rest();
       parts.waitMs += lastMs - first.atMs;
-      parts.reduceMs += reducedMs - lastMs;
+      const exchangeMs = exchange ? reducedMs - lastMs : 0;
+      const untilReduced = createBudget(reducedMs - lastMs);
+      if (exchange) {
+        parts.encodeMs += untilReduced.take(exchange.encodeMs);
+        parts.reduceMs += untilReduced.take(exchange.reduceMs);
+        parts.wireMs += untilReduced.rest();
+      } else {
+        parts.reduceMs += untilReduced.rest();
+      }
       for (const arrival of arrivals) {
         const totals = workers.get(arrival.member)!;
         const sinceStartMs = arrival.atMs - startMs;
         totals.samples += arrival.numSamples;
         totals.computeMs += arrival.computeMs;
-        totals.communicationMs += Math.max(0, sinceStartMs - arrival.computeMs - arrival.applyMs);
+        totals.communicationMs += Math.max(0, sinceStartMs - arrival.computeMs - arrival.applyMs) + exchangeMs;
         totals.waitMs += lastMs - arrival.atMs;
         totals.arrivalMs += sinceStartMs;
       }

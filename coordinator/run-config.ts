@@ -7,6 +7,7 @@ import { optimizerConfigSchema } from '../protocol/state/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
+import { ALL_REDUCES } from './all-reduce/choose.ts';
 
 const count = z.int().min(1);
 
@@ -32,6 +33,8 @@ export const runConfigSchema = z.strictObject({
   maxSteps: z.int().min(0).optional(),
   /** How gradients and averages travel. */
   wire: z.enum(WIRE_FORMATS),
+  /** How they become an average; `auto` decides by the workers and the model, see `all-reduce/choose.ts`. */
+  allReduce: z.enum(ALL_REDUCES),
   joinTimeoutSeconds: z.number().gt(0),
   stepTimeoutSeconds: z.number().gt(0),
 });

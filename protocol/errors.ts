@@ -29,6 +29,8 @@ export const PROTOCOL_ERROR_CODES = [
   'ERR_CONFIG',
   'ERR_ENGINE',
   'ERR_LEFT',
+  'ERR_PEER_LOST',
+  'ERR_PEER_REFUSED',
 ] as const;
 
 export type ProtocolErrorCode = (typeof PROTOCOL_ERROR_CODES)[number];

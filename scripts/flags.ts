@@ -12,6 +12,8 @@ import type { OptimizerName } from '../protocol/state/optimizer.ts';
 import type { ScheduleName } from '../protocol/state/schedule.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { ALL_REDUCES } from '../coordinator/all-reduce/choose.ts';
+import type { AllReduceChoice } from '../coordinator/all-reduce/choose.ts';
 import type { RunConfig } from '../coordinator/run-config.ts';
 import { DEFAULT_RECIPE } from './recipe.ts';
 
@@ -42,6 +44,7 @@ export interface RunFlags {
   stepTimeout: number;
   wire?: WireFormat;
   sharedMemory?: boolean;
+  allReduce?: AllReduceChoice;
   dataDir?: string;
   runDir?: string;
   quiet: boolean;
@@ -139,6 +142,12 @@ export function sharedMemoryFlag(): Option {
   return flag('--no-shared-memory', 'send gradients through sockets to workers on this machine, too');
 }
 
+export function allReduceFlag(): Option {
+  const description =
+    'how gradients are averaged: star, at the coordinator; ring, by the workers among themselves; auto, by what there is';
+  return flag('--all-reduce <name>', description).choices(ALL_REDUCES).default('auto');
+}
+
 export function dataDirFlag(): Option {
   return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
 }
@@ -185,6 +194,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     wire: flags.wire ?? 'f32',
+    allReduce: flags.allReduce ?? 'auto',
     joinTimeoutSeconds,
     stepTimeoutSeconds: flags.stepTimeout,
   };

@@ -1,4 +1,4 @@
-/** Opens the WebSocket to a coordinator. The only file on this side that knows `ws`. */
+/** Opens WebSockets, to a coordinator and to other workers. Beside `peer-server.ts` the only file here that knows `ws`. */
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -10,12 +10,18 @@ import type { Transport } from '../protocol/wire/transport.ts';
 
 const RETRY_MS = 250;
 
+/** A connection that was opened here. */
+export interface ClientTransport extends Transport {
+  /** This machine's address on it. */
+  readonly localAddress: string;
+}
+
 /**
  * Connects to the URL that a coordinator printed, retrying while it refuses, for up to `LIMITS.connectMs`.
  *
  * Throws `ConfigError` for a URL that is none, `ProtocolError` ERR_CLOSED when the coordinator cannot be reached.
  */
-export async function connectToCoordinator(url: string, signal: AbortSignal): Promise<Transport> {
+export async function connectToCoordinator(url: string, signal: AbortSignal): Promise<ClientTransport> {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'ws:') {
     throw new ConfigError(`${url}: not a join URL: expected ws://HOST:PORT, as the coordinator printed it`);
@@ -23,7 +29,7 @@ export async function connectToCoordinator(url: string, signal: AbortSignal): Pr
   const deadlineMs = performance.now() + LIMITS.connectMs;
   for (;;) {
     try {
-      return await openSocket(parsed, signal);
+      return await openSocket(parsed, `coordinator ${parsed.host}`, LIMITS.handshakeMs, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       if (performance.now() + RETRY_MS > deadlineMs) {
@@ -36,13 +42,24 @@ export async function connectToCoordinator(url: string, signal: AbortSignal): Pr
   }
 }
 
-function openSocket(url: URL, signal: AbortSignal): Promise<Transport> {
+/** Connects to another worker of the ring, once. Rejects when it does not answer within `LIMITS.peerConnectMs`. */
+export async function connectToPeer(url: string): Promise<Transport> {
+  if (!URL.canParse(url)) throw new ProtocolError('ERR_CLOSED', `${url} is no address`);
+  const parsed = new URL(url);
+  try {
+    return await openSocket(parsed, `worker ${parsed.host}`, LIMITS.peerConnectMs, new AbortController().signal);
+  } catch (error) {
+    throw new ProtocolError('ERR_CLOSED', `${url} does not answer (${describeError(error)})`, { cause: error });
+  }
+}
+
+function openSocket(url: URL, peer: string, timeoutMs: number, signal: AbortSignal): Promise<ClientTransport> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, {
       // Gradients do not compress.
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
-      handshakeTimeout: LIMITS.handshakeMs,
+      handshakeTimeout: timeoutMs,
       // Masks keep scripts in browsers from forging what old proxies understand. This is no browser and sends no
       // script's bytes, so a mask of zeros, which costs nothing to apply, is as safe as any.
       generateMask: (mask) => mask.fill(0),
@@ -55,7 +72,8 @@ function openSocket(url: URL, signal: AbortSignal): Promise<Transport> {
     socket.once('open', () => {
       signal.removeEventListener('abort', abort);
       socket.off('error', reject);
-      resolve(socketTransport(socket, stream, `coordinator ${url.host}`));
+      const transport = socketTransport(socket, stream, peer);
+      resolve(Object.assign(transport, { localAddress: stream.localAddress ?? '127.0.0.1' }));
     });
   });
 }

@@ -104,7 +104,12 @@ export function createGradientTask(options: TaskOptions): GradientTask {
 }
 
 /** [gradient | statistics x samples] of a microbatch. */
-function createGradientContribution(options: Omit<TaskOptions, 'contribution'>): Contribution {
+export function createGradientContribution(
+  options: Pick<TaskOptions, 'welcome' | 'dataset' | 'vectorMath'> & {
+    readonly engine: Engine;
+    readonly replica: { readonly plan: VectorLayout };
+  },
+): Contribution {
   const { engine, replica } = options;
   const samplesOf = createSampleSource(options);
   return {
@@ -126,7 +131,7 @@ export function createVector(layout: VectorLayout): GradientVector {
   return viewVector(new Float32Array(layout.numParameters + layout.numBuffers), layout);
 }
 
-function viewVector(values: Float32Array<ArrayBuffer>, { numParameters }: VectorLayout): GradientVector {
+export function viewVector(values: Float32Array<ArrayBuffer>, { numParameters }: VectorLayout): GradientVector {
   return { values, gradient: values.subarray(0, numParameters), statistics: values.subarray(numParameters) };
 }
 

@@ -5,6 +5,7 @@ import { connectToCoordinator } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
+import { peerSockets } from './peer-server.ts';
 import { runWorkerSession } from './session.ts';
 import { sharedMemorySystem } from './shared-memory.ts';
 import { keepFreedMemory } from './memory.ts';
@@ -48,6 +49,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
       vectorMath: fastestVectorMath(),
       sharedMemory: sharedMemorySystem(),
       log: warn,
+      peers: peerSockets(transport.localAddress),
       loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
       createEngine: async (engineOptions) => {
         const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });

@@ -21,12 +21,14 @@ import type { Transport } from '../protocol/wire/transport.ts';
 import { allocateFrom, allocateOwn } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
-import { createGradientTask } from './gradient-task.ts';
-import type { GradientTask } from './gradient-task.ts';
+import { createGradientContribution, createGradientTask } from './gradient-task.ts';
+import type { Contribution, GradientTask } from './gradient-task.ts';
 import { createAverageReader } from './average-reader.ts';
 import type { AverageReader } from './average-reader.ts';
 import { openOffer } from './join-memory.ts';
 import { createLocalContribution } from './local-task.ts';
+import { createRingMember, RING_MESSAGES } from './ring/member.ts';
+import type { PeerSockets, RingMember } from './ring/member.ts';
 
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
@@ -43,6 +45,8 @@ export interface WorkerOptions {
   readonly log?: (line: string) => void;
   /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
   readonly sharedReplica?: Replica;
+  /** Connections to other workers, for a ring; none in the coordinator's process. */
+  readonly peers?: PeerSockets;
 }
 
 /**
@@ -54,6 +58,7 @@ export interface WorkerOptions {
 export async function runWorkerSession(transport: Transport, options: WorkerOptions): Promise<string> {
   const { vectorMath = plainVectorMath } = options;
   let engine: Engine | undefined;
+  let ring: RingMember | undefined;
   try {
     transport.send({ kind: 'hello', name: options.name });
     const welcome = await receiveKind(transport, LIMITS.handshakeMs, 'welcome');
@@ -78,11 +83,15 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const exchange = createExchange(replica, localSteps, welcome.numMicrobatches);
     const averages = createAverageReader(welcome.wire, exchange.layout, vectorMath);
     const parts = { transport, welcome, dataset, replica, workspace, engine, vectorMath, exchange };
-    return await answerUntilShutdown({ ...parts, ownsReplica, averages, allocate: allocate ?? allocateOwn });
+    const contribution = localSteps > 1 ? createLocalContribution(parts) : createGradientContribution(parts);
+    ring = createRingMember({ ...parts, contribution, peers: options.peers });
+    const memory = { averages, allocate: allocate ?? allocateOwn };
+    return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring });
   } catch (error) {
     transport.close(asProtocolError(error));
     throw error;
   } finally {
+    ring?.close();
     transport.close();
     await engine?.dispose();
   }
@@ -117,17 +126,18 @@ interface SessionContext {
   readonly ownsReplica: boolean;
   readonly averages: AverageReader;
   readonly allocate: PayloadAllocator;
+  readonly contribution: Contribution;
+  readonly ring: RingMember;
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
-  const { transport, welcome, replica, workspace } = context;
-  const contribution = workspace === replica ? {} : { contribution: createLocalContribution(context) };
-  const task = createGradientTask({ ...context, ...contribution });
+  const { transport, welcome, ring } = context;
+  const task = createGradientTask(context);
   for (;;) {
     const message = await receiveKind(
       transport,
       welcome.patienceMs,
-      ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown'] as const),
+      ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown', ...RING_MESSAGES] as const),
     );
     switch (message.kind) {
       case 'snapshot':
@@ -148,6 +158,13 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         break;
       case 'shutdown':
         return message.reason;
+      case 'ringPrepare':
+      case 'ringConnect':
+      case 'ringStep':
+      case 'ringProve':
+      case 'ringClose':
+        await ring.answer(message);
+        break;
     }
   }
 }

@@ -25,6 +25,16 @@ export interface ReducedStep {
   readonly isFinite: boolean;
   /** In order of arrival; members that had a part in the step. */
   readonly arrivals: readonly Arrival[];
+  /** What the workers did among themselves between the last arrival and the end of the step; absent in a star. */
+  readonly exchange?: Exchange;
+}
+
+/** Milliseconds of the worker that was done last; bytes of all workers together, each counted at both of its ends. */
+export interface Exchange {
+  readonly encodeMs: number;
+  readonly reduceMs: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
 }
 
 export interface AllReduce {
@@ -37,10 +47,11 @@ export interface AllReduce {
   collect(plan: StepPlan): Promise<ReducedStep>;
   /** Lets every member apply the step's average, and opens the next step. */
   distribute(plan: StepPlan, next?: StepPlan): void;
-  /** Applies the step's average to the coordinator's replica, in the meantime. */
+  /** Applies the step's average to the coordinator's replica, in the meantime; or leaves that to `confirm`. */
   apply(plan: StepPlan): void;
   /**
-   * After an update without a next step: waits for every member's proof that its parameters equal the replica's.
+   * After an update without a next step: waits for every member's proof that its parameters equal the replica's, which
+   * stands at that step from then on.
    * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
    */
   confirm(): Promise<Confirmation[]>;

@@ -22,4 +22,10 @@ export const LIMITS = {
   closeMs: 2 * SECOND,
   /** A worker keeps trying to reach a coordinator that is not up yet for this long. */
   connectMs: 30 * SECOND,
+  /** In a ring, a worker has this long to reach its successor, and to be reached by its predecessor. */
+  peerConnectMs: 5 * SECOND,
+  /** The most that a timer can hold: a wait that is made of others' ends here. */
+  longestWaitMs: 2 ** 31 - 1,
+  /** When a worker has lost a neighbour: how long the neighbour's own connection may take to show why. */
+  peerBlameMs: 4 * SECOND,
 } as const;

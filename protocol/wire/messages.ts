@@ -10,6 +10,7 @@ import { PROTOCOL_ERROR_CODES } from '../errors.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
 import { sharedMemoryOfferSchema } from './shared-memory.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
+import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
 export const PROTOCOL_VERSION = 3;
@@ -99,10 +100,13 @@ export const MESSAGES = {
     }),
   },
 
-  /** Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. */
+  /**
+   * Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. In a ring also the
+   * other way, at the end of an epoch: the coordinator's replica follows.
+   */
   snapshot: {
     code: 6,
-    from: from.coordinator,
+    from: from.both,
     payload: 'float32',
     header: z.strictObject({ step: index, parametersSha256: sha256 }),
   },
@@ -211,6 +215,8 @@ export const MESSAGES = {
     payload: 'none',
     header: z.strictObject({ code: z.enum(PROTOCOL_ERROR_CODES), message: z.string().max(2000) }),
   },
+
+  ...ringMessages(assignmentSchema, sumsSchema),
 } as const satisfies Record<string, MessageDefinition>;
 
 interface MessageDefinition {

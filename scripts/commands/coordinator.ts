@@ -4,7 +4,7 @@ import { carryOutRun } from '../../coordinator/main.ts';
 import { parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
-import { addRunFlags, flag, parseCount, parsePositive, sharedMemoryFlag, wireFlag } from '../flags.ts';
+import { addRunFlags, allReduceFlag, flag, parseCount, parsePositive, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
 import { runOptionsOf } from '../run-options.ts';
@@ -24,6 +24,7 @@ export function coordinatorCommand(): Command {
     .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers'))
     .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
     .addOption(wireFlag())
+    .addOption(allReduceFlag())
     .addOption(sharedMemoryFlag());
   addRunFlags(command).action(async (flags: CoordinatorFlags) => {
     const { joinFile } = flags;

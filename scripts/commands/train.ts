@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
-import { addEngineFlags, addRunFlags, flag, parseCount, sharedMemoryFlag, wireFlag } from '../flags.ts';
+import { addEngineFlags, addRunFlags, allReduceFlag, flag, parseCount, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
@@ -24,6 +24,7 @@ export function trainCommand(): Command {
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     )
     .addOption(wireFlag())
+    .addOption(allReduceFlag())
     .addOption(sharedMemoryFlag());
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
     const { engine, device, threads, dataDir, quiet } = flags;

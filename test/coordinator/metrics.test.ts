@@ -48,6 +48,22 @@ describe('the parts of a step', () => {
     expect(slowest).toBe(b);
   });
 
+  test('hold what workers did among themselves: their packing, their adding, and wire for the rest', () => {
+    const metrics = openEpochMetrics(1000, [a, b]);
+    metrics.recordStep({ ...moments, reducedMs: 1020, sentMs: 1020, exchange: { encodeMs: 2, reduceMs: 1 } });
+    const { breakdown, workers } = metrics.close(1020);
+    expect(breakdown).toEqual({
+      computeMs: 6,
+      applyMs: 0.75,
+      encodeMs: 1 + 2,
+      wireMs: 10 - 6 - 0.75 - 1 + (6 - 2 - 1),
+      waitMs: 4,
+      reduceMs: 1,
+      otherMs: 0,
+    });
+    expect(workers.map(({ communicationMs }) => communicationMs)).toEqual([10 - 6 - 0.5 + 6, 14 - 9 - 0.5 + 6]);
+  });
+
   test('never exceed the time that was seen, when a worker began before the step was counted', () => {
     const metrics = openEpochMetrics(1000, [a]);
     metrics.recordStep({

@@ -43,6 +43,19 @@ describe('a worker that is', () => {
     expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
   });
 
+  test('killed in a ring ends the run with its name, not that of a neighbour who complains', async () => {
+    const { cli, runDir, workers } = await startTraining('--workers', '3', '--all-reduce', 'ring');
+    expect(workers.length).toBe(3);
+    process.kill(workers[1]!, 'SIGKILL');
+    expect(await cli.exit).toBe(1);
+    await allGone(workers);
+    const { error, steps } = readResult(runDir);
+    expect(error).toMatchObject({ code: 'ERR_CLOSED', worker: expect.stringMatching(/^local-[123]$/) });
+    expect(cli.output()).toContain(`error: worker ${error!.worker}`);
+    // The state of the last epoch that was proven.
+    expect(steps % (4096 / 256)).toBe(0);
+  });
+
   test('stopped in mid-epoch ends the run at the deadline of a step, and is gone too', async () => {
     const { cli, runDir, workers } = await startTraining('--step-timeout', '2');
     process.kill(workers[1]!, 'SIGSTOP');

@@ -95,6 +95,21 @@ describe('gradsock', () => {
     expect(shares).toEqual(Array.from({ length: 2 }, () => `"sharesMemory":${flags.length === 0 && hasAddon}`));
   });
 
+  // A sum of two does not depend on the order, so here the ring's bits are the star's.
+  test.each([[[]], [['--local-steps', '4']]])('a ring of two ends where the star does (%j)', async (flags) => {
+    const folder = temporaryFolder();
+    const sums = new Set<string>();
+    for (const allReduce of ['star', 'ring']) {
+      const runDir = join(folder, allReduce);
+      const args = ['train', '--workers', '2', '--model', 'dense', '--epochs', '1', ...SMALL, ...flags];
+      const { code, output } = await runCli([...args, '--all-reduce', allReduce, '--run-dir', runDir]);
+      expect(code, output).toBe(0);
+      if (allReduce === 'ring') expect(output).toContain('all-reduce: ring of 2 workers');
+      sums.add(readResult(runDir).parametersSha256);
+    }
+    expect(sums.size).toBe(1);
+  });
+
   test.each(['f32', 'bf16', 'f16', 'int8'])(
     '%s ends with the same parameters through memory and sockets',
     async (wire) => {
@@ -130,6 +145,28 @@ describe('gradsock', () => {
     const [first, , last] = readEpochs(runDir);
     expect(last!.loss).toBeLessThan(first!.loss);
     expect(last!.trainAccuracy).toBeGreaterThan(0.7);
+  });
+
+  test('ends in a ring with replicas proven equal, and close to where the star does', async () => {
+    const folder = temporaryFolder();
+    const ends = [];
+    for (const allReduce of ['star', 'ring']) {
+      const runDir = join(folder, allReduce);
+      const flags = ['--workers', '3', '--all-reduce', allReduce, ...run, '--max-steps', '6', '--run-dir', runDir];
+      const { code, output } = await runCli(['train', ...flags]);
+      expect(code, output).toBe(0);
+      expect(output.includes('all-reduce: ring of 3 workers')).toBe(allReduce === 'ring');
+      const { status, steps } = readResult(runDir);
+      expect({ status, steps }).toEqual({ status: 'completed', steps: 6 });
+      const { breakdown, seconds, loss, testLoss, samples } = readEpochs(runDir)[0]!;
+      const sum = Object.values({ ...breakdown }).reduce((a, b) => a + b, 0);
+      expect(Math.abs(sum / seconds - 1)).toBeLessThan(0.02);
+      expect(samples).toBe(6 * 256);
+      ends.push({ loss, testLoss: testLoss! });
+    }
+    const [star, ring] = ends;
+    expect(ring!.loss).toBeCloseTo(star!.loss, 4);
+    expect(ring!.testLoss).toBeCloseTo(star!.testLoss, 3);
   });
 
   test('leaves a run directory as promised', async () => {

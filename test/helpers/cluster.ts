@@ -48,6 +48,7 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     optimizer: { ...PLAIN_SGD, momentum: 0.9 },
     schedule: { name: 'cosine', learningRate: 0.05, warmupSteps: 2, decayEpochs: 1, decayFactor: 0.5 },
     wire: 'f32',
+    allReduce: 'star',
     joinTimeoutSeconds: 20,
     stepTimeoutSeconds: 20,
     ...changes,

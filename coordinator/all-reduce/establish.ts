@@ -1,0 +1,46 @@
+/** Establishes the all-reduce of a run: the one that was asked for, or that the rule takes; the star where no ring can be. */
+import type { Exchange } from '../../protocol/state/exchange.ts';
+import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
+import type { Replica } from '../../protocol/state/replica.ts';
+import type { VectorMath } from '../../protocol/state/vector-math.ts';
+import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import type { Member } from '../membership.ts';
+import type { RunConfig } from '../run-config.ts';
+import type { AllReduce } from './all-reduce.ts';
+import { areLocal, chooseAllReduce } from './choose.ts';
+import { createRing } from './ring.ts';
+import { setUpRing } from './ring-setup.ts';
+import { createStar } from './star.ts';
+
+export interface EstablishOptions {
+  readonly config: Pick<RunConfig, 'allReduce' | 'wire' | 'stepTimeoutSeconds'>;
+  /** They have the replica's state. */
+  readonly members: readonly Member[];
+  readonly replica: Replica;
+  /** What travels. */
+  readonly exchange: Exchange;
+  /** Where a star's averages lie. */
+  readonly allocateAverage: PayloadAllocator;
+  readonly vectorMath: VectorMath;
+  /** For what the user should know: which all-reduce it is, unless it is the star by choice. */
+  readonly say: (line: string) => void;
+}
+
+/** Rejects with a `ProtocolError` that names the member when one is lost on the way. */
+export async function establishAllReduce(options: EstablishOptions): Promise<AllReduce> {
+  const { config, members, replica, exchange, allocateAverage, vectorMath, say } = options;
+  const { wire } = config;
+  const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+  const { payloadBytes } = createVectorCodec(wire, exchange.layout, vectorMath);
+  const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members) };
+  const wanted = config.allReduce === 'auto' ? chooseAllReduce(facts) : config.allReduce;
+  if (wanted === 'ring') {
+    const outcome = await setUpRing(members, stepTimeoutMs);
+    if (outcome.isReady) {
+      say(`all-reduce: ring of ${members.length} workers`);
+      return createRing(members, replica, { stepTimeoutMs });
+    }
+    say(`all-reduce: star, because ${outcome.reason}`);
+  }
+  return createStar(members, replica, { stepTimeoutMs, wire, exchange, allocateAverage }, vectorMath);
+}

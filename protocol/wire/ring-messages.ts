@@ -1,0 +1,130 @@
+/**
+ * The messages of a ring: how it is set up, a step in it, and what travels between two workers. Part of the one list in
+ * `messages.ts`, which hands in the schemas that both share.
+ */
+import { z } from 'zod';
+import { updateRatesSchema } from '../state/optimizer.ts';
+
+const index = z.int().min(0);
+const count = z.int().min(1);
+const durationMs = z.number().min(0);
+const text = z.string().max(500);
+const token = z.string().regex(/^[0-9a-f]{64}$/);
+
+export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodObject>(
+  assignment: Assignment,
+  sums: Sums,
+) {
+  return {
+    /** After the snapshot: the worker is to listen for one other worker, which will show the token. */
+    ringPrepare: { code: 32, from: 'coordinator', payload: 'none', header: z.strictObject({ token }) },
+
+    /** Answers ringPrepare: where this worker's predecessor reaches it. */
+    ringListening: { code: 33, from: 'worker', payload: 'none', header: z.strictObject({ url: text }) },
+
+    /** Answers ringPrepare or ringConnect: this worker cannot be in a ring, and because of whom. */
+    ringUnavailable: {
+      code: 34,
+      from: 'worker',
+      payload: 'none',
+      header: z.strictObject({ because: z.enum(['itself', 'successor', 'predecessor']), reason: z.string().max(2000) }),
+    },
+
+    /** When everyone listens: the worker's place, whom it has to connect to, and who will connect to it. */
+    ringConnect: {
+      code: 35,
+      from: 'coordinator',
+      payload: 'none',
+      header: z.strictObject({
+        rank: index,
+        size: z.int().min(2),
+        successorUrl: text,
+        /** Names, for messages to people. */
+        successor: text,
+        predecessor: text,
+        /** The longest that a neighbour may take for a step. */
+        stepTimeoutMs: count,
+      }),
+    },
+
+    /** Answers ringConnect: both neighbours are connected. */
+    ringReady: { code: 36, from: 'worker', payload: 'none', header: z.strictObject({ rank: index }) },
+
+    /** There will be no ring after all: the worker ends its links, and answers nothing. */
+    ringClose: {
+      code: 37,
+      from: 'coordinator',
+      payload: 'none',
+      header: z.strictObject({ reason: z.string().max(5000) }),
+    },
+
+    /** The first message on a link, from the one that connected: proof that it is the predecessor. */
+    peerHello: { code: 38, from: 'worker', payload: 'none', header: z.strictObject({ token, rank: index }) },
+
+    /** Opens a step for a worker, and tells it that everyone has all that was sent in the step before. */
+    ringStep: {
+      code: 39,
+      from: 'coordinator',
+      payload: 'none',
+      header: z.strictObject({
+        step: count,
+        /** Of the whole step: what a sum of gradients is divided by. */
+        numSamples: count,
+        /** Of a round of several local steps: how many. */
+        numSteps: count.optional(),
+        /** At which everyone applies the average. */
+        rates: updateRatesSchema,
+        /** Absent for a worker without a part in a short last step: it takes part in the sum with zeros. */
+        assignment: assignment.optional(),
+      }),
+    },
+
+    /** Answers ringStep: the worker's own sum is there and the exchange begins. */
+    ringSum: {
+      code: 40,
+      from: 'worker',
+      payload: 'none',
+      header: z.strictObject({
+        step: count,
+        firstMicrobatch: index,
+        microbatches: z.array(sums),
+        /** Engine time, and time spent on summing. */
+        computeMs: durationMs,
+        encodeMs: durationMs,
+        /** Time spent applying the average of the step before. */
+        applyMs: durationMs,
+      }),
+    },
+
+    /**
+     * From a worker to its successor: a piece of [gradient | statistics x samples | loss], summed over all workers that
+     * it has passed (reduce), or averaged over all (gather). Which piece comes next is known to both.
+     */
+    ringChunk: {
+      code: 41,
+      from: 'worker',
+      payload: 'bytes',
+      header: z.strictObject({ step: count, phase: z.enum(['reduce', 'gather']), piece: index }),
+    },
+
+    /** The worker has the whole average. It applies it if, as everyone else sees too, it is finite. */
+    ringDone: {
+      code: 42,
+      from: 'worker',
+      payload: 'none',
+      header: z.strictObject({
+        step: count,
+        isFinite: z.boolean(),
+        /** Time spent on packing and unpacking, and on adding up. */
+        encodeMs: durationMs,
+        reduceMs: durationMs,
+        /** Of frames on the links to both neighbours, since the last ringDone. */
+        bytesSent: index,
+        bytesReceived: index,
+      }),
+    },
+
+    /** At the end of an epoch; answered by `applied`, and before it by a `snapshot` if the state is asked for. */
+    ringProve: { code: 43, from: 'coordinator', payload: 'none', header: z.strictObject({ sendState: z.boolean() }) },
+  } as const;
+}

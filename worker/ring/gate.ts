@@ -1,0 +1,80 @@
+/**
+ * Gate: who is let in at a worker's own port. One connection is: the predecessor's, which shows the ring's token and its
+ * rank in its first message. All others are closed with ERR_PEER_REFUSED.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { ProtocolError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/wire/limits.ts';
+import { receiveKind } from '../../protocol/wire/transport.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
+
+export interface Gate {
+  /** A connection has come: hears it, and lets it in or closes it. Never rejects. */
+  admit(transport: Transport): Promise<void>;
+  /**
+   * The predecessor's connection, past or future. Rejects with ERR_TIMEOUT after `LIMITS.peerConnectMs`, saying whom it
+   * refused last, if anyone.
+   */
+  predecessor(rank: number): Promise<Transport>;
+  /** Ends every connection that has come. */
+  close(): void;
+}
+
+export function createGate(token: string): Gate {
+  const connections = new Set<Transport>();
+  let announceRank!: (rank: number) => void;
+  const expectedRank = new Promise<number>((resolve) => (announceRank = resolve));
+  let letIn!: (transport: Transport) => void;
+  const admitted = new Promise<Transport>((resolve) => (letIn = resolve));
+  let isTaken = false;
+  let lastRefusal = '';
+
+  const check = async (transport: Transport): Promise<void> => {
+    const hello = await receiveKind(transport, LIMITS.peerConnectMs, 'peerHello');
+    if (!isSame(hello.token, token)) throw refusal('its token is not the one of this ring');
+    // Neighbours are told of their places at the same time: one may be here before this worker knows its own.
+    const rank = await expectedRank;
+    if (hello.rank !== rank) throw refusal(`rank ${hello.rank} was not expected here, but ${rank}`);
+    if (isTaken) throw refusal(`rank ${rank} is connected already`);
+    isTaken = true;
+    letIn(transport);
+  };
+
+  return {
+    async admit(transport) {
+      connections.add(transport);
+      void transport.closed.then(() => connections.delete(transport));
+      try {
+        await check(transport);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        lastRefusal = `; ${transport.peer} was refused: ${error.message}`;
+        transport.close(error);
+      }
+    },
+    async predecessor(rank) {
+      announceRank(rank);
+      let timer: NodeJS.Timeout | undefined;
+      const deadline = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          const seconds = LIMITS.peerConnectMs / 1000;
+          reject(new ProtocolError('ERR_TIMEOUT', `no connection from it within ${seconds} s${lastRefusal}`));
+        }, LIMITS.peerConnectMs);
+      });
+      return Promise.race([admitted, deadline]).finally(() => clearTimeout(timer));
+    },
+    close() {
+      for (const transport of connections) transport.close();
+    },
+  };
+}
+
+function refusal(why: string): ProtocolError {
+  return new ProtocolError('ERR_PEER_REFUSED', `${why}: only the predecessor in the ring may connect`);
+}
+
+/** In a time that does not tell how much of it is right. */
+function isSame(token: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(token), Buffer.from(expected)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,80 @@
+/**
+ * Local sum: a worker's own part of a step in a ring, as one vector [what travels | loss].
+ *
+ * The sum of the losses rides along so that every worker sees, as the coordinator would, whether it is a number; a
+ * float32 is enough for that, and the figures of the epoch come from what the coordinator is told.
+ */
+import { ProtocolError } from '../../protocol/errors.ts';
+import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import { createReducer, wholeSubtrees } from '../../protocol/state/reduction.ts';
+import { globalBatchRange, microbatchesOf } from '../../protocol/state/sharding.ts';
+import type { VectorMath } from '../../protocol/state/vector-math.ts';
+import type { Assignment, MessageOf, Sums } from '../../protocol/wire/messages.ts';
+import { viewVector } from '../gradient-task.ts';
+import type { Contribution } from '../gradient-task.ts';
+
+/** Values that are not encoded: those that the layout has, and the loss. */
+export const numExactValues = ({ numBuffers }: Pick<VectorLayout, 'numBuffers'>): number => numBuffers + 1;
+
+export interface LocalSumOptions {
+  readonly welcome: Pick<MessageOf<'welcome'>, 'globalBatch' | 'numMicrobatches' | 'numTrainSamples'>;
+  readonly contribution: Contribution;
+  readonly vectorMath: VectorMath;
+}
+
+export interface LocalSum {
+  /** As long as the layout and one more. The caller's until the next sum is asked for; zeros without a part. */
+  readonly vector: Float32Array<ArrayBuffer>;
+  readonly microbatches: Sums[];
+  readonly computeMs: number;
+  /** Gathering samples and adding up. */
+  readonly encodeMs: number;
+}
+
+/** Returns a function that computes an assignment's contributions and adds them up: subtrees, then roots in order. */
+export function createLocalSum(options: LocalSumOptions): (assignment?: Assignment) => Promise<LocalSum> {
+  const { welcome, contribution, vectorMath } = options;
+  const { globalBatch, numMicrobatches, numTrainSamples } = welcome;
+  const { layout } = contribution;
+  const lossAt = layout.numParameters + layout.numBuffers;
+  const free: Float32Array<ArrayBuffer>[] = [];
+  let last: Float32Array<ArrayBuffer> | undefined;
+
+  const add = (left: Float32Array<ArrayBuffer>, right: Float32Array<ArrayBuffer>) => {
+    vectorMath.addVectors(left, left, right);
+    free.push(right);
+    return left;
+  };
+  const takeVector = () => free.pop() ?? new Float32Array(lossAt + 1);
+
+  return async (assignment) => {
+    const startMs = performance.now();
+    if (last) free.push(last);
+    last = undefined;
+    const microbatches: Sums[] = [];
+    let computeMs = 0;
+
+    if (assignment) {
+      const { step, stepInEpoch, firstMicrobatch: first, numMicrobatches: count } = assignment;
+      const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
+      const numParts = microbatchesOf(batch, numMicrobatches);
+      if (batch.count < 1 || first + count > numParts) {
+        const message = `an assignment beyond step ${stepInEpoch} of the epoch`;
+        throw new ProtocolError('ERR_SHAPE_MISMATCH', message, { step });
+      }
+      const reducer = createReducer(numParts, wholeSubtrees({ first, count }, numParts), add);
+      for (let index = first; index < first + count; index++) {
+        const vector = takeVector();
+        const travelling = viewVector(vector.subarray(0, lossAt), layout);
+        const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, travelling);
+        computeMs += ofMicrobatchMs;
+        microbatches.push(sums);
+        vector[lossAt] = sums.lossSum;
+        const root = reducer.add({ first: index, count: 1 }, vector)?.value;
+        if (root) last = last ? add(last, root) : root;
+      }
+    }
+    last ??= takeVector().fill(0);
+    return { vector: last, microbatches, computeMs, encodeMs: performance.now() - startMs - computeMs };
+  };
+}
