@@ -10,7 +10,7 @@ import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { parseCount } from '../flags.ts';
 import { runMain } from '../process.ts';
-import { startGloo, startStar, startTcp } from './allreduce/launch.ts';
+import { startGloo, startRing, startStar, startTcp } from './allreduce/launch.ts';
 import { formatAllReduce } from './allreduce/report.ts';
 import type { AllReduceRow } from './allreduce/report.ts';
 import { currentLoad, readConditions } from './conditions.ts';
@@ -22,7 +22,7 @@ interface Flags {
   workers: number[];
   floats: number[];
   wires: WireFormat[];
-  links: string[];
+  ways: Way[];
   pairs: number;
   python?: string;
   gloo: boolean;
@@ -40,21 +40,32 @@ const formats = (text: string): WireFormat[] =>
     return format;
   });
 
-/** Between the workers of one machine, and between machines. */
-const LINKS = ['memory', 'sockets'] as const;
-const parseLinks = (text: string): string[] => {
-  const names = text.split(',');
-  const wrong = names.find((name) => !LINKS.some((link) => link === name));
-  if (wrong !== undefined) throw new ConfigError(`--links ${wrong}: expected some of ${LINKS.join(',')}`);
-  return names;
+interface Size {
+  readonly numFloats: number;
+  readonly numWorkers: number;
+  readonly wire: WireFormat;
+}
+
+/** How vectors get from worker to worker: as within one machine, and as between machines. */
+const WAYS = {
+  memory: (size: Size) => startStar({ ...size, sharesMemory: true }),
+  star: (size: Size) => startStar({ ...size, sharesMemory: false }),
+  ring: (size: Size) => startRing(size),
 };
+type Way = keyof typeof WAYS;
+
+const parseWays = (text: string): Way[] =>
+  text.split(',').map((name) => {
+    if (!(name in WAYS)) throw new ConfigError(`--ways ${name}: expected some of ${Object.keys(WAYS).join(',')}`);
+    return name as Way;
+  });
 
 const command = new Command('bench:allreduce')
   .description('times all-reduces over loopback, in pairs with Gloo')
   .option('--workers <n,...>', 'numbers of workers', numbers, [2, 4, 8, 16])
   .option('--floats <n,...>', 'lengths of the vector; those of the three models and ten million', numbers, SIZES)
   .option('--wires <names>', 'wire formats, separated by commas', formats, [...WIRE_FORMATS])
-  .option('--links <names>', 'how payloads get to the other process', parseLinks, [...LINKS])
+  .option('--ways <names>', 'star through shared memory, star and ring through sockets', parseWays, Object.keys(WAYS))
   .option('--pairs <n>', 'measurements of each side', parseCount, 7)
   .option('--python <path>', 'a Python that has torch; the first found when left out')
   .option('--no-gloo', 'measure ours and bare TCP alone')
@@ -62,7 +73,7 @@ const command = new Command('bench:allreduce')
 
 await runMain(() => main(command.parse().opts<Flags>()));
 
-async function main({ workers, floats, wires, links, pairs, python, gloo, json }: Flags): Promise<void> {
+async function main({ workers, floats, wires, ways, pairs, python, gloo, json }: Flags): Promise<void> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const pytorch = gloo ? findPyTorch(python) : undefined;
   if (gloo && !pytorch) log(`no PyTorch found, ours is measured alone; to compare: ${PYTORCH_CURE}`);
@@ -73,8 +84,8 @@ async function main({ workers, floats, wires, links, pairs, python, gloo, json }
       log(`${numFloats} floats, ${numWorkers} workers`);
       const started: Contender[] = [];
       try {
-        for (const sharesMemory of links.map((link) => link === 'memory')) {
-          for (const wire of wires) started.push(await startStar({ numFloats, numWorkers, wire, sharesMemory }));
+        for (const way of ways) {
+          for (const wire of wires) started.push(await WAYS[way]({ numFloats, numWorkers, wire }));
         }
         started.push(await startTcp({ numBytes: 4 * numFloats, numWorkers }));
         const ours = [];

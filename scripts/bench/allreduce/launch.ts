@@ -4,6 +4,7 @@ import { startContender } from '../contender.ts';
 import type { Contender } from '../contender.ts';
 import { pytorchEnvironment } from '../launch.ts';
 import type { PyTorch } from '../launch.ts';
+import type { RingJob } from './ring-process.ts';
 import type { StarJob } from './star-process.ts';
 import type { TcpJob } from './tcp-process.ts';
 
@@ -14,6 +15,11 @@ const ours = (name: string) => [process.execPath, ...process.execArgv, program(n
 export function startStar(job: StarJob): Promise<Contender> {
   const name = `star, ${job.wire}, ${job.sharesMemory ? 'shared memory' : 'sockets'}`;
   return startContender({ name, command: ours('./star-process.ts'), env: process.env, job });
+}
+
+export function startRing(job: RingJob): Promise<Contender> {
+  const name = `ring, ${job.wire}, sockets`;
+  return startContender({ name, command: ours('./ring-process.ts'), env: process.env, job });
 }
 
 export function startTcp(job: TcpJob): Promise<Contender> {

@@ -4,17 +4,13 @@
  *
  * This process is the coordinator; it starts its workers, which are this file too.
  */
-import { fork } from 'node:child_process';
 import { createStar } from '../../../coordinator/all-reduce/star.ts';
-import type { Member } from '../../../coordinator/membership.ts';
 import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/shared-memory.ts';
-import { startServer } from '../../../coordinator/server.ts';
 import { planStep } from '../../../coordinator/step-plan.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
-import type { Transport } from '../../../protocol/wire/transport.ts';
 import { allocateFrom, allocateOwn } from '../../../protocol/wire/shared-memory.ts';
 import type { SharedMemoryOffer } from '../../../protocol/wire/shared-memory.ts';
 import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
@@ -26,6 +22,7 @@ import { keepFreedMemory } from '../../../worker/memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
+import { startPeers, stepSizes } from './processes.ts';
 
 export interface StarJob {
   readonly numFloats: number;
@@ -38,8 +35,6 @@ export interface StarJob {
   readonly name?: string;
   readonly offer?: SharedMemoryOffer;
 }
-
-const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
 
 const job = JSON.parse(process.argv.at(-1)!) as StarJob;
 const plan = { numParameters: job.numFloats, numBuffers: 0 } as ModelPlan;
@@ -57,33 +52,12 @@ async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
     numGradients: gradientsUnderWay(numWorkers),
     log: (line) => process.stderr.write(`${line}\n`),
   });
-  const transports: Transport[] = [];
-  let allThere!: () => void;
-  const everyone = new Promise<void>((resolve) => (allThere = resolve));
-  const server = await startServer(
-    { host: '127.0.0.1', port: 0 },
-    () => ({}),
-    (transport) => {
-      if (transports.push(transport) === numWorkers) allThere();
-    },
-  );
   const shared = Array.from({ length: numWorkers }, () => pool.offer());
-  shared.forEach((share, name) => {
-    const workerJob = { ...job, joinUrl: server.joinUrl, name: String(name), offer: share?.offer };
-    // The channel ends with this process, and the worker with the channel.
-    fork(process.argv[1]!, [JSON.stringify(workerJob)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const members = await startPeers(shared.map((share) => ({ ...job, offer: share?.offer })));
+  members.forEach(({ transport }, i) => {
+    if (shared[i]) transport.shareMemory(shared[i].memories);
   });
-  await everyone;
-  for (const transport of transports) {
-    const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
-    const share = shared[Number(name)];
-    if (share) transport.shareMemory(share.memories);
-  }
 
-  const members = transports.map((transport, i): Member => {
-    const id = `w${i + 1}`;
-    return { id, name: id, engine: 'none', device: 'none', threads: 1, transport };
-  });
   // No round asks for proofs of the replica: only its sizes are looked at.
   const replica = { plan } as Parameters<typeof createStar>[1];
   const star = createStar(
@@ -92,8 +66,7 @@ async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
     { stepTimeoutMs: 60_000, wire, allocateAverage: pool.allocateAverage },
     vectorMath,
   );
-  // One sample a worker, and an epoch that never ends.
-  const sizes = { globalBatch: numWorkers, microbatches: numWorkers, numTrainSamples: 2 ** 31, ratesAt: () => RATES };
+  const sizes = stepSizes(numWorkers);
   let step = planStep(1, members, sizes);
   star.open(step);
   return {

@@ -1,0 +1,47 @@
+/** What our contenders of the all-reduce benchmark share: peers as processes of their own, and steps without an epoch. */
+import { fork } from 'node:child_process';
+import { startServer } from '../../../coordinator/server.ts';
+import type { Member } from '../../../coordinator/membership.ts';
+import { LIMITS } from '../../../protocol/wire/limits.ts';
+import { receiveKind } from '../../../protocol/wire/transport.ts';
+import type { Transport } from '../../../protocol/wire/transport.ts';
+
+const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
+
+/** One sample a worker, and an epoch that never ends. */
+export const stepSizes = (numWorkers: number) => ({
+  globalBatch: numWorkers,
+  microbatches: numWorkers,
+  numTrainSamples: 2 ** 31,
+  ratesAt: () => RATES,
+});
+
+/**
+ * Starts this program once for each of `jobs`, with the join URL added, and waits until all have said hello; members come
+ * in the order of their jobs.
+ */
+export async function startPeers(jobs: readonly object[]): Promise<Member[]> {
+  const transports: Transport[] = [];
+  let allThere!: () => void;
+  const everyone = new Promise<void>((resolve) => (allThere = resolve));
+  const server = await startServer(
+    { host: '127.0.0.1', port: 0 },
+    () => ({}),
+    (transport) => {
+      if (transports.push(transport) === jobs.length) allThere();
+    },
+  );
+  jobs.forEach((job, index) => {
+    const peerJob = { ...job, joinUrl: server.joinUrl, name: String(index) };
+    // The channel ends with this process, and the peer with the channel.
+    fork(process.argv[1]!, [JSON.stringify(peerJob)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  });
+  await everyone;
+  const members: Member[] = [];
+  for (const transport of transports) {
+    const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
+    const id = `w${Number(name) + 1}`;
+    members[Number(name)] = { id, name: id, engine: 'none', device: 'none', threads: 1, transport };
+  }
+  return members;
+}

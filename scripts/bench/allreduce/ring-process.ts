@@ -1,0 +1,95 @@
+/**
+ * A contender's process: ring all-reduce as a run does it, over loopback, without engine, update and dataset. A round is
+ * the coordinator's word to every worker, the exchange among them, and what each tells of it.
+ *
+ * This process is the coordinator; it starts its workers, which are this file too.
+ */
+import { createRing } from '../../../coordinator/all-reduce/ring.ts';
+import { setUpRing } from '../../../coordinator/all-reduce/ring-setup.ts';
+import { planStep } from '../../../coordinator/step-plan.ts';
+import type { Exchange } from '../../../protocol/state/exchange.ts';
+import type { Replica } from '../../../protocol/state/replica.ts';
+import type { WireFormat } from '../../../protocol/wire/encoding.ts';
+import { LIMITS } from '../../../protocol/wire/limits.ts';
+import { receiveKind } from '../../../protocol/wire/transport.ts';
+import { connectToCoordinator } from '../../../worker/client.ts';
+import type { Contribution } from '../../../worker/gradient-task.ts';
+import { keepFreedMemory } from '../../../worker/memory.ts';
+import { peerSockets } from '../../../worker/peer-server.ts';
+import { createRingMember, RING_MESSAGES } from '../../../worker/ring/member.ts';
+import { fastestVectorMath } from '../../../worker/vector-math.ts';
+import { answerRequests } from '../contender-answers.ts';
+import { startPeers, stepSizes } from './processes.ts';
+
+export interface RingJob {
+  readonly numFloats: number;
+  readonly numWorkers: number;
+  readonly wire: WireFormat;
+  /** Set for a worker. */
+  readonly joinUrl?: string;
+  readonly name?: string;
+}
+
+const STEP_TIMEOUT_MS = 60_000;
+
+const job = JSON.parse(process.argv.at(-1)!) as RingJob;
+keepFreedMemory();
+
+if (job.joinUrl === undefined) await answerRequests(() => coordinate(job));
+else await work(job, job.joinUrl);
+process.exit();
+
+async function coordinate({ numWorkers, wire }: RingJob) {
+  const members = await startPeers(Array.from({ length: numWorkers }, () => job));
+  const outcome = await setUpRing(members, STEP_TIMEOUT_MS);
+  if (!outcome.isReady) throw new Error(`no ring: ${outcome.reason}`);
+  // No round asks for proofs of the replica.
+  const ring = createRing(members, { step: 0 } as Replica, { stepTimeoutMs: STEP_TIMEOUT_MS });
+  const sizes = stepSizes(numWorkers);
+  let step = planStep(1, members, sizes);
+  ring.open(step);
+  return {
+    description: `ring, ${wire}, sockets`,
+    async next() {
+      const { isFinite } = await ring.collect(step);
+      if (!isFinite) throw new Error('the average is not finite');
+      const next = planStep(step.step + 1, members, sizes);
+      ring.distribute(step, next);
+      step = next;
+      return undefined;
+    },
+  };
+}
+
+/** Takes part in every round with a vector that depends on the round before. */
+async function work({ numFloats, numWorkers, wire, name }: RingJob, joinUrl: string): Promise<void> {
+  process.on('disconnect', () => process.exit());
+  const transport = await connectToCoordinator(joinUrl, new AbortController().signal);
+  transport.send({ kind: 'hello', name: name! });
+  const layout = { numParameters: numFloats, numBuffers: 0 };
+  const replica = { step: 0 };
+  let first = 0;
+  const exchange: Exchange = {
+    layout,
+    divisorOf: (numSamples) => numSamples,
+    apply(average, { step }) {
+      first = 1 + average[0]! / 2;
+      replica.step = step;
+    },
+  };
+  const contribution: Contribution = {
+    layout,
+    compute(_assignment, _index, { values }) {
+      values[0] = first;
+      return Promise.resolve({ lossSum: 1, numCorrect: 0, numSamples: 1, computeMs: 0 });
+    },
+  };
+  const { globalBatch, microbatches: numMicrobatches, numTrainSamples } = stepSizes(numWorkers);
+  const member = createRingMember({
+    ...{ transport, exchange, contribution, vectorMath: fastestVectorMath() },
+    welcome: { globalBatch, numMicrobatches, numTrainSamples, wire },
+    replica: replica as Replica,
+    peers: peerSockets(transport.localAddress),
+  });
+  for (;;) await member.answer(await receiveKind(transport, 10 * LIMITS.prepareMs, ...RING_MESSAGES));
+}
