@@ -1,0 +1,80 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ConfigError } from '../../../protocol/errors.ts';
+import { parseLink } from '../../../scripts/emulate/link.ts';
+import {
+  createNamespaceNetwork,
+  leftoverNamespaces,
+  listNamespaces,
+  namespacesProblem,
+  removeNamespaces,
+} from '../../../scripts/emulate/namespaces.ts';
+import type { NetworkHost } from '../../../scripts/emulate/namespaces.ts';
+
+const problem = namespacesProblem();
+const own = () => listNamespaces().filter((name) => name.startsWith(`gradsock-${process.pid}-`));
+
+/** Takes what one connection sends; prints its port, then what it got and in how many milliseconds. */
+const SINK = `
+  const server = require('node:net').createServer((socket) => {
+    let numBytes = 0, startMs;
+    socket.on('data', (bytes) => { startMs ??= performance.now(); numBytes += bytes.length; });
+    socket.on('end', () => { console.log(JSON.stringify({ numBytes, ms: performance.now() - startMs })); process.exit(); });
+  });
+  server.listen(0, process.argv[1], () => console.log(server.address().port));`;
+const SOURCE = `require('node:net').connect(process.argv[2], process.argv[1]).end(Buffer.alloc(Number(process.argv[3]), 1));`;
+
+/** A Node program in a namespace, ended with the test. */
+function startIn({ namespace }: NetworkHost, program: string, ...args: string[]) {
+  const command = ['netns', 'exec', namespace, process.execPath, '-e', program, ...args];
+  const child = spawn('ip', command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+describe.skipIf(problem !== undefined)(`a network of namespaces${problem === undefined ? '' : ` (${problem})`}`, () => {
+  it('carries bytes between two hosts, no faster than its links', async () => {
+    const network = createNamespaceNetwork({ numHosts: 1, link: parseLink('80mbit/0ms'), delayByNetem: false });
+    onTestFinished(() => network.remove());
+    const { hub, hosts } = network;
+    const sink = startIn(hub, SINK, hub.address);
+    const lines = createInterface({ input: sink.stdout })[Symbol.asyncIterator]();
+    const port = (await lines.next()).value as string;
+    startIn(hosts[0]!, SOURCE, hub.address, port, '1000000');
+    const { numBytes, ms } = JSON.parse((await lines.next()).value as string) as { numBytes: number; ms: number };
+    expect(numBytes).toBe(1_000_000);
+    // 80 Mbit/s are 10,000 bytes a millisecond; a bucket of 32 KiB passes at once at each of the two devices.
+    expect(ms).toBeGreaterThan((1_000_000 - 2 * 32_768) / 10_000);
+  });
+
+  it('is wholly gone once removed, and removing it again does no harm', () => {
+    const network = createNamespaceNetwork({ numHosts: 2, link: parseLink('1gbit/0ms'), delayByNetem: false });
+    expect(own()).toHaveLength(4);
+    expect(network.hosts).toHaveLength(2);
+    network.remove();
+    expect(own()).toEqual([]);
+    network.remove();
+  });
+
+  it('leaves nothing behind when it cannot be made, and says what could not', () => {
+    const link = { bitsPerSecond: 1, roundTripMs: NaN };
+    expect(() => createNamespaceNetwork({ numHosts: 1, link, delayByNetem: true })).toThrow(ConfigError);
+    expect(() => createNamespaceNetwork({ numHosts: 1, link, delayByNetem: true })).toThrow(/^tc -netns gradsock-/);
+    expect(own()).toEqual([]);
+  });
+
+  it('of a process that was killed is a leftover; of one that lives it is none', async () => {
+    const gone = spawn(process.execPath, ['-e', '']);
+    await once(gone, 'close');
+    const names = [`gradsock-${gone.pid!}-1-hub`, `gradsock-${process.pid}-900-host1`, 'gradsock-of-somebody-else'];
+    onTestFinished(() => removeNamespaces(names));
+    for (const name of names) expect(spawnSync('ip', ['netns', 'add', name]).status).toBe(0);
+    expect(leftoverNamespaces()).toContain(names[0]);
+    expect(leftoverNamespaces()).not.toContain(names[1]);
+    expect(leftoverNamespaces()).not.toContain(names[2]);
+    removeNamespaces(names);
+    expect(listNamespaces()).not.toContain(names[0]);
+  });
+});
