@@ -5,10 +5,11 @@
  * Run by node itself, not by the command `tsx`: that one kills a program that does not answer Ctrl-C within 30 ms, and
  * nothing would be taken down.
  */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigError } from '../protocol/errors.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { ALGORITHMS } from './emulate/cost-model.ts';
 import type { Algorithm } from './emulate/cost-model.ts';
 import { copyDataset } from './emulate/dataset-copy.ts';
 import { createExperiment } from './emulate/experiment.ts';
@@ -29,8 +30,7 @@ interface Flags {
   batch: number;
   steps: number;
   seconds: number;
-  allReduce?: string;
-  buckets: number;
+  allReduce: Algorithm;
   extra: string[];
   attempts: number;
   patience: number;
@@ -76,8 +76,7 @@ const command = new Command('emulate')
   .option('--batch <n>', 'samples a step of each worker', parseCount, 128)
   .option('--steps <n>', 'steps of an epoch at most', parseCount, 24)
   .option('--seconds <s>', 'measured seconds of a run, about', parsePositive, 2)
-  .option('--all-reduce <name>', 'for the coordinator; the model knows star and ring')
-  .option('--buckets <n>', 'for the model: parts of a vector that are reduced and sent on one by one', parseCount, 1)
+  .addOption(new Option('--all-reduce <name>', 'how workers average').choices(ALGORITHMS).default('star'))
   .option('--extra <flags>', 'more flags for the coordinator', words, [])
   .option('--attempts <n>', 'runs are repeated while others use the machine, up to so many', parseCount, 1)
   .option('--patience <s>', 'seconds to wait, before each run, for others to leave the machine alone', parseCount, 0)
@@ -103,24 +102,24 @@ await runMain(async () => {
 });
 
 async function emulate(flags: Flags, signal: AbortSignal, log: (line: string) => void): Promise<string> {
-  const { models, workers, links, wires, allReduce, buckets, attempts, patience } = flags;
+  const { models, workers, links, wires, allReduce: algorithm, attempts, patience } = flags;
   for (const model of models) loadModel(model);
   checkSteps(flags);
-  const algorithm: Algorithm = allReduce === 'ring' ? 'ring' : 'star';
   const emulation = findEmulation();
   const dataset = await copyDataset();
   try {
     const experiment = createExperiment({
-      ...{ emulation, algorithm, buckets, dataDir: dataset.folder, signal },
+      ...{ emulation, algorithm, dataDir: dataset.folder, signal },
       ...{ batchPerWorker: flags.batch, maxSteps: flags.steps, seconds: flags.seconds },
-      extra: [...(allReduce === undefined ? [] : ['--all-reduce', allReduce]), ...flags.extra],
+      // What passes between hosts must be sent, over loopback too.
+      extra: ['--all-reduce', algorithm, '--no-shared-memory', ...flags.extra],
       undisturbed: createUndisturbed({
         ...{ maxOtherLoad: MAX_OTHER_LOAD, attempts, patienceSeconds: patience, signal, log },
       }),
     });
     const format = flags.json ? 'json' : flags.markdown ? 'markdown' : 'table';
     const parts = flags.predict ? 'outlook' : format === 'table' ? 'measured' : 'both';
-    return await runProgramme(experiment, { models, workers, links, wires, buckets, emulation, format, parts, log });
+    return await runProgramme(experiment, { models, workers, links, wires, emulation, format, parts, log });
   } finally {
     dataset.remove();
   }

@@ -15,7 +15,8 @@ type Floats = Float32Array<ArrayBuffer>;
 /** The sum over a node's microbatches, as a worker sent it. */
 interface Leaf {
   readonly node: TreeNode;
-  readonly values: Floats;
+  /** Its values from `first` to `end`. */
+  block(first: number, end: number): Block;
   /** Gives its memory back to where it came from. */
   release(): void;
 }
@@ -66,14 +67,24 @@ export function createBucketAverage(
   let numMicrobatches = 0;
   let numAdded = 0;
 
-  /** A payload's vector: the payload itself where that can be, else decoded. */
+  /** Blocks of the payload itself, of what it decodes to block by block, or of the whole of it decoded before. */
   const leafOf = (node: TreeNode, payload: Bytes, transport: Pick<Transport, 'recycle'>): Leaf => {
-    const recycle = () => transport.recycle(payload);
-    if (codec.asVector) return { node, values: codec.asVector(payload), release: recycle };
+    const release = () => transport.recycle(payload);
+    const { decodeRun } = codec;
+    if (codec.asVector) return { node, block: blocksOf(codec.asVector(payload)), release };
+    codec.check(payload);
+    if (decodeRun) {
+      const block = (first: number, end: number): Block => {
+        const own = freeBlocks.pop() ?? ownBlock();
+        decodeRun(own.values.subarray(0, end - first), payload, first);
+        return own;
+      };
+      return { node, block, release };
+    }
     const values = freeVectors.pop() ?? new Float32Array(average.length);
     codec.decode(values, payload);
-    recycle();
-    return { node, values, release: () => void freeVectors.push(values) };
+    release();
+    return { node, block: blocksOf(values), release: () => void freeVectors.push(values) };
   };
 
   const combine = (left: Block, right: Block): Block => {
@@ -105,9 +116,7 @@ export function createBucketAverage(
         const end = Math.min(first + BLOCK_VALUES, average.length);
         const reducer = createReducer(numMicrobatches, [{ first: 0, count: numMicrobatches }], combine);
         let root: Block | undefined;
-        for (const { node, values } of leaves) {
-          root = reducer.add(node, { values: values.subarray(first, end), isOwn: false })?.value;
-        }
+        for (const { node, block } of leaves) root = reducer.add(node, block(first, end))?.value;
         const sum = root!.values.subarray(0, end - first);
         isFinite = divideVector(average.subarray(first, end), sum, numSamples) && isFinite;
         if (root!.isOwn) freeBlocks.push(root!);
@@ -120,5 +129,9 @@ export function createBucketAverage(
     },
   };
 }
+
+const blocksOf =
+  (values: Floats) =>
+  (first: number, end: number): Block => ({ values: values.subarray(first, end), isOwn: false });
 
 const ownBlock = (): Block => ({ values: new Float32Array(BLOCK_VALUES), isOwn: true });

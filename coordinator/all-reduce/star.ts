@@ -24,6 +24,7 @@ import type { Member } from '../membership.ts';
 import { assignmentOf } from '../step-plan.ts';
 import type { StepPlan } from '../step-plan.ts';
 import type { AllReduce, Confirmation } from './all-reduce.ts';
+import { areLocal } from './choose.ts';
 import { createBucketAverage } from './bucket-average.ts';
 
 export interface StarOptions {
@@ -162,9 +163,9 @@ export function createStar(
   };
 }
 
-/** One where every payload stays in the memory of this machine: then each further bucket is only another message. */
+/** One within a machine: what buckets gain is a link that carries both ways at once, and there is none. */
 const bucketsFor = (members: readonly Member[], layout: VectorLayout): number =>
-  members.every(({ transport }) => transport.sharesMemory) ? 1 : bucketsOf(layout);
+  areLocal(members) ? 1 : bucketsOf(layout);
 
 function addTimes(
   arrival: { numSamples: number; computeMs: number; encodeMs: number; applyMs: number },

@@ -10,16 +10,26 @@ import { plainVectorMath } from '../state/vector-math.ts';
 import type { VectorMath } from '../state/vector-math.ts';
 import type { WireFormat } from './encoding.ts';
 
+/** Runs of a vector begin at multiples of this: even, so that 16-bit values are aligned like 32-bit ones. */
+export const RUN = 1024;
+
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;
 
 export interface VectorCodec {
   readonly payloadBytes: number;
+  /** Throws ERR_SHAPE_MISMATCH for a payload of another length. */
+  readonly check: (payload: Bytes) => void;
   /** For f32: the vector as its bytes, and the other way round, without a copy. Undefined for all other formats. */
   readonly asBytes?: (vector: Floats) => Bytes;
   readonly asVector?: (payload: Bytes) => Floats;
   /** payload [payloadBytes] <- vector. With int8 the vector is changed, see {@link withFeedback}. */
   readonly encode: (payload: Bytes, vector: Floats) => void;
+  /**
+   * A run of the vector from its value number `first`, a multiple of {@link RUN}, as `decode` would have it; for formats
+   * in which a run's bytes lie together. The payload has been checked.
+   */
+  readonly decodeRun?: (run: Floats, payload: Bytes, first: number) => void;
   /** vector <- payload. Throws ERR_SHAPE_MISMATCH when that is of another length. */
   readonly decode: (vector: Floats, payload: Bytes) => void;
 }
@@ -52,12 +62,24 @@ export function createVectorCodec(
       payloadBytes,
       asBytes: ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
       asVector,
+      check,
       encode: (payload, vector) => asVector(payload).set(vector),
       decode: (vector, payload) => vector.set(asVector(payload)),
     };
   }
+  const isHalf = format === 'bf16' || format === 'f16';
+  const decodeRun = (run: Floats, payload: Bytes, first: number): void => {
+    const ofGradient = Math.max(0, Math.min(run.length, numParameters - first));
+    const bytes = payload.subarray(2 * first, 2 * first + encoding.encodedBytes(ofGradient));
+    encoding.decode(run.subarray(0, ofGradient), bytes);
+    const ofStatistics = first + ofGradient - numParameters;
+    const statistics = statisticsOf(payload).subarray(ofStatistics, ofStatistics + run.length - ofGradient);
+    if (ofGradient < run.length) run.set(statistics, ofGradient);
+  };
   const codec: VectorCodec = {
     payloadBytes,
+    check,
+    ...(isHalf && { decodeRun }),
     encode(payload, vector) {
       check(payload);
       encoding.encode(payload.subarray(0, gradientBytes), vector.subarray(0, numParameters));

@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import { bucketsOf } from '../../protocol/wire/buckets.ts';
+import { PIECE_VALUES } from '../../worker/ring/pieces.ts';
 import { loadModel } from '../flags.ts';
 import { calibrateHandling } from './calibration.ts';
 import type { Algorithm, Handling, StepInput } from './cost-model.ts';
@@ -31,7 +33,6 @@ const FREE_STEP_OVER_ALONE = 3;
 export interface ExperimentOptions {
   readonly emulation: Emulation;
   readonly algorithm: Algorithm;
-  readonly buckets: number;
   readonly batchPerWorker: number;
   /** An epoch has at most so many steps; a run, as far as the model can tell, so many seconds of measured ones. */
   readonly maxSteps: number;
@@ -70,7 +71,7 @@ export interface Experiment {
 }
 
 export function createExperiment(options: ExperimentOptions): Experiment {
-  const { emulation, algorithm, buckets, batchPerWorker, maxSteps, seconds, extra, dataDir, signal } = options;
+  const { emulation, algorithm, batchPerWorker, maxSteps, seconds, extra, dataDir, signal } = options;
   const cores = availableParallelism();
 
   const carryOut = async (
@@ -117,7 +118,8 @@ export function createExperiment(options: ExperimentOptions): Experiment {
   const inputOf = async ({ model, numWorkers, link, wire }: Case, stepsPerEpoch: number): Promise<StepInput> => {
     const { computeMs, applyMs } = (await alone(model)).figures;
     return {
-      ...{ algorithm, numWorkers, link, cores, buckets, stepsPerEpoch },
+      ...{ algorithm, numWorkers, link, cores, stepsPerEpoch },
+      buckets: bucketsOfModel(model, algorithm, numWorkers),
       ...{ payloadBytes: payloadBytesOf(model, wire), computeMs: computeMs + applyMs },
       handling: await shared(numWorkers, wire),
     };
@@ -154,6 +156,12 @@ function trainAt(makeOne: () => Place) {
 /** Of one gradient of a model, as it travels. */
 export function payloadBytesOf(model: string, wire: WireFormat): number {
   return createVectorCodec(wire, planModel(loadModel(model))).payloadBytes;
+}
+
+/** Into how many parts, reduced and sent on one by one, a run cuts what one link carries at a time. */
+export function bucketsOfModel(model: string, algorithm: Algorithm, numWorkers: number): number {
+  const plan = planModel(loadModel(model));
+  return algorithm === 'star' ? bucketsOf(plan) : Math.ceil(plan.numParameters / numWorkers / PIECE_VALUES);
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -2,7 +2,7 @@
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import type { Algorithm, StepInput } from './cost-model.ts';
 import { ALGORITHMS, efficiencyOf, predictStep } from './cost-model.ts';
-import { payloadBytesOf } from './experiment.ts';
+import { bucketsOfModel, payloadBytesOf } from './experiment.ts';
 import type { Experiment } from './experiment.ts';
 import { parseLink } from './link.ts';
 import type { Link } from './link.ts';
@@ -26,11 +26,7 @@ export interface Outcome {
 }
 
 /** A row for every model, wire format, link and number of workers. Epochs are long: proofs are not counted. */
-export async function lookOut(
-  experiment: Experiment,
-  models: readonly string[],
-  buckets: number,
-): Promise<OutlookRow[]> {
+export async function lookOut(experiment: Experiment, models: readonly string[]): Promise<OutlookRow[]> {
   const rows: OutlookRow[] = [];
   for (const model of models) {
     const { figures } = await experiment.alone(model);
@@ -38,12 +34,13 @@ export async function lookOut(
       const handling = await experiment.own(wire);
       for (const link of OUTLOOK_LINKS) {
         for (const numWorkers of OUTLOOK_WORKERS) {
-          const input: Omit<StepInput, 'algorithm'> = {
-            ...{ numWorkers, link, handling, buckets, cores: 'own', stepsPerEpoch: Infinity },
+          const input: Omit<StepInput, 'algorithm' | 'buckets'> = {
+            ...{ numWorkers, link, handling, cores: 'own', stepsPerEpoch: Infinity },
             ...{ payloadBytes: payloadBytesOf(model, wire), computeMs: figures.computeMs + figures.applyMs },
           };
           const outcomeOf = (algorithm: Algorithm): Outcome => {
-            const { stepMs } = predictStep({ ...input, algorithm });
+            const buckets = bucketsOfModel(model, algorithm, numWorkers);
+            const { stepMs } = predictStep({ ...input, algorithm, buckets });
             return { stepMs, efficiency: efficiencyOf(stepMs, figures.stepMs) };
           };
           const outcomes = { star: outcomeOf('star'), ring: outcomeOf('ring') };

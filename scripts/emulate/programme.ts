@@ -17,7 +17,6 @@ export interface ProgrammeOptions {
   readonly workers: readonly number[];
   readonly links: readonly Link[];
   readonly wires: readonly WireFormat[];
-  readonly buckets: number;
   readonly emulation: Emulation;
   readonly parts: 'measured' | 'outlook' | 'both';
   readonly format: 'table' | 'markdown' | 'json';
@@ -26,11 +25,11 @@ export interface ProgrammeOptions {
 
 /** Runs everything, and returns what is to be printed. Without emulated links, loopback is the only link. */
 export async function runProgramme(experiment: Experiment, options: ProgrammeOptions): Promise<string> {
-  const { models, buckets, emulation, parts, format, log } = options;
+  const { models, emulation, parts, format, log } = options;
   const before = readConditions();
   log(describeEmulation(emulation));
   const measured = parts === 'outlook' ? [] : await measureAll(experiment, options);
-  const outlook = parts === 'measured' ? [] : await lookOut(experiment, models, buckets);
+  const outlook = parts === 'measured' ? [] : await lookOut(experiment, models);
   const alone = [];
   for (const model of models) alone.push({ model, measured: await experiment.alone(model) });
   const handling = await handlingRows(experiment, options);

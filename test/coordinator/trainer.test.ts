@@ -5,6 +5,7 @@ import { epochOrder } from '../../protocol/state/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
+import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createReferenceEngine } from '../../worker/engines/reference.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';
@@ -43,6 +44,43 @@ describe('training', () => {
       expect(Math.abs(loss! - exactLoss!)).toBeLessThan(0.02 * exactLoss!);
     },
   );
+
+  describe('in buckets', () => {
+    // 9,562 parameters and 24 statistics: three buckets.
+    const model: ModelSpec = { ...TINY_MODEL, layers: TINY_MODEL.layers.filter(({ kind }) => kind !== 'maxPool') };
+
+    test.each(WIRE_FORMATS)('%s ends with the same bits as in one', async (wire) => {
+      const config = runConfig({ workers: 3, model, epochs: 1, wire });
+      const inOne = await runCluster({ config });
+      const inThree = await runCluster({ config, numBuckets: 3 });
+      expect(inThree.replica.state).toEqual(inOne.replica.state);
+    });
+
+    test('an average that is not finite in its first bucket is applied by nobody', async () => {
+      const config = runConfig({ workers: 2, model, epochs: 1 });
+      let numGradients = 0;
+      const parameters: Float32Array[] = [];
+      const run = runCluster({
+        config,
+        numBuckets: 3,
+        async createEngine(options) {
+          const engine = await createReferenceEngine(options);
+          parameters.push(options.parameters);
+          return {
+            ...engine,
+            async computeGradient(batch, into) {
+              const result = await engine.computeGradient(batch, into);
+              // In the second step of four microbatches; the end of the gradient travels first.
+              if (++numGradients === 6) into.gradient[into.gradient.length - 1] = NaN;
+              return result;
+            },
+          };
+        },
+      });
+      await expect(run).rejects.toMatchObject({ code: 'ERR_NOT_FINITE', step: 2 });
+      for (const values of parameters) expect(values.every(Number.isFinite)).toBe(true);
+    });
+  });
 
   test("applies the mean gradient of the whole batch: W workers' average is one engine's", async () => {
     // Without batch norm the gradient of a batch does not depend on how it was cut.

@@ -101,6 +101,8 @@ export interface ClusterOptions {
   readonly tamper?: (transport: Transport, index: number) => Transport;
   /** Whether the first worker uses the coordinator's replica, as the baseline does. */
   readonly shareReplica?: boolean;
+  /** How many buckets vectors are cut into; one when left out. */
+  readonly numBuckets?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -150,6 +152,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
         stepTimeoutMs: config.stepTimeoutSeconds * 1000,
         wire: config.wire,
         exchange: createExchange(replica, config.localSteps, config.microbatches),
+        ...(options.numBuckets !== undefined && { numBuckets: options.numBuckets }),
       }),
       replica,
       signal,

@@ -111,6 +111,15 @@ napi_value create(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value resultOf(napi_env env, const Step &step) {
+  napi_value result;
+  check(napi_create_object(env, &result));
+  setNumber(env, result, "lossSum", step.result.lossSum);
+  setNumber(env, result, "numCorrect", step.result.numCorrect);
+  setNumber(env, result, "numSamples", step.batch.samples);
+  return result;
+}
+
 // On a thread of libuv's.
 void executeStep(napi_env, void *data) {
   Step &step = *(Step *)data;
@@ -128,10 +137,7 @@ void completeStep(napi_env env, napi_status status, void *data) {
   napi_value settled = nullptr;
   if (status == napi_ok) {
     guarded(env, [&] {
-      check(napi_create_object(env, &settled));
-      setNumber(env, settled, "lossSum", step->result.lossSum);
-      setNumber(env, settled, "numCorrect", step->result.numCorrect);
-      setNumber(env, settled, "numSamples", step->batch.samples);
+      settled = resultOf(env, *step);
       check(napi_resolve_deferred(env, step->deferred, settled));
       return settled;
     });
@@ -154,7 +160,8 @@ const float *currentValues(napi_env env, napi_ref reference, size_t expected, co
   return elements.data;
 }
 
-napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) {
+// Reads and checks the arguments of a step; what it is to do.
+std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool isTraining) {
   Engine *engine = engineOf(env, arguments[0]);
   if (engine->isDisposed) throw ArgumentError{false, "the engine is disposed"};
   if (engine->isBusy) throw ArgumentError{false, "a call is under way: await it before the next"};
@@ -184,7 +191,11 @@ napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) 
     expectLength(statistics.length, plan.numBuffers, false, "statistics");
     step->gradient = gradient.data, step->statistics = statistics.data;
   }
+  return step;
+}
 
+napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) {
+  auto step = readStep(env, arguments, isTraining);
   napi_value kept, promise;
   const uint32_t count = isTraining ? 6 : 4;
   check(napi_create_array_with_length(env, count, &kept));
@@ -194,7 +205,7 @@ napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) 
   check(napi_create_reference(env, kept, 1, &step->kept));
   check(napi_create_promise(env, &step->deferred, &promise));
   check(napi_queue_async_work(env, step->work));
-  engine->isBusy = true;
+  step->engine->isBusy = true;
   step.release();
   return promise;
 }
@@ -203,6 +214,15 @@ napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) 
 //   -> promise of { lossSum, numCorrect, numSamples }
 napi_value computeGradient(napi_env env, napi_callback_info info) {
   return guarded(env, [&] { return startStep(env, Arguments(env, info, 6), true); });
+}
+
+// computeGradientNow(the same) -> { lossSum, numCorrect, numSamples }, computed by the thread that calls
+napi_value computeGradientNow(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto step = readStep(env, Arguments(env, info, 6), true);
+    executeStep(env, step.get());
+    return resultOf(env, *step);
+  });
 }
 
 // evaluate(handle, images, labels, numSamples) -> the same
@@ -238,9 +258,12 @@ napi_value keepFreedMemory(napi_env env, napi_callback_info) {
 
 NAPI_MODULE_INIT() {
   return guarded(env, [&] {
-    exportFunctions(
-        env, exports,
-        {{"create", create}, {"computeGradient", computeGradient}, {"evaluate", evaluate}, {"dispose", dispose}});
+    exportFunctions(env, exports,
+                    {{"create", create},
+                     {"computeGradient", computeGradient},
+                     {"computeGradientNow", computeGradientNow},
+                     {"evaluate", evaluate},
+                     {"dispose", dispose}});
     exportVectorMath(env, exports);
     exportSharedMemory(env, exports);
     exportFunctions(env, exports, {{"keepFreedMemory", keepFreedMemory}});

@@ -38,14 +38,23 @@ export interface NativeAddon {
     buffers: Floats,
   ): NativeHandle;
   /** One call at a time. Overwrites `gradient` and `statistics`. */
-  computeGradient(
+  readonly computeGradient: (
     handle: NativeHandle,
     images: Bytes,
     labels: Bytes,
     numSamples: number,
     gradient: Floats,
     statistics: Floats,
-  ): Promise<MicrobatchResult>;
+  ) => Promise<MicrobatchResult>;
+  /** The same on the calling thread: nothing else happens there in the meantime. */
+  readonly computeGradientNow: (
+    handle: NativeHandle,
+    images: Bytes,
+    labels: Bytes,
+    numSamples: number,
+    gradient: Floats,
+    statistics: Floats,
+  ) => MicrobatchResult;
   evaluate(handle: NativeHandle, images: Bytes, labels: Bytes, numSamples: number): Promise<MicrobatchResult>;
   /** Frees the network, at once or after the call under way. A second time: nothing. */
   dispose(handle: NativeHandle): void;

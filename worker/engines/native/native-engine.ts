@@ -1,10 +1,20 @@
-/** The native engine: our own C++ kernels, off the event loop. What they compute is described in network.h. */
+/**
+ * The native engine: our own C++ kernels, off the event loop unless they are quick. What they compute is described in
+ * network.h.
+ */
 import { ConfigError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions } from '../engine.ts';
 import { INSTRUCTION_SETS } from './build-output.ts';
 import type { InstructionSet } from './build-output.ts';
 import { loadNativeAddon } from './loader.ts';
+
+/**
+ * A gradient that takes less is computed on the event loop's own thread: to hand it to another and to be woken by that one
+ * takes several tenths of a millisecond, half of what a small model's step takes. What waits on the event loop, answers
+ * to pings and payloads on their way, does so no longer than this.
+ */
+const SHORT_MS = 10;
 
 /**
  * An engine on the CPU. `device`: `cpu` (the best instruction set here), or one by name: `avx512`, `avx2`, `neon`,
@@ -26,6 +36,8 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     parameters,
     buffers,
   );
+  /** Of the last gradient; the first one is not known to be short. */
+  let msPerSample = Infinity;
   /** The call under way, which dispose waits for. */
   let pending: Promise<unknown> = Promise.resolve();
 
@@ -36,9 +48,14 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
 
     // Async, so that an argument refused by the addon is a rejection.
     async computeGradient({ images, labels, numSamples }, { gradient, statistics }) {
-      const result = addon.computeGradient(handle, images, labels, numSamples, gradient, statistics);
-      pending = result;
-      return await result;
+      const startMs = performance.now();
+      const isShort = msPerSample * numSamples < SHORT_MS;
+      const compute = isShort ? addon.computeGradientNow : addon.computeGradient;
+      const result = compute(handle, images, labels, numSamples, gradient, statistics);
+      if (result instanceof Promise) pending = result;
+      const settled = await result;
+      msPerSample = (performance.now() - startMs) / numSamples;
+      return settled;
     },
 
     async evaluate({ images, labels, numSamples }) {
