@@ -16,7 +16,7 @@ type Floats = Float32Array<ArrayBuffer>;
 interface Leaf {
   readonly node: TreeNode;
   /** Its values from `first` to `end`. */
-  block(first: number, end: number): Block;
+  readonly block: (first: number, end: number) => Block;
   /** Gives its memory back to where it came from. */
   release(): void;
 }
