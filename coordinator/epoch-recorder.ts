@@ -49,14 +49,14 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       totals.numCorrect += step.totals.numCorrect;
       totals.numSamples += step.totals.numSamples;
       totals.steps += numSteps;
-      peerBytes.sent += step.exchange?.bytesSent ?? 0;
-      peerBytes.received += step.exchange?.bytesReceived ?? 0;
+      peerBytes.sent += step.peerExchange?.bytesSent ?? 0;
+      peerBytes.received += step.peerExchange?.bytesReceived ?? 0;
     },
     distributed() {
       const sentMs = performance.now();
       const { step, reducedMs } = last!;
-      const { arrivals, exchange } = step;
-      metrics.recordStep({ startMs: stepStartMs, arrivals, reducedMs, sentMs, ownApplyMs, exchange });
+      const { arrivals, peerExchange } = step;
+      metrics.recordStep({ startMs: stepStartMs, arrivals, reducedMs, sentMs, ownApplyMs, peerExchange });
       stepStartMs = sentMs;
     },
     applied() {

@@ -8,7 +8,7 @@
  * wire for the rest.
  * What is left between steps is other. Durations come from one machine's clock each; clocks are never compared.
  */
-import type { Arrival, Confirmation, Exchange } from './all-reduce/all-reduce.ts';
+import type { Arrival, Confirmation, PeerExchange } from './all-reduce/all-reduce.ts';
 import type { Member } from './membership.ts';
 
 /** Milliseconds by part; the parts add up to the wall time. */
@@ -44,7 +44,7 @@ export interface StepMoments {
   /** The coordinator's own applying of the update before, done while workers did the same. */
   readonly ownApplyMs: number;
   /** What the workers did among themselves from the last arrival to `reducedMs`. */
-  readonly exchange?: Pick<Exchange, 'encodeMs' | 'reduceMs'> | undefined;
+  readonly peerExchange?: Pick<PeerExchange, 'encodeMs' | 'reduceMs'> | undefined;
 }
 
 export interface EpochMetrics {
@@ -73,7 +73,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
   );
 
   return {
-    recordStep({ startMs, arrivals, reducedMs, sentMs, ownApplyMs, exchange }) {
+    recordStep({ startMs, arrivals, reducedMs, sentMs, ownApplyMs, peerExchange }) {
       const first = arrivals[0]!;
       const lastMs = arrivals.at(-1)!.atMs;
       // A worker may have begun before the sending to all was over: its own durations then exceed the time seen here.
@@ -83,11 +83,11 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
       parts.encodeMs += untilFirst.take(first.encodeMs) + (sentMs - reducedMs);
       parts.wireMs += untilFirst.rest();
       parts.waitMs += lastMs - first.atMs;
-      const exchangeMs = exchange ? reducedMs - lastMs : 0;
+      const exchangeMs = peerExchange ? reducedMs - lastMs : 0;
       const untilReduced = createBudget(reducedMs - lastMs);
-      if (exchange) {
-        parts.encodeMs += untilReduced.take(exchange.encodeMs);
-        parts.reduceMs += untilReduced.take(exchange.reduceMs);
+      if (peerExchange) {
+        parts.encodeMs += untilReduced.take(peerExchange.encodeMs);
+        parts.reduceMs += untilReduced.take(peerExchange.reduceMs);
         parts.wireMs += untilReduced.rest();
       } else {
         parts.reduceMs += untilReduced.rest();

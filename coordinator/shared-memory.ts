@@ -1,11 +1,12 @@
 /** The coordinator's part of shared memory: makes it, offers it, and knows what each member may use. */
 import { randomBytes } from 'node:crypto';
+import { describeError } from '../protocol/errors.ts';
 import type { VectorLayout } from '../protocol/state/exchange.ts';
+import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../protocol/wire/shared-memory.ts';
+import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
 import { stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../protocol/wire/shared-memory.ts';
-import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 
 export interface MemoryPool {
   /** What a worker on this machine is offered: the memories in the order in which both ends name them. */
@@ -14,7 +15,7 @@ export interface MemoryPool {
   readonly allocateAverage: PayloadAllocator;
 }
 
-export interface PoolOptions {
+interface PoolOptions {
   readonly system: SharedMemorySystem | undefined;
   /** Of one vector as it travels, and how many gradients a worker may have under way. */
   readonly payloadBytes: number;
@@ -41,6 +42,7 @@ export function createRunMemory(
   return createMemoryPool({ system, payloadBytes, numGradients, log });
 }
 
+/** A pool whose memories have room for one average and for so many gradients of each worker. */
 export function createMemoryPool({ system, payloadBytes, numGradients, log }: PoolOptions): MemoryPool {
   let isUsable = system !== undefined;
   const nonce = randomBytes(16).toString('hex');
@@ -57,7 +59,7 @@ export function createMemoryPool({ system, payloadBytes, numGradients, log }: Po
       return create(count);
     } catch (error) {
       isUsable = false;
-      log(`payloads travel through sockets, for memory cannot be shared: ${(error as Error).message}`);
+      log(`payloads travel through sockets, for memory cannot be shared: ${describeError(error)}`);
       return undefined;
     }
   };

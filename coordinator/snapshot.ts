@@ -1,6 +1,6 @@
 /** Snapshots: how members come by the state that the coordinator's replica has. */
 import type { Replica } from '../protocol/state/replica.ts';
-import { confirmMember } from './all-reduce/star.ts';
+import { confirmMember } from './all-reduce/confirm.ts';
 import { blame } from './blame.ts';
 import type { Member } from './membership.ts';
 

@@ -7,7 +7,6 @@
  */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../protocol/errors.ts';
-import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { WireFormat } from '../protocol/wire/encoding.ts';
 import { ALGORITHMS } from './emulate/cost-model.ts';
 import type { Algorithm } from './emulate/cost-model.ts';
@@ -20,6 +19,7 @@ import { findEmulation } from './emulate/place.ts';
 import { runProgramme } from './emulate/programme.ts';
 import { createUndisturbed } from './emulate/undisturbed.ts';
 import { loadModel, parseCount, parsePositive } from './flags.ts';
+import { parseNames, parseWires } from './lists.ts';
 import { EXIT, interruptSignal, runMain } from './process.ts';
 
 interface Flags {
@@ -47,32 +47,25 @@ const NUM_TRAIN_SAMPLES = 60_000;
 
 const LINKS = ['1gbit/1ms', '1gbit/20ms', '100mbit/1ms', '100mbit/20ms'];
 
-const list = (text: string): string[] => text.split(',').filter(Boolean);
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 const hosts = (text: string): number[] =>
-  list(text).map((item) => {
+  parseNames(text).map((item) => {
     const count = parseCount(item);
     if (count < 2) throw new ConfigError(`--workers ${item}: expected 2 or more; one worker alone is measured anyway`);
     return count;
   });
-const formats = (text: string): WireFormat[] =>
-  list(text).map((name) => {
-    const format = WIRE_FORMATS.find((known) => known === name);
-    if (!format) throw new ConfigError(`--wires ${name}: expected some of ${WIRE_FORMATS.join(',')}`);
-    return format;
-  });
 
 const command = new Command('emulate')
   .description('trains across emulated hosts, and compares with a cost model')
-  .option('--models <names>', 'models, separated by commas', list, ['dense', 'conv-pool', 'conv'])
+  .option('--models <names>', 'models, separated by commas', parseNames, ['dense', 'conv-pool', 'conv'])
   .option('--workers <n,...>', 'numbers of worker hosts', hosts, [2, 4, 8])
   .option(
     '--links <rate/round trip,...>',
     'links of every host',
-    (text) => list(text).map(parseLink),
+    (text) => parseNames(text).map(parseLink),
     LINKS.map(parseLink),
   )
-  .option('--wires <names>', 'wire formats', formats, ['f32', 'bf16'])
+  .option('--wires <names>', 'wire formats', parseWires, ['f32', 'bf16'])
   .option('--batch <n>', 'samples a step of each worker', parseCount, 128)
   .option('--steps <n>', 'steps of an epoch at most', parseCount, 24)
   .option('--seconds <s>', 'measured seconds of a run, about', parsePositive, 2)
@@ -111,8 +104,7 @@ async function emulate(flags: Flags, signal: AbortSignal, log: (line: string) =>
     const experiment = createExperiment({
       ...{ emulation, algorithm, dataDir: dataset.folder, signal },
       ...{ batchPerWorker: flags.batch, maxSteps: flags.steps, seconds: flags.seconds },
-      // What passes between hosts must be sent, over loopback too.
-      extra: ['--all-reduce', algorithm, '--no-shared-memory', ...flags.extra],
+      extra: flags.extra,
       undisturbed: createUndisturbed({
         ...{ maxOtherLoad: MAX_OTHER_LOAD, attempts, patienceSeconds: patience, signal, log },
       }),

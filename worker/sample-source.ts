@@ -7,7 +7,7 @@ import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { Microbatch } from './engines/engine.ts';
 
-interface SourceOptions {
+export interface SourceOptions {
   readonly welcome: Pick<MessageOf<'welcome'>, 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples'>;
   readonly dataset: Dataset;
   readonly vectorMath: VectorMath;

@@ -16,17 +16,19 @@ import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
+import { allocateOwn } from '../protocol/wire/shared-memory.ts';
+import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { allocateFrom, allocateOwn } from '../protocol/wire/shared-memory.ts';
-import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
-import type { Engine, EngineOptions } from './engines/engine.ts';
-import { createGradientContribution, createGradientTask } from './gradient-task.ts';
-import type { Contribution, GradientTask } from './gradient-task.ts';
 import { createAverageReader } from './average-reader.ts';
 import type { AverageReader } from './average-reader.ts';
-import { openOffer } from './join-memory.ts';
-import { createLocalContribution } from './local-task.ts';
+import { createGradientContribution } from './contribution.ts';
+import type { Contribution } from './contribution.ts';
+import type { Engine, EngineOptions } from './engines/engine.ts';
+import { createGradientTask } from './gradient-task.ts';
+import type { GradientTask } from './gradient-task.ts';
+import { joinMemory } from './join-memory.ts';
+import { createLocalContribution } from './local-contribution.ts';
 import { createRingMember, RING_MESSAGES } from './ring/member.ts';
 import type { PeerSockets, RingMember } from './ring/member.ts';
 
@@ -75,7 +77,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
       buffers: workspace.buffers,
       maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
     });
-    const allocate = shareMemory(transport, welcome, options);
+    const allocate = joinMemory(transport, welcome.sharedMemory, options);
     const { name, device, threads } = engine;
     transport.send({ kind: 'ready', engine: name, device, threads, sharesMemory: allocate !== undefined });
 
@@ -95,22 +97,6 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     transport.close();
     await engine?.dispose();
   }
-}
-
-/** Maps the memory that the coordinator offers; undefined when it offers none or it cannot be had. */
-function shareMemory(
-  transport: Transport,
-  { sharedMemory: offer }: MessageOf<'welcome'>,
-  { sharedMemory, log }: WorkerOptions,
-): PayloadAllocator | undefined {
-  const opened = offer && openOffer(offer, sharedMemory);
-  if (!opened) return undefined;
-  if ('reason' in opened) {
-    log?.(`gradients travel through the socket, for memory cannot be shared: ${opened.reason}`);
-    return undefined;
-  }
-  transport.shareMemory([opened.averages, opened.gradients]);
-  return allocateFrom(opened.gradients);
 }
 
 interface SessionContext {

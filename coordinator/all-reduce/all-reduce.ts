@@ -26,11 +26,11 @@ export interface ReducedStep {
   /** In order of arrival; members that had a part in the step. */
   readonly arrivals: readonly Arrival[];
   /** What the workers did among themselves between the last arrival and the end of the step; absent in a star. */
-  readonly exchange?: Exchange;
+  readonly peerExchange?: PeerExchange;
 }
 
 /** Milliseconds of the worker that was done last; bytes of all workers together, each counted at both of its ends. */
-export interface Exchange {
+export interface PeerExchange {
   readonly encodeMs: number;
   readonly reduceMs: number;
   readonly bytesSent: number;

@@ -18,8 +18,8 @@ import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
 import { assignmentOf } from '../step-plan.ts';
 import type { StepPlan } from '../step-plan.ts';
-import type { AllReduce, Arrival, Exchange } from './all-reduce.ts';
-import { confirmMember } from './star.ts';
+import type { AllReduce, Arrival, PeerExchange } from './all-reduce.ts';
+import { confirmMember } from './confirm.ts';
 
 export interface RingOptions {
   /** The longest wait for a member's own sum, and then for the exchange. */
@@ -71,7 +71,7 @@ export function createRing(members: readonly Member[], replica: Replica, { stepT
         .map(({ arrival }) => arrival)
         .filter(({ member }) => plan.shares.has(member))
         .sort((a, b) => a.atMs - b.atMs);
-      return { totals, isFinite, arrivals, exchange: exchangeOf(parts) };
+      return { totals, isFinite, arrivals, peerExchange: peerExchangeOf(parts) };
     },
 
     distribute(_plan, next) {
@@ -122,7 +122,7 @@ interface Part {
   readonly doneMs: number;
 }
 
-function exchangeOf(parts: readonly Part[]): Exchange {
+function peerExchangeOf(parts: readonly Part[]): PeerExchange {
   const { encodeMs, reduceMs } = parts.reduce((last, part) => (part.doneMs > last.doneMs ? part : last)).done;
   const total = (count: (done: Part['done']) => number) => parts.reduce((sum, { done }) => sum + count(done), 0);
   const bytesSent = total((done) => done.bytesSent);

@@ -24,8 +24,9 @@ import type { Member } from '../membership.ts';
 import { assignmentOf } from '../step-plan.ts';
 import type { StepPlan } from '../step-plan.ts';
 import type { AllReduce, Confirmation } from './all-reduce.ts';
-import { areLocal } from './choose.ts';
 import { createBucketAverage } from './bucket-average.ts';
+import { areLocal } from './choose.ts';
+import { confirmMember } from './confirm.ts';
 
 export interface StarOptions {
   /** The longest wait for a member's answer. */
@@ -126,8 +127,9 @@ export function createStar(
       const complete: number[] = [];
       const verdicts: boolean[] = [];
       const finish = (bucket: number) => {
-        verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
-        if (bucket !== last) sendAverage(bucket, plan.step);
+        const isFinite = buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples));
+        verdicts.push(isFinite);
+        if (bucket !== last && isFinite) sendAverage(bucket, plan.step);
       };
       const gradients = [...plan.shares.keys()].map((member) =>
         blame(member, plan.step, () =>
@@ -141,7 +143,7 @@ export function createStar(
       const [arrivals] = await Promise.all([Promise.all(gradients), takeProofs()]);
       const totals = ledger.close();
       for (const bucket of complete) finish(bucket);
-      // Buckets that are not finite are held by nobody but by waiting workers: without an update none applies them.
+      // Workers hold the buckets that are finite, and apply none without an update.
       const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
       return { totals, isFinite, arrivals: arrivals.sort((a, b) => a.atMs - b.atMs) };
     },
@@ -175,17 +177,4 @@ function addTimes(
   arrival.encodeMs += result.encodeMs;
   arrival.applyMs = result.applyMs;
   for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
-}
-
-/** Waits for a member's `applied` and compares its state with the replica's. */
-export async function confirmMember(member: Member, replica: Replica, timeoutMs: number): Promise<Confirmation> {
-  const { step, parametersSha256, applyMs, hashMs } = await receiveKind(member.transport, timeoutMs, 'applied');
-  const atMs = performance.now();
-  if (step !== replica.step || parametersSha256 !== replica.parametersSha256()) {
-    throw new ProtocolError(
-      'ERR_STATE_MISMATCH',
-      `its parameters at step ${step} are not the coordinator's at step ${replica.step}`,
-    );
-  }
-  return { member, atMs, applyMs, hashMs };
 }

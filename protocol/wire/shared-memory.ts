@@ -33,7 +33,7 @@ export interface SharedMemorySystem {
 const ALIGNMENT = 64;
 const NONCE_BYTES = 16;
 
-export const alignedBytes = (numBytes: number): number => Math.ceil(numBytes / ALIGNMENT) * ALIGNMENT;
+const alignedBytes = (numBytes: number): number => Math.ceil(numBytes / ALIGNMENT) * ALIGNMENT;
 
 /** The length of a memory that has room for `count` payloads of `payloadBytes`. */
 export const memoryBytesFor = (payloadBytes: number, count: number): number =>

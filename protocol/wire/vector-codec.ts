@@ -10,9 +10,6 @@ import { plainVectorMath } from '../state/vector-math.ts';
 import type { VectorMath } from '../state/vector-math.ts';
 import type { WireFormat } from './encoding.ts';
 
-/** Runs of a vector begin at multiples of this: even, so that 16-bit values are aligned like 32-bit ones. */
-export const RUN = 1024;
-
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;
 
@@ -26,8 +23,8 @@ export interface VectorCodec {
   /** payload [payloadBytes] <- vector. With int8 the vector is changed, see {@link withFeedback}. */
   readonly encode: (payload: Bytes, vector: Floats) => void;
   /**
-   * A run of the vector from its value number `first`, a multiple of {@link RUN}, as `decode` would have it; for formats
-   * in which a run's bytes lie together. The payload has been checked.
+   * A run of the vector from its value number `first`, an even one, as `decode` would have it; for formats in which a
+   * run's bytes lie together. The payload has been checked.
    */
   readonly decodeRun?: (run: Floats, payload: Bytes, first: number) => void;
   /** vector <- payload. Throws ERR_SHAPE_MISMATCH when that is of another length. */

@@ -9,6 +9,7 @@ import { MODELS } from '../../protocol/state/models.ts';
 import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { parseCount } from '../flags.ts';
+import { parseCounts, parseNames, parseWires } from '../lists.ts';
 import { runMain } from '../process.ts';
 import { startGloo, startRing, startStar, startTcp } from './allreduce/launch.ts';
 import { formatAllReduce } from './allreduce/report.ts';
@@ -32,14 +33,6 @@ interface Flags {
 const { conv, dense, 'conv-pool': convPool } = MODELS;
 const SIZES = [...[convPool, dense, conv].map((model) => planModel(model).numParameters), 10_000_000];
 
-const numbers = (text: string): number[] => text.split(',').map(parseCount);
-const formats = (text: string): WireFormat[] =>
-  text.split(',').map((name) => {
-    const format = WIRE_FORMATS.find((known) => known === name);
-    if (!format) throw new ConfigError(`--wires ${name}: expected some of ${WIRE_FORMATS.join(',')}`);
-    return format;
-  });
-
 interface Size {
   readonly numFloats: number;
   readonly numWorkers: number;
@@ -55,16 +48,16 @@ const WAYS = {
 type Way = keyof typeof WAYS;
 
 const parseWays = (text: string): Way[] =>
-  text.split(',').map((name) => {
+  parseNames(text).map((name) => {
     if (!(name in WAYS)) throw new ConfigError(`--ways ${name}: expected some of ${Object.keys(WAYS).join(',')}`);
     return name as Way;
   });
 
 const command = new Command('bench:allreduce')
   .description('times all-reduces over loopback, in pairs with Gloo')
-  .option('--workers <n,...>', 'numbers of workers', numbers, [2, 4, 8, 16])
-  .option('--floats <n,...>', 'lengths of the vector; those of the three models and ten million', numbers, SIZES)
-  .option('--wires <names>', 'wire formats, separated by commas', formats, [...WIRE_FORMATS])
+  .option('--workers <n,...>', 'numbers of workers', parseCounts, [2, 4, 8, 16])
+  .option('--floats <n,...>', 'lengths of the vector; those of the three models and ten million', parseCounts, SIZES)
+  .option('--wires <names>', 'wire formats, separated by commas', parseWires, [...WIRE_FORMATS])
   .option('--ways <names>', 'star through shared memory, star and ring through sockets', parseWays, Object.keys(WAYS))
   .option('--pairs <n>', 'measurements of each side', parseCount, 7)
   .option('--python <path>', 'a Python that has torch; the first found when left out')

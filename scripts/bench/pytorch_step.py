@@ -27,15 +27,20 @@ TUNING_STEPS = 4
 
 def main():
     job = json.loads(sys.argv[-1])
+    tune_process()
+    work, details = matrix_product(job) if job["task"] == "matrix-product" else training_step(job)
+    say(description=f"PyTorch {torch.__version__}", details=details)
+    for line in sys.stdin:
+        say(**measure(work, json.loads(line)["repeats"]))
+
+
+def tune_process():
+    """One thread, no collector, no denormals: for every process of PyTorch's."""
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(1)
     gc.disable()  # Graphs of a step are freed by their counts.
-    work, details = matrix_product(job) if job["task"] == "matrix-product" else training_step(job)
-    say(description=f"PyTorch {torch.__version__}", details=details)
-    for line in sys.stdin:
-        say(**measure(work, json.loads(line)["repeats"]))
 
 
 def measure(work, repeats):

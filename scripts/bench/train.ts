@@ -8,7 +8,7 @@ import { dataDirFlag, loadModel, parseCount } from '../flags.ts';
 import { runMain } from '../process.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
 import { findPyTorch, PYTORCH_CURE } from './launch.ts';
-import { parseCounts, parseNames, parseWires } from './lists.ts';
+import { parseCounts, parseNames, parseWires } from '../lists.ts';
 import { runTrainBenchmark } from './train/benchmark.ts';
 import { planContests } from './train/contests.ts';
 import { formatTraining } from './train/report.ts';

@@ -14,6 +14,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';
+import { createGradientContribution } from '../../worker/contribution.ts';
 import { createGradientTask } from '../../worker/gradient-task.ts';
 import { fastestVectorMath } from '../../worker/vector-math.ts';
 import { estimateStepMs } from './step-estimate.ts';
@@ -55,7 +56,10 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const catcher = createCatcher();
   const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples, wire: 'f32' } as const;
   const codec = createVectorCodec(welcome.wire, plan, vectorMath);
-  const task = createGradientTask({ transport: catcher.transport, welcome, dataset, engine, replica, vectorMath });
+  const task = createGradientTask({
+    ...{ transport: catcher.transport, welcome, vectorMath },
+    contribution: createGradientContribution({ welcome, dataset, engine, replica, vectorMath }),
+  });
   const estimateInto = {
     gradient: new Float32Array(plan.numParameters),
     statistics: new Float32Array(plan.numBuffers),

@@ -73,6 +73,8 @@ export interface Experiment {
 export function createExperiment(options: ExperimentOptions): Experiment {
   const { emulation, algorithm, batchPerWorker, maxSteps, seconds, extra, dataDir, signal } = options;
   const cores = availableParallelism();
+  /** What passes between hosts must be sent, over loopback too. */
+  const flagsOf = (how: Algorithm) => ['--all-reduce', how, '--no-shared-memory', ...extra];
 
   const carryOut = async (
     name: string,
@@ -101,7 +103,7 @@ export function createExperiment(options: ExperimentOptions): Experiment {
     for (const model of CALIBRATING_MODELS) {
       const { computeMs, applyMs, stepMs } = (await alone(model)).figures;
       const run = {
-        ...{ model, numWorkers, wire, batchPerWorker, dataDir, extra: how === algorithm ? extra : [] },
+        ...{ model, numWorkers, wire, batchPerWorker, dataDir, extra: flagsOf(how) },
         ...lengthFor(FREE_STEP_OVER_ALONE * numWorkers * stepMs),
       };
       const { figures } = await carryOut(`${name}: ${model}, ${wire}`, run, trainAt(place));
@@ -131,6 +133,7 @@ export function createExperiment(options: ExperimentOptions): Experiment {
       const { model, numWorkers, link, wire } = oneCase;
       const { stepMs } = predictStep(await inputOf(oneCase, maxSteps));
       const name = `${model}, ${numWorkers} hosts, ${describeLink(link)}, ${wire}`;
+      const extra = flagsOf(algorithm);
       const run = { model, numWorkers, wire, batchPerWorker, dataDir, extra, ...lengthFor(stepMs) };
       return carryOut(
         name,

@@ -142,13 +142,13 @@ export function allReduceContract(name: 'star' | 'ring', { workers, payloadsPerS
       const { allReduce, planOf, replica } = cluster;
       const before = total();
       allReduce.open(planOf(1));
-      const { exchange } = await allReduce.collect(planOf(1));
+      const { peerExchange } = await allReduce.collect(planOf(1));
       allReduce.distribute(planOf(1), planOf(2));
       const after = total();
       const expected = payloadsPerStep(numWorkers) * createVectorCodec('f32', replica.plan).payloadBytes;
       for (const bytes of [
-        after.sent - before.sent + (exchange?.bytesSent ?? 0),
-        after.received - before.received + (exchange?.bytesReceived ?? 0),
+        after.sent - before.sent + (peerExchange?.bytesSent ?? 0),
+        after.received - before.received + (peerExchange?.bytesReceived ?? 0),
       ]) {
         expect(bytes).toBeGreaterThanOrEqual(expected);
         expect(bytes).toBeLessThan(1.01 * expected + 10_000);

@@ -50,7 +50,7 @@ describe('the parts of a step', () => {
 
   test('hold what workers did among themselves: their packing, their adding, and wire for the rest', () => {
     const metrics = openEpochMetrics(1000, [a, b]);
-    metrics.recordStep({ ...moments, reducedMs: 1020, sentMs: 1020, exchange: { encodeMs: 2, reduceMs: 1 } });
+    metrics.recordStep({ ...moments, reducedMs: 1020, sentMs: 1020, peerExchange: { encodeMs: 2, reduceMs: 1 } });
     const { breakdown, workers } = metrics.close(1020);
     expect(breakdown).toEqual({
       computeMs: 6,

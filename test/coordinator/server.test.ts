@@ -28,6 +28,28 @@ async function rawClient() {
 const nextMessage = (socket: WebSocket) =>
   new Promise<Buffer<ArrayBuffer>>((resolve) => socket.once('message', (data) => resolve(data as Buffer<ArrayBuffer>)));
 
+// All of 127.0.0.0/8 is this machine on Linux; only there can a client choose an address that is not the server's.
+test.skipIf(process.platform !== 'linux').each([
+  ['127.0.0.1', true],
+  ['127.0.0.2', false],
+])('a connection from %s is from the same address: %s', async (localAddress, expected) => {
+  let accept!: (isSameMachine: boolean) => void;
+  const accepted = new Promise<boolean>((resolve) => (accept = resolve));
+  const address = { host: '127.0.0.1', port: 0 };
+  const server = await startServer(
+    address,
+    () => ({}),
+    (_, isSameMachine) => accept(isSameMachine),
+  );
+  const socket = new WebSocket(server.joinUrl, { localAddress });
+  onTestFinished(async () => {
+    socket.terminate();
+    await server.close();
+  });
+  await new Promise((resolve) => socket.once('open', resolve));
+  expect(await accepted).toBe(expected);
+});
+
 describe('a WebSocket that sends', () => {
   test.each<[string, Buffer | string, string]>([
     ['text', 'hello', 'ERR_MALFORMED_FRAME'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_RECIPE } from '../../scripts/recipe.ts';
-import { parseCounts, parseNames, parseWires } from '../../scripts/bench/lists.ts';
+import { parseCounts, parseNames, parseWires } from '../../scripts/lists.ts';
 import type { Timed } from '../../scripts/bench/pairs.ts';
 import { planContests } from '../../scripts/bench/train/contests.ts';
 import { configOf, parseTrainJob } from '../../scripts/bench/train/job.ts';

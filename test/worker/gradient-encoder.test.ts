@@ -71,14 +71,6 @@ test.each(WIRE_FORMATS)('%s in buckets decodes to what it does in one', (format)
   expect(decoded[1]).toEqual(decoded[0]);
 });
 
-test('a bucket out of order is refused', () => {
-  const reader = createAverageReader('f32', bigPlan, plainVectorMath);
-  reader.expect(3);
-  expect(() => reader.add(1, new Uint8Array(8 * BLOCK))).toThrow('bucket 1 of an average, expected 0 of 3');
-  expect(() => reader.finish(new Uint8Array(8 * BLOCK))).toThrow('bucket 2 of an average, expected 0 of 3');
-  expect(() => reader.add(0, new Uint8Array(8 * BLOCK))).toThrow(`${8 * BLOCK} bytes of gradients, expected 4020`);
-});
-
 test('statistics travel as they are', () => {
   for (const format of WIRE_FORMATS) {
     const { encode, decode } = makeEncoder(format);

@@ -4,20 +4,18 @@
  * The sum of the losses rides along so that every worker sees, as the coordinator would, whether it is a number; a
  * float32 is enough for that, and the figures of the epoch come from what the coordinator is told.
  */
-import { ProtocolError } from '../../protocol/errors.ts';
 import type { VectorLayout } from '../../protocol/state/exchange.ts';
 import { createReducer, wholeSubtrees } from '../../protocol/state/reduction.ts';
-import { globalBatchRange, microbatchesOf } from '../../protocol/state/sharding.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
-import type { Assignment, MessageOf, Sums } from '../../protocol/wire/messages.ts';
-import { viewVector } from '../gradient-task.ts';
-import type { Contribution } from '../gradient-task.ts';
+import type { Assignment, Sums } from '../../protocol/wire/messages.ts';
+import { assignedMicrobatches, viewVector } from '../contribution.ts';
+import type { BatchSizes, Contribution } from '../contribution.ts';
 
 /** Values that are not encoded: those that the layout has, and the loss. */
 export const numExactValues = ({ numBuffers }: Pick<VectorLayout, 'numBuffers'>): number => numBuffers + 1;
 
 export interface LocalSumOptions {
-  readonly welcome: Pick<MessageOf<'welcome'>, 'globalBatch' | 'numMicrobatches' | 'numTrainSamples'>;
+  readonly welcome: BatchSizes;
   readonly contribution: Contribution;
   readonly vectorMath: VectorMath;
 }
@@ -34,7 +32,6 @@ export interface LocalSum {
 /** Returns a function that computes an assignment's contributions and adds them up: subtrees, then roots in order. */
 export function createLocalSum(options: LocalSumOptions): (assignment?: Assignment) => Promise<LocalSum> {
   const { welcome, contribution, vectorMath } = options;
-  const { globalBatch, numMicrobatches, numTrainSamples } = welcome;
   const { layout } = contribution;
   const lossAt = layout.numParameters + layout.numBuffers;
   const free: Float32Array<ArrayBuffer>[] = [];
@@ -55,15 +52,9 @@ export function createLocalSum(options: LocalSumOptions): (assignment?: Assignme
     let computeMs = 0;
 
     if (assignment) {
-      const { step, stepInEpoch, firstMicrobatch: first, numMicrobatches: count } = assignment;
-      const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
-      const numParts = microbatchesOf(batch, numMicrobatches);
-      if (batch.count < 1 || first + count > numParts) {
-        const message = `an assignment beyond step ${stepInEpoch} of the epoch`;
-        throw new ProtocolError('ERR_SHAPE_MISMATCH', message, { step });
-      }
-      const reducer = createReducer(numParts, wholeSubtrees({ first, count }, numParts), add);
-      for (let index = first; index < first + count; index++) {
+      const { range, numParts } = assignedMicrobatches(assignment, welcome);
+      const reducer = createReducer(numParts, wholeSubtrees(range, numParts), add);
+      for (let index = range.first; index < range.first + range.count; index++) {
         const vector = takeVector();
         const travelling = viewVector(vector.subarray(0, lossAt), layout);
         const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, travelling);

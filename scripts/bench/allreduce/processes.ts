@@ -1,10 +1,13 @@
 /** What our contenders of the all-reduce benchmark share: peers as processes of their own, and steps without an epoch. */
 import { fork } from 'node:child_process';
+import type { AllReduce } from '../../../coordinator/all-reduce/all-reduce.ts';
 import { startServer } from '../../../coordinator/server.ts';
 import type { Member } from '../../../coordinator/membership.ts';
+import { planStep } from '../../../coordinator/step-plan.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
+import type { Work } from '../contender-answers.ts';
 
 const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
 
@@ -15,6 +18,24 @@ export const stepSizes = (numWorkers: number) => ({
   numTrainSamples: 2 ** 31,
   ratesAt: () => RATES,
 });
+
+/** The work of a contender that leads: a round of the all-reduce at a time, in a run that never ends. */
+export function roundsOf(description: string, allReduce: AllReduce, members: readonly Member[]): Work {
+  const sizes = stepSizes(members.length);
+  let step = planStep(1, members, sizes);
+  allReduce.open(step);
+  return {
+    description,
+    async next() {
+      const { isFinite } = await allReduce.collect(step);
+      if (!isFinite) throw new Error(`${description}: the average is not finite`);
+      const next = planStep(step.step + 1, members, sizes);
+      allReduce.distribute(step, next);
+      step = next;
+      return undefined;
+    },
+  };
+}
 
 /**
  * Starts this program once for each of `jobs`, with the join URL added, and waits until all have said hello; members come

@@ -6,20 +6,19 @@
  */
 import { createRing } from '../../../coordinator/all-reduce/ring.ts';
 import { setUpRing } from '../../../coordinator/all-reduce/ring-setup.ts';
-import { planStep } from '../../../coordinator/step-plan.ts';
 import type { Exchange } from '../../../protocol/state/exchange.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';
-import type { Contribution } from '../../../worker/gradient-task.ts';
+import type { Contribution } from '../../../worker/contribution.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';
 import { peerSockets } from '../../../worker/peer-server.ts';
 import { createRingMember, RING_MESSAGES } from '../../../worker/ring/member.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
-import { startPeers, stepSizes } from './processes.ts';
+import { roundsOf, startPeers, stepSizes } from './processes.ts';
 
 export interface RingJob {
   readonly numFloats: number;
@@ -45,20 +44,7 @@ async function coordinate({ numWorkers, wire }: RingJob) {
   if (!outcome.isReady) throw new Error(`no ring: ${outcome.reason}`);
   // No round asks for proofs of the replica.
   const ring = createRing(members, { step: 0 } as Replica, { stepTimeoutMs: STEP_TIMEOUT_MS });
-  const sizes = stepSizes(numWorkers);
-  let step = planStep(1, members, sizes);
-  ring.open(step);
-  return {
-    description: `ring, ${wire}, sockets`,
-    async next() {
-      const { isFinite } = await ring.collect(step);
-      if (!isFinite) throw new Error('the average is not finite');
-      const next = planStep(step.step + 1, members, sizes);
-      ring.distribute(step, next);
-      step = next;
-      return undefined;
-    },
-  };
+  return roundsOf(`ring, ${wire}, sockets`, ring, members);
 }
 
 /** Takes part in every round with a vector that depends on the round before. */

@@ -6,23 +6,21 @@
  */
 import { createStar } from '../../../coordinator/all-reduce/star.ts';
 import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/shared-memory.ts';
-import { planStep } from '../../../coordinator/step-plan.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
-import { allocateFrom, allocateOwn } from '../../../protocol/wire/shared-memory.ts';
 import type { SharedMemoryOffer } from '../../../protocol/wire/shared-memory.ts';
 import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
 import { createAverageReader } from '../../../worker/average-reader.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';
 import { createGradientEncoder } from '../../../worker/gradient-encoder.ts';
-import { openOffer } from '../../../worker/join-memory.ts';
+import { joinMemory } from '../../../worker/join-memory.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
-import { startPeers, stepSizes } from './processes.ts';
+import { roundsOf, startPeers } from './processes.ts';
 
 export interface StarJob {
   readonly numFloats: number;
@@ -66,32 +64,18 @@ async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
     { stepTimeoutMs: 60_000, wire, allocateAverage: pool.allocateAverage },
     vectorMath,
   );
-  const sizes = stepSizes(numWorkers);
-  let step = planStep(1, members, sizes);
-  star.open(step);
-  return {
-    description: `star, ${wire}, ${sharesMemory ? 'shared memory' : 'sockets'}`,
-    async next() {
-      const { isFinite } = await star.collect(step);
-      if (!isFinite) throw new Error('the average is not finite');
-      const next = planStep(step.step + 1, members, sizes);
-      star.distribute(step, next);
-      step = next;
-      return undefined;
-    },
-  };
+  return roundsOf(`star, ${wire}, ${sharesMemory ? 'shared memory' : 'sockets'}`, star, members);
 }
 
 /** Answers every update with a gradient that depends on it. */
 async function work(joinUrl: string): Promise<void> {
   process.on('disconnect', () => process.exit());
   const transport = await connectToCoordinator(joinUrl, new AbortController().signal);
-  const opened = job.offer && openOffer(job.offer, sharedMemorySystem());
-  if (opened && 'reason' in opened) throw new Error(opened.reason);
-  if (opened) transport.shareMemory([opened.averages, opened.gradients]);
+  const sharedMemory = sharedMemorySystem();
+  const allocate = joinMemory(transport, job.offer, { sharedMemory, log: (line) => process.stderr.write(`${line}\n`) });
+  if (job.sharesMemory && !allocate) throw new Error('memory cannot be shared');
   transport.send({ kind: 'hello', name: job.name! });
   const averages = createAverageReader(job.wire, plan, vectorMath);
-  const allocate = opened ? allocateFrom(opened.gradients) : allocateOwn;
   const encoder = createGradientEncoder(job.wire, plan, vectorMath, allocate);
   const filled = new WeakSet<Float32Array>();
   let first = 0;

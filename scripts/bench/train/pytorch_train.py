@@ -9,7 +9,6 @@ is declared static, and running statistics stay each rank's own (broadcast_buffe
 
 import ctypes
 import datetime
-import gc
 import itertools
 import json
 import os
@@ -40,11 +39,7 @@ PR_SET_PDEATHSIG = 1
 
 def main():
     job = json.loads(sys.argv[-1])
-    torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(1)
-    gc.disable()  # Graphs of a step are freed by their counts.
+    pytorch_step.tune_process()
     rank, size = job.get("rank", 0), job["numWorkers"]
     if rank > 0:
         end_with_parent(job["leader"])

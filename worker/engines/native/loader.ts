@@ -21,6 +21,15 @@ type Floats = Float32Array<ArrayBuffer>;
 type FourNumbers = [number, number, number, number];
 type NineNumbers = [...FourNumbers, ...FourNumbers, number];
 
+type ComputeGradient<Result> = (
+  handle: NativeHandle,
+  images: Bytes,
+  labels: Bytes,
+  numSamples: number,
+  gradient: Floats,
+  statistics: Floats,
+) => Result;
+
 /** What addon.cpp exports. Wrong sizes and types throw RangeError and TypeError. */
 export interface NativeAddon {
   /** What this build is for. */
@@ -38,23 +47,9 @@ export interface NativeAddon {
     buffers: Floats,
   ): NativeHandle;
   /** One call at a time. Overwrites `gradient` and `statistics`. */
-  readonly computeGradient: (
-    handle: NativeHandle,
-    images: Bytes,
-    labels: Bytes,
-    numSamples: number,
-    gradient: Floats,
-    statistics: Floats,
-  ) => Promise<MicrobatchResult>;
+  readonly computeGradient: ComputeGradient<Promise<MicrobatchResult>>;
   /** The same on the calling thread: nothing else happens there in the meantime. */
-  readonly computeGradientNow: (
-    handle: NativeHandle,
-    images: Bytes,
-    labels: Bytes,
-    numSamples: number,
-    gradient: Floats,
-    statistics: Floats,
-  ) => MicrobatchResult;
+  readonly computeGradientNow: ComputeGradient<MicrobatchResult>;
   evaluate(handle: NativeHandle, images: Bytes, labels: Bytes, numSamples: number): Promise<MicrobatchResult>;
   /** Frees the network, at once or after the call under way. A second time: nothing. */
   dispose(handle: NativeHandle): void;

@@ -1,8 +1,8 @@
 /** Flags that take several values, separated by commas. */
-import { ConfigError } from '../../protocol/errors.ts';
-import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
-import { parseCount } from '../flags.ts';
+import { ConfigError } from '../protocol/errors.ts';
+import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
+import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { parseCount } from './flags.ts';
 
 export const parseNames = (text: string): string[] => text.split(',').filter(Boolean);
 

@@ -11,12 +11,14 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { Exchange } from '../protocol/state/exchange.ts';
 import type { UpdateRates } from '../protocol/state/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
-import type { Microbatch } from './engines/engine.ts';
-import { createVector } from './gradient-task.ts';
-import type { Contribution, TaskOptions } from './gradient-task.ts';
+import type { Engine, Microbatch } from './engines/engine.ts';
+import { createVector } from './contribution.ts';
+import type { Contribution } from './contribution.ts';
 import { createSampleSource } from './sample-source.ts';
+import type { SourceOptions } from './sample-source.ts';
 
-interface LocalOptions extends Pick<TaskOptions, 'welcome' | 'dataset' | 'vectorMath' | 'engine'> {
+interface LocalOptions extends SourceOptions {
+  readonly engine: Engine;
   /** The state that all replicas share: read only. */
   readonly replica: Replica;
   /** Where the steps are taken: the engine was created on its parameters. Afterwards it holds what they led to. */
