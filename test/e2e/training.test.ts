@@ -105,6 +105,13 @@ describe('gradsock', () => {
       const { code, output } = await runCli([...args, '--all-reduce', allReduce, '--run-dir', runDir]);
       expect(code, output).toBe(0);
       if (allReduce === 'ring') expect(output).toContain('all-reduce: ring of 2 workers');
+      // A ring of two moves a whole vector each way too, between workers, and its record says so.
+      const [{ bytesPerStep }] = readEpochs(runDir) as [ReturnType<typeof readEpochs>[number]];
+      const { numParameters } = planModel(MODELS.dense);
+      const payloadsPerStep = flags.length === 0 ? 1 : 2 / 4;
+      for (const bytes of [bytesPerStep.sent, bytesPerStep.received]) {
+        expect(bytes).toBeGreaterThan(4 * numParameters * payloadsPerStep);
+      }
       sums.add(readResult(runDir).parametersSha256);
     }
     expect(sums.size).toBe(1);

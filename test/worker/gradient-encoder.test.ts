@@ -71,6 +71,24 @@ test.each(WIRE_FORMATS)('%s in buckets decodes to what it does in one', (format)
   expect(decoded[1]).toEqual(decoded[0]);
 });
 
+test.each(['bf16', 'f16'] as const)('%s decoded run by run is what it is at once', (format) => {
+  const codec = createVectorCodec(format, bigPlan);
+  const values = Float32Array.from({ length: 4 * BLOCK + 1005 }, (_, i) => Math.sin(i) * (1 + (i % 7)));
+  const payload = new Uint8Array(codec.payloadBytes);
+  codec.encode(payload, values);
+  const atOnce = new Float32Array(values.length);
+  codec.decode(atOnce, payload);
+  // The last run begins among the statistics, the one before ends there.
+  for (const runs of [
+    [0, 4 * BLOCK, values.length],
+    [0, 2, 4 * BLOCK + 1002, values.length],
+  ]) {
+    const byRuns = new Float32Array(values.length);
+    runs.slice(1).forEach((end, i) => codec.decodeRun!(byRuns.subarray(runs[i], end), payload, runs[i]!));
+    expect(byRuns).toEqual(atOnce);
+  }
+});
+
 test('statistics travel as they are', () => {
   for (const format of WIRE_FORMATS) {
     const { encode, decode } = makeEncoder(format);
