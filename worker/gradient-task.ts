@@ -10,10 +10,13 @@ import type { Transport } from '../protocol/wire/transport.ts';
 import { assignedMicrobatches, viewVector } from './contribution.ts';
 import type { BatchSizes, Contribution, ContributionVector } from './contribution.ts';
 import { createGradientEncoder } from './gradient-encoder.ts';
+import { createGradientSender } from './gradient-sender.ts';
 
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
   compute(assignment: Assignment, applyMs: number): Promise<void>;
+  /** Tells that the average of a bucket has arrived, of those before the last. */
+  averageArrived(): void;
   /** Tells that the coordinator has the gradients of the last assignment: their memory may be used again. */
   gradientsArrived(): void;
 }
@@ -31,6 +34,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   const { transport, welcome, vectorMath, contribution } = options;
   const { layout } = contribution;
   const encoder = createGradientEncoder(welcome.wire, layout, vectorMath, options.allocate);
+  const sender = createGradientSender(transport);
   /** Views are made once for each vector: vectors come back. */
   const viewsOf = rememberAll((values: Float32Array<ArrayBuffer>) => viewVector(values, layout));
 
@@ -41,6 +45,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   };
 
   return {
+    averageArrived: () => sender.averageArrived(),
     gradientsArrived: () => encoder.arrived(),
     async compute(assignment, applyMs) {
       const { step } = assignment;
@@ -60,12 +65,13 @@ export function createGradientTask(options: TaskOptions): GradientTask {
         const { first: firstMicrobatch, count } = root.node;
         const payloads = encoder.encode(root.value.values, assignment.numBuckets);
         const encodeMs = performance.now() - startMs - computeMs;
-        const node = { firstMicrobatch, numMicrobatches: count };
-        const payload = payloads.pop()!;
-        payloads.forEach((part, bucket) => {
-          transport.send({ kind: 'gradientBucket', step, ...node, bucket, payload: part });
-        });
-        transport.send({ kind: 'gradient', step, ...node, microbatches, computeMs, encodeMs, applyMs, payload });
+        const place = { step, firstMicrobatch, numMicrobatches: count };
+        const last = payloads.pop()!;
+        const parts = payloads.map(
+          (payload, bucket) => ({ kind: 'gradientBucket', ...place, bucket, payload }) as const,
+        );
+        const rest = { kind: 'gradient', ...place, microbatches, computeMs, encodeMs, applyMs, payload: last } as const;
+        sender.send([...parts, rest], index === range.first + range.count - 1);
         microbatches = [];
         computeMs = 0;
         startMs = performance.now();

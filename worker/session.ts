@@ -135,6 +135,7 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         break;
       case 'averageBucket':
         takeBucket(context, message);
+        task.averageArrived();
         break;
       case 'update':
         await applyUpdate(context, task, message);

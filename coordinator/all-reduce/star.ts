@@ -123,27 +123,29 @@ export function createStar(
       const ledger = openLedger(plan);
       for (const bucket of buckets) bucket.open(plan.numMicrobatches);
       // Whoever owes a proof may still be reading the average before.
-      const mayBeRead = owingProof.size > 0;
+      let mayBeRead = owingProof.size > 0;
       const complete: number[] = [];
       const verdicts: boolean[] = [];
       const finish = (bucket: number) => {
-        const isFinite = buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples));
-        verdicts.push(isFinite);
-        if (bucket !== last && isFinite) sendAverage(bucket, plan.step);
+        verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
+        // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
+        if (bucket !== last) sendAverage(bucket, plan.step);
       };
+      const proofs = takeProofs().then(() => {
+        mayBeRead = false;
+        for (const bucket of complete.splice(0)) finish(bucket);
+      });
       const gradients = [...plan.shares.keys()].map((member) =>
         blame(member, plan.step, () =>
           collectFrom(member, ledger, (bucket, node, payload) => {
             if (!buckets[bucket]!.add(node, payload, member.transport)) return;
-            if (bucket === last || mayBeRead) complete.push(bucket);
+            if (mayBeRead) complete.push(bucket);
             else finish(bucket);
           }),
         ),
       );
-      const [arrivals] = await Promise.all([Promise.all(gradients), takeProofs()]);
+      const [arrivals] = await Promise.all([Promise.all(gradients), proofs]);
       const totals = ledger.close();
-      for (const bucket of complete) finish(bucket);
-      // Workers hold the buckets that are finite, and apply none without an update.
       const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
       return { totals, isFinite, arrivals: arrivals.sort((a, b) => a.atMs - b.atMs) };
     },

@@ -46,14 +46,18 @@ describe('training', () => {
   );
 
   describe('in buckets', () => {
-    // 9,562 parameters and 24 statistics: three buckets.
-    const model: ModelSpec = { ...TINY_MODEL, layers: TINY_MODEL.layers.filter(({ kind }) => kind !== 'maxPool') };
+    // 22,326 parameters and 56 statistics: six buckets, more than a worker sends ahead.
+    const layers = TINY_MODEL.layers.flatMap((layer) => {
+      if (layer.kind === 'maxPool') return [];
+      return [layer.kind === 'dense' && layer.units === 12 ? { ...layer, units: 28 } : layer];
+    });
+    const model: ModelSpec = { ...TINY_MODEL, layers };
 
     test.each(WIRE_FORMATS)('%s ends with the same bits as in one', async (wire) => {
       const config = runConfig({ workers: 3, model, epochs: 1, wire });
       const inOne = await runCluster({ config });
-      const inThree = await runCluster({ config, numBuckets: 3 });
-      expect(inThree.replica.state).toEqual(inOne.replica.state);
+      const inSix = await runCluster({ config, numBuckets: 6 });
+      expect(inSix.replica.state).toEqual(inOne.replica.state);
     });
 
     test('an average that is not finite in its first bucket is applied by nobody', async () => {
@@ -62,7 +66,7 @@ describe('training', () => {
       const parameters: Float32Array[] = [];
       const run = runCluster({
         config,
-        numBuckets: 3,
+        numBuckets: 6,
         async createEngine(options) {
           const engine = await createReferenceEngine(options);
           parameters.push(options.parameters);

@@ -76,6 +76,13 @@ describe('the cost model', () => {
     expect(slow.exchangeMs).toBeCloseTo(slow.handlingMs + slow.wireMs / 4, 9);
   });
 
+  it('with buckets on shared cores wire and handling add up', () => {
+    const handling = { fixedMs: 1, msPerByte: 1e-6 };
+    const { exchangeMs, wireMs, handlingMs } = predictStep({ ...input, cores: 2, handling, buckets: 7 });
+    expect(wireMs).toBeCloseTo((1 + 1 / 7) * 4 * W, 9);
+    expect(exchangeMs).toBeCloseTo(wireMs + handlingMs, 9);
+  });
+
   it('with own cores half of the handling is done by all workers at once', () => {
     const handling = { fixedMs: 2, msPerByte: 0 };
     expect(predictStep({ ...input, link: UNLIMITED, handling }).handlingMs).toBe(((4 + 1) * 2) / 2);
