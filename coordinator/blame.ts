@@ -23,7 +23,8 @@ export function blameNow<T>(member: Member, step: number | undefined, action: ()
   }
 }
 
-function asBlame({ id, name, transport }: Member, step: number | undefined, error: unknown): unknown {
+/** The error as the member's, whose connection is ended with it; another error than a `ProtocolError` as it is. */
+export function asBlame({ id, name, transport }: Member, step: number | undefined, error: unknown): unknown {
   if (!(error instanceof ProtocolError)) return error;
   const where = step === undefined ? '' : `, step ${step}`;
   const message = `worker ${name} (${id})${where}: ${error.message}`;

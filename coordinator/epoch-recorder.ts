@@ -29,7 +29,7 @@ interface EpochPlace {
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   const { epoch, epochs, stepsPerEpoch, members, wireRatio } = place;
   const startMs = performance.now();
-  const bytesBefore = countBytes(members);
+  const seen = new Map([...members].map((member) => [member, bytesOf(member)]));
   const metrics = openEpochMetrics(startMs, members);
   const totals = { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
   let last: { step: ReducedStep; reducedMs: number } | undefined;
@@ -49,6 +49,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       totals.numCorrect += step.totals.numCorrect;
       totals.numSamples += step.totals.numSamples;
       totals.steps += numSteps;
+      // Whoever joined in this epoch has been sent the state in it.
+      for (const { member } of step.arrivals) if (!seen.has(member)) seen.set(member, { sent: 0, received: 0 });
       peerBytes.sent += step.peerExchange?.bytesSent ?? 0;
       peerBytes.received += step.peerExchange?.bytesReceived ?? 0;
     },
@@ -82,9 +84,12 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
     close(test) {
       const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
       const seconds = wallMs / 1000;
-      const bytes = countBytes(members);
-      const bytesSent = bytes.sent - bytesBefore.sent + peerBytes.sent;
-      const bytesReceived = bytes.received - bytesBefore.received + peerBytes.received;
+      const bytes = { sent: peerBytes.sent, received: peerBytes.received };
+      for (const [member, before] of seen) {
+        const now = bytesOf(member);
+        bytes.sent += now.sent - before.sent;
+        bytes.received += now.received - before.received;
+      }
       const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
       return {
         epoch,
@@ -109,11 +114,11 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
           applySeconds: applyMs / 1000,
           otherSeconds: otherMs / 1000,
         },
-        bytesSent,
-        bytesReceived,
+        bytesSent: bytes.sent,
+        bytesReceived: bytes.received,
         bytesPerStep: {
-          sent: bytesSent / totals.steps / members.length,
-          received: bytesReceived / totals.steps / members.length,
+          sent: bytes.sent / totals.steps / seen.size,
+          received: bytes.received / totals.steps / seen.size,
         },
         wireRatio,
         slowestWorker: slowest.name,
@@ -133,12 +138,5 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   };
 }
 
-/** Bytes of frames to and from the workers so far. Evaluation's few bytes count towards the epoch they end. */
-function countBytes(members: readonly Member[]): { sent: number; received: number } {
-  const total = { sent: 0, received: 0 };
-  for (const { transport } of members) {
-    total.sent += transport.bytesSent;
-    total.received += transport.bytesReceived;
-  }
-  return total;
-}
+/** Bytes of frames to and from a worker so far. Evaluation's few bytes count towards the epoch they end. */
+const bytesOf = ({ transport }: Member) => ({ sent: transport.bytesSent, received: transport.bytesReceived });

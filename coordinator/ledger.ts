@@ -7,6 +7,7 @@
 import { internalError, ProtocolError } from '../protocol/errors.ts';
 import { wholeSubtrees } from '../protocol/state/reduction.ts';
 import type { TreeNode } from '../protocol/state/reduction.ts';
+import type { Range } from '../protocol/state/sharding.ts';
 import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
 import { samplesOf } from './step-plan.ts';
@@ -21,13 +22,21 @@ export interface Ledger {
     member: Member,
     result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize,
   ): TreeNode;
-  /** The node of a part of a result that is to come. Throws as `enter` does, and enters nothing. */
+  /** The node of a result, or of a part of one that is to come. Throws as `enter` does, and enters nothing. */
   expect(
     member: Member,
-    part: Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch' | 'numMicrobatches'>,
+    part: Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch' | 'numMicrobatches'> & {
+      readonly microbatches?: readonly Sums[];
+    },
   ): TreeNode;
   /** Whether everything that the member was asked for has been entered. */
   isDone(member: Member): boolean;
+  /** Takes from a member what it was asked for and has not finished. */
+  release(member: Member): TreeNode[];
+  /** Asks a member for more: a range of microbatches that nobody else is asked for. */
+  assign(member: Member, range: Range): void;
+  /** Whether every microbatch has been entered. */
+  isComplete(): boolean;
   /** Totals over the step, added in the order of the microbatches. Only when every one has been entered. */
   close(): Sums;
 }
@@ -63,28 +72,47 @@ export function openLedger(plan: StepPlan): Ledger {
     return { context, range, nodes, at };
   };
 
+  const checkCounts = (
+    first: number,
+    microbatches: readonly Sums[],
+    numMicrobatches: number,
+    { context, range }: Found,
+  ) => {
+    const samples = Array.from({ length: numMicrobatches }, (_, i) => samplesOf(plan, first + i));
+    const counts = microbatches.map((sums) => sums.numSamples);
+    if (counts.length === samples.length && counts.every((count, i) => count === samples[i])) return;
+    throw new ProtocolError(
+      'ERR_SHAPE_MISMATCH',
+      `${range}: samples [${counts.join(', ')}], expected [${samples.join(', ')}]`,
+      context,
+    );
+  };
+  type Found = ReturnType<typeof find>;
+
   return {
     expect(member, part) {
-      const { nodes, at } = find(member, part);
-      return nodes[at]!;
+      const found = find(member, part);
+      if (part.microbatches) checkCounts(part.firstMicrobatch, part.microbatches, part.numMicrobatches, found);
+      return found.nodes[found.at]!;
     },
     enter(member, result) {
-      const { context, range, nodes, at } = find(member, result);
-      const samples = Array.from({ length: result.numMicrobatches }, (_, i) => {
-        return samplesOf(plan, result.firstMicrobatch + i);
-      });
-      const counts = result.microbatches.map((sums) => sums.numSamples);
-      if (counts.length !== samples.length || counts.some((count, i) => count !== samples[i])) {
-        throw new ProtocolError(
-          'ERR_SHAPE_MISMATCH',
-          `${range}: samples [${counts.join(', ')}], expected [${samples.join(', ')}]`,
-          context,
-        );
-      }
-      nodes.splice(at, 1);
-      for (const [i, sums] of result.microbatches.entries()) entered[result.firstMicrobatch + i] = sums;
-      return { first: result.firstMicrobatch, count: result.numMicrobatches };
+      const { firstMicrobatch, microbatches, numMicrobatches } = result;
+      const found = find(member, result);
+      checkCounts(firstMicrobatch, microbatches, numMicrobatches, found);
+      found.nodes.splice(found.at, 1);
+      for (const [i, sums] of microbatches.entries()) entered[firstMicrobatch + i] = sums;
+      return { first: firstMicrobatch, count: numMicrobatches };
     },
+    release(member) {
+      const nodes = outstanding.get(member) ?? [];
+      outstanding.delete(member);
+      return nodes;
+    },
+    assign(member, range) {
+      const nodes = outstanding.get(member) ?? [];
+      outstanding.set(member, [...nodes, ...wholeSubtrees(range, plan.numMicrobatches)]);
+    },
+    isComplete: () => entered.every((sums) => sums !== undefined),
     isDone: (member) => (outstanding.get(member) ?? []).length === 0,
     close() {
       const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };

@@ -15,10 +15,11 @@ import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
+import { createFleet } from './fleet.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
-import { checkRunConfig, welcomeOf } from './run-config.ts';
+import { checkRunConfig, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createRunMemory } from './shared-memory.ts';
 import { createRunDirectory } from './run-directory.ts';
@@ -143,20 +144,23 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   let reason = 'the run has failed';
   try {
     const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
-    await synchronise(members, replica, stepTimeoutMs);
-    reporter.onStart?.(config, members, directory.path);
     const say = (line: string) => {
       directory.logger.info({}, line);
       reporter.line(line);
     };
+    const { microbatches: maxMembers } = stepSizesOf(config);
+    const fleet = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
+    await synchronise(fleet, replica, stepTimeoutMs);
+    reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
-    const parties = { members, replica, exchange, allocateAverage };
+    const parties = { fleet, replica, exchange, allocateAverage };
     const allReduce = await establishAllReduce({ config, ...parties, vectorMath: parts.vectorMath, say });
+    membership.passNewcomers(allReduce.isElastic ? (member) => fleet.join(member) : undefined);
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
-      members,
+      fleet,
       allReduce,
       replica,
       signal: parts.signal,

@@ -34,10 +34,15 @@ export interface Membership {
    */
   admit(transport: Transport, isSameMachine?: boolean): Promise<void>;
   /**
-   * Resolves with the members when `numWorkers` are ready; from then on nobody else is admitted. Rejects with
+   * Resolves with the members when `numWorkers` are ready; who comes later is a newcomer. Rejects with
    * `ProtocolError` ERR_TIMEOUT after `timeoutMs`, or with the signal's reason.
    */
   waitForWorkers(numWorkers: number, timeoutMs: number, signal: AbortSignal): Promise<readonly Member[]>;
+  /**
+   * Takes newcomers from here on, those that are ready already among them; refuses them with ERR_RUN_FULL when left out.
+   * Until then they wait.
+   */
+  passNewcomers(join?: (member: Member) => void): void;
   /** Tells everyone that the run is over, and ends all connections. */
   dismiss(reason: string): void;
 }
@@ -58,11 +63,15 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
   const members: Member[] = [];
   let numHellos = 0;
   let isOpen = true;
+  let isOver = false;
+  /** Of those who are ready before it is known what becomes of them. */
+  const newcomers: Member[] = [];
+  let passOn: ((member: Member) => void) | undefined = (member) => void newcomers.push(member);
   let changed = () => {};
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
-    if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
+    if (isOver || !passOn) throw runFull();
     const id = `w${++numHellos}`;
     const shared = isSameMachine ? memory?.offer() : undefined;
     const offer = shared ? { sharedMemory: shared.offer } : {};
@@ -96,13 +105,14 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
       });
       try {
         const member = await handshake(transport, isSameMachine);
-        if (!isOpen) throw new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
-        members.push(member);
+        if (isOver || !passOn) throw runFull();
+        if (isOpen) members.push(member);
+        else passOn(member);
         const { id, name, engine, device, threads } = member;
         const about = { worker: id, name, engine, device, threads };
         const { peer, sharesMemory } = transport;
         log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory });
-        onReady?.(member, members.length);
+        if (isOpen) onReady?.(member, members.length);
         changed();
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
@@ -134,8 +144,16 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
       });
       return members;
     },
+    passNewcomers(join) {
+      passOn = join;
+      for (const { transport, ...member } of newcomers.splice(0)) {
+        if (join) join({ transport, ...member });
+        else transport.close(runFull());
+      }
+    },
     dismiss(reason) {
       isOpen = false;
+      isOver = true;
       for (const transport of connections) {
         try {
           transport.send({ kind: 'shutdown', reason });
@@ -147,6 +165,8 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
     },
   };
 }
+
+const runFull = () => new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
 
 function sendDatasetFile(transport: Transport, file: string, datasetBytes?: DatasetBytes): void {
   const bytes = (datasetBytes as Record<string, Uint8Array<ArrayBuffer>> | undefined)?.[file];

@@ -55,6 +55,7 @@ export interface EpochMetrics {
   close(endMs: number): { wallMs: number; breakdown: Breakdown; workers: WorkerTotals[]; slowest: Member };
 }
 
+/** `members`: those at the start; others are added when they arrive. */
 export function openEpochMetrics(startMs: number, members: readonly Member[]): EpochMetrics {
   const parts: Breakdown = {
     computeMs: 0,
@@ -65,12 +66,13 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     applyMs: 0,
     otherMs: 0,
   };
-  const workers = new Map<Member, WorkerTotals>(
-    members.map((member) => [
-      member,
-      { member, samples: 0, computeMs: 0, communicationMs: 0, waitMs: 0, arrivalMs: 0 },
-    ]),
-  );
+  const workers = new Map<Member, WorkerTotals>();
+  const totalsOf = (member: Member): WorkerTotals => {
+    const totals = workers.get(member) ?? createTotals(member);
+    workers.set(member, totals);
+    return totals;
+  };
+  for (const member of members) totalsOf(member);
 
   return {
     recordStep({ startMs, arrivals, reducedMs, sentMs, ownApplyMs, peerExchange }) {
@@ -93,7 +95,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
         parts.reduceMs += untilReduced.rest();
       }
       for (const arrival of arrivals) {
-        const totals = workers.get(arrival.member)!;
+        const totals = totalsOf(arrival.member);
         const sinceStartMs = arrival.atMs - startMs;
         totals.samples += arrival.numSamples;
         totals.computeMs += arrival.computeMs;
@@ -105,7 +107,9 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
 
     recordConfirmation(startMs, confirmations, ownApplyMs) {
       const inOrder = [...confirmations].sort((a, b) => a.atMs - b.atMs);
-      const first = inOrder[0]!;
+      const [first] = inOrder;
+      // All of them were lost: it is other time.
+      if (!first) return;
       const untilFirst = createBudget(first.atMs - startMs);
       parts.applyMs += untilFirst.take(Math.max(first.applyMs, ownApplyMs));
       parts.otherMs += untilFirst.take(first.hashMs);
@@ -123,6 +127,15 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     },
   };
 }
+
+const createTotals = (member: Member): WorkerTotals => ({
+  member,
+  samples: 0,
+  computeMs: 0,
+  communicationMs: 0,
+  waitMs: 0,
+  arrivalMs: 0,
+});
 
 /** A span of time from which parts are taken, none more than is left. */
 function createBudget(spanMs: number) {

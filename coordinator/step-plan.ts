@@ -76,8 +76,12 @@ export function samplesOf({ batches, numMicrobatches }: StepPlan, index: number)
 /** What a member is told of its share; undefined when it has none. */
 export function assignmentOf(plan: StepPlan, member: Member): Omit<Assignment, 'numBuckets'> | undefined {
   const share = plan.shares.get(member);
-  if (!share) return undefined;
+  return share && assignmentOfRange(plan, share);
+}
+
+/** What whoever computes these microbatches is told. */
+export function assignmentOfRange(plan: StepPlan, { first, count }: Range): Omit<Assignment, 'numBuckets'> {
   const { step, epoch, stepInEpoch, localRates } = plan;
-  const range = { firstMicrobatch: share.first, numMicrobatches: share.count };
+  const range = { firstMicrobatch: first, numMicrobatches: count };
   return { step, epoch, stepInEpoch, ...range, ...(localRates && { localRates: [...localRates] }) };
 }

@@ -12,7 +12,7 @@ import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { AllReduce } from './all-reduce/all-reduce.ts';
 import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
-import type { Member } from './membership.ts';
+import type { Fleet } from './fleet.ts';
 import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
@@ -24,7 +24,7 @@ export interface TrainingContext {
   readonly config: RunConfig;
   readonly numTrainSamples: number;
   readonly numTestSamples: number;
-  readonly members: readonly Member[];
+  readonly fleet: Fleet;
   readonly allReduce: AllReduce;
   /** The coordinator's own; trained in place, by the all-reduce. */
   readonly replica: Replica;
@@ -38,11 +38,12 @@ export interface TrainingContext {
 /**
  * Trains `replica` to the end of the configuration, or until the signal.
  *
- * Rejects with `ProtocolError`, naming the worker, when a worker is lost or misbehaves, and with ERR_NOT_FINITE when the
+ * Rejects with `ProtocolError`, naming the worker, when the last worker is lost or misbehaves, and with ERR_NOT_FINITE when the
  * average holds a value that is no number; the replica then stands at the last step that was applied.
  */
 export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
-  const { config, numTrainSamples, members, allReduce, replica, signal } = context;
+  const { config, numTrainSamples, fleet, allReduce, replica, signal } = context;
+  const { members } = fleet;
   const stepSizes = stepSizesOf(config);
   const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
   const totalSteps = config.epochs * perEpoch;
@@ -59,6 +60,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   const wireRatio = wireRatioOf(config.wire, replica.plan);
 
   while (replica.step < lastStep && !isInterrupted()) {
+    await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
     const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio });

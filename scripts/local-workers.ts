@@ -18,18 +18,24 @@ export interface LocalWorkersOptions {
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
   readonly log: (line: string) => void;
-  /** A worker ended on its own. While workers are awaited this ends the run; later the lost connection does. */
+  /** A worker cannot work: it was asked for what is not there, or ended soon after each of several starts. */
   readonly onFailure: (error: Error) => void;
 }
 
 export interface LocalWorkers extends WorkerSource {
-  /** Of those that could be started. */
+  /** Of those that run now. */
   readonly processIds: readonly number[];
 }
+
+/** One that ended sooner after its start has not worked; so many times in a row, and it will not. */
+const SHORT_LIFE_MS = 3000;
+const MOST_SHORT_LIVES = 3;
 
 /**
  * Starts `gradsock worker` processes called local-1, local-2, ... An IPC channel ties each to this process: whatever
  * ends this process, even SIGKILL, closes the channel, and the worker ends with it.
+ *
+ * A process that is killed, or fails, is started again, and joins the run anew.
  */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   let isStopping = false;
@@ -39,20 +45,33 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     if (!said.has(line)) options.log(`${name}: ${line}`);
     said.add(line);
   };
-  const processIds: number[] = [];
-  const exits = Array.from({ length: options.numWorkers }, (_, localRank) => {
+  const processIds: (number | undefined)[] = [];
+  const running: { waitOrKill: () => Promise<void> }[] = [];
+  const start = (localRank: number, numShortLives: number) => {
     const name = `local-${localRank + 1}`;
+    const startMs = performance.now();
     const worker = startWorker(name, localRank, options);
-    if (worker.pid !== undefined) processIds.push(worker.pid);
-    return watch(worker, name, log, (error) => {
-      if (!isStopping) options.onFailure(error);
+    processIds[localRank] = worker.pid;
+    running[localRank] = watch(worker, name, log, (error) => {
+      if (isStopping) return;
+      const isShort = performance.now() - startMs < SHORT_LIFE_MS;
+      const count = isShort ? numShortLives + 1 : 0;
+      if (error instanceof ConfigError || worker.pid === undefined || count === MOST_SHORT_LIVES) {
+        options.onFailure(error);
+        return;
+      }
+      options.log(`${error.message}; it is started again`);
+      start(localRank, count);
     });
-  });
+  };
+  for (let localRank = 0; localRank < options.numWorkers; localRank++) start(localRank, 0);
   return {
-    processIds,
+    get processIds() {
+      return processIds.filter((id) => id !== undefined);
+    },
     async stop() {
       isStopping = true;
-      await Promise.all(exits.map((exit) => exit.waitOrKill()));
+      await Promise.all(running.map((worker) => worker.waitOrKill()));
     },
   };
 }
@@ -85,7 +104,7 @@ function watch(
     });
     worker.on('close', (code, signal) => {
       const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
-      const message = `${name} ${how}${lastLine ? `: ${lastLine}` : ''}`;
+      const message = `${name} ${how}${lastLine && !signal ? `: ${lastLine}` : ''}`;
       onExit(
         code === EXIT.usage ? new ConfigError(message) : new ProtocolError('ERR_CLOSED', message, { worker: name }),
       );

@@ -35,6 +35,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   const { layout } = contribution;
   const encoder = createGradientEncoder(welcome.wire, layout, vectorMath, options.allocate);
   const sender = createGradientSender(transport);
+  let lastStep = 0;
   /** Views are made once for each vector: vectors come back. */
   const viewsOf = rememberAll((values: Float32Array<ArrayBuffer>) => viewVector(values, layout));
 
@@ -49,6 +50,9 @@ export function createGradientTask(options: TaskOptions): GradientTask {
     gradientsArrived: () => encoder.arrived(),
     async compute(assignment, applyMs) {
       const { step } = assignment;
+      // More of a step is what another worker did not finish: everyone waits for it, and averages may be back already.
+      const isMore = step === lastStep;
+      lastStep = step;
       const { range, numParts } = assignedMicrobatches(assignment, welcome);
       const reducer = createReducer(numParts, wholeSubtrees(range, numParts), combine);
 
@@ -71,7 +75,7 @@ export function createGradientTask(options: TaskOptions): GradientTask {
           (payload, bucket) => ({ kind: 'gradientBucket', ...place, bucket, payload }) as const,
         );
         const rest = { kind: 'gradient', ...place, microbatches, computeMs, encodeMs, applyMs, payload: last } as const;
-        sender.send([...parts, rest], index === range.first + range.count - 1);
+        sender.send([...parts, rest], !isMore && index === range.first + range.count - 1);
         microbatches = [];
         computeMs = 0;
         startMs = performance.now();

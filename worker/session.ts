@@ -156,9 +156,11 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
   }
 }
 
-function takeSnapshot({ transport, replica, ownsReplica }: SessionContext, message: MessageOf<'snapshot'>): void {
+function takeSnapshot(context: SessionContext, message: MessageOf<'snapshot'>): void {
+  const { transport, replica, ownsReplica, averages } = context;
   const startMs = performance.now();
   if (ownsReplica) replica.restore(message.payload, message.step);
+  averages.expect(message.numBuckets ?? 1);
   const hash = timedHash(replica);
   if (hash.parametersSha256 !== message.parametersSha256) {
     throw new ProtocolError('ERR_STATE_MISMATCH', `the snapshot of step ${message.step} does not have its hash`);

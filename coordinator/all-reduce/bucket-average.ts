@@ -39,6 +39,8 @@ export interface BucketAverage {
   readonly payload: Bytes;
   /** Begins a step. */
   open(numMicrobatches: number): void;
+  /** Whether the sum over these microbatches is here already. */
+  has(node: TreeNode): boolean;
   /** Takes the sum over a node's microbatches, as it came from `transport`. Returns whether the tree is complete. */
   add(node: TreeNode, payload: Bytes, transport: Pick<Transport, 'recycle'>): boolean;
   /**
@@ -105,6 +107,7 @@ export function createBucketAverage(
       numAdded = 0;
       leaves = [];
     },
+    has: ({ first, count }) => leaves.some(({ node }) => node.first === first && node.count === count),
     add(node, payload, transport) {
       leaves.push(leafOf(node, payload, transport));
       numAdded += node.count;

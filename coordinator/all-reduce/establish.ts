@@ -4,7 +4,7 @@ import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
-import type { Member } from '../membership.ts';
+import type { Fleet } from '../fleet.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { AllReduce } from './all-reduce.ts';
 import { areLocal, chooseAllReduce } from './choose.ts';
@@ -14,8 +14,8 @@ import { createStar } from './star.ts';
 
 export interface EstablishOptions {
   readonly config: Pick<RunConfig, 'allReduce' | 'wire' | 'stepTimeoutSeconds'>;
-  /** They have the replica's state. */
-  readonly members: readonly Member[];
+  /** Its members have the replica's state. */
+  readonly fleet: Fleet;
   readonly replica: Replica;
   /** What travels. */
   readonly exchange: Exchange;
@@ -28,8 +28,9 @@ export interface EstablishOptions {
 
 /** Rejects with a `ProtocolError` that names the member when one is lost on the way. */
 export async function establishAllReduce(options: EstablishOptions): Promise<AllReduce> {
-  const { config, members, replica, exchange, allocateAverage, vectorMath, say } = options;
+  const { config, fleet, replica, exchange, allocateAverage, vectorMath, say } = options;
   const { wire } = config;
+  const members = [...fleet.members];
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const { payloadBytes } = createVectorCodec(wire, exchange.layout, vectorMath);
   const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members) };
@@ -42,5 +43,5 @@ export async function establishAllReduce(options: EstablishOptions): Promise<All
     }
     say(`all-reduce: star, because ${outcome.reason}`);
   }
-  return createStar(members, replica, { stepTimeoutMs, wire, exchange, allocateAverage }, vectorMath);
+  return createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage }, vectorMath);
 }

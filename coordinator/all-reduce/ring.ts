@@ -56,6 +56,7 @@ export function createRing(members: readonly Member[], replica: Replica, { stepT
   };
 
   return {
+    isElastic: false,
     open: openStep,
 
     async collect(plan) {

@@ -4,6 +4,9 @@
  *
  * Each update is answered: by gradients of the next step, or by proof of the state it led to. So no vector that is
  * still being sent is ever written to.
+ *
+ * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
+ * bits whoever computes it.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import { createGradientExchange } from '../../protocol/state/exchange.ts';
@@ -11,19 +14,22 @@ import type { Exchange, VectorLayout } from '../../protocol/state/exchange.ts';
 import type { TreeNode } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
-import { bucketsOf, cutIntoBuckets } from '../../protocol/wire/buckets.ts';
+import { BUCKETS_AHEAD, bucketsOf, cutIntoBuckets } from '../../protocol/wire/buckets.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
-import type { MessageOf } from '../../protocol/wire/messages.ts';
+import type { Message, MessageOf } from '../../protocol/wire/messages.ts';
 import { allocateOwn } from '../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
-import { blame, blameNow } from '../blame.ts';
+import type { Fleet } from '../fleet.ts';
 import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
-import { assignmentOf } from '../step-plan.ts';
+import { createPatience } from '../patience.ts';
+import { part } from '../../protocol/state/sharding.ts';
+import type { Range } from '../../protocol/state/sharding.ts';
+import { assignmentOfRange } from '../step-plan.ts';
 import type { StepPlan } from '../step-plan.ts';
-import type { AllReduce, Confirmation } from './all-reduce.ts';
+import type { AllReduce, Arrival, Confirmation } from './all-reduce.ts';
 import { createBucketAverage } from './bucket-average.ts';
 import { areLocal } from './choose.ts';
 import { confirmMember } from './confirm.ts';
@@ -42,14 +48,14 @@ export interface StarOptions {
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
 export function createStar(
-  members: readonly Member[],
+  fleet: Fleet,
   replica: Replica,
   options: StarOptions,
   vectorMath = plainVectorMath,
 ): AllReduce {
   const { stepTimeoutMs, wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
   const { layout } = exchange;
-  const { numBuckets = bucketsFor(members, layout) } = options;
+  const { numBuckets = bucketsFor(fleet.members, layout) } = options;
   const length = layout.numParameters + layout.numBuffers;
   // What travels lies where members may read it: the average itself, or its encoded form.
   const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
@@ -59,32 +65,62 @@ export function createStar(
     createBucketAverage(bucket, average, wire, vectorMath, allocateAverage),
   );
   const last = buckets.length - 1;
+  const patience = createPatience(stepTimeoutMs);
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   const owingProof = new Set<Member>();
+  /** Averages of the open step that have been sent. */
+  const sent: Extract<Message, { kind: 'averageBucket' }>[] = [];
 
-  const openingOf = (plan: StepPlan, member: Member) => {
-    const assignment = assignmentOf(plan, member);
-    return assignment && { ...assignment, numBuckets: buckets.length };
+  const isMember = (member: Member): boolean => fleet.members.includes(member);
+
+  /** Sends; a member that cannot be sent to is lost. */
+  const sendTo = (member: Member, step: number, message: Message) => {
+    try {
+      member.transport.send(message);
+    } catch (error) {
+      fleet.lose(member, step, error);
+    }
+  };
+
+  const openingOf = (plan: StepPlan, range: Range) => {
+    return { ...assignmentOfRange(plan, range), numBuckets: buckets.length };
   };
 
   /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
   const sendAverage = (bucket: number, step: number) => {
     const { payload } = buckets[bucket]!;
-    for (const member of members) {
-      blameNow(member, step, () => member.transport.send({ kind: 'averageBucket', step, bucket, payload }));
+    const message = { kind: 'averageBucket', step, bucket, payload } as const;
+    sent.push(message);
+    for (const member of [...fleet.members]) sendTo(member, step, message);
+  };
+
+  /** The next part of a member's answer, within its deadline. */
+  const receivePart = async (member: Member, bucketAwaited: number) => {
+    const { transport } = member;
+    const sinceMs = performance.now();
+    for (;;) {
+      try {
+        const result = await receiveKind(transport, patience.of(member), 'gradientBucket', 'gradient');
+        patience.observe(member, performance.now() - sinceMs);
+        return result;
+      } catch (error) {
+        // One that waits for averages, as all must for the slowest, is not late.
+        const isHeldBack = bucketAwaited >= sent.length + BUCKETS_AHEAD;
+        if (!(error instanceof ProtocolError) || error.code !== 'ERR_TIMEOUT' || !isHeldBack) throw error;
+      }
     }
   };
 
   /** Receives everything that one member owes; `add` is called with every part of a vector. */
   const collectFrom = async (
-    member: Member,
+    arrival: { -readonly [K in keyof Arrival]: Arrival[K] },
     ledger: Ledger,
     add: (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => void,
   ) => {
-    const arrival = { member, atMs: 0, numSamples: 0, computeMs: 0, encodeMs: 0, applyMs: 0 };
+    const { member } = arrival;
     let next = { bucket: 0, firstMicrobatch: -1 };
     while (!ledger.isDone(member)) {
-      const result = await receiveKind(member.transport, stepTimeoutMs, 'gradientBucket', 'gradient');
+      const result = await receivePart(member, next.bucket);
       const bucket = result.kind === 'gradient' ? last : result.bucket;
       if (bucket !== next.bucket || (bucket > 0 && result.firstMicrobatch !== next.firstMicrobatch)) {
         const message = `bucket ${bucket} of microbatch ${result.firstMicrobatch}, expected bucket ${next.bucket}`;
@@ -95,27 +131,41 @@ export function createStar(
         add(bucket, ledger.expect(member, result), result.payload);
         continue;
       }
+      // What is wrong with a payload must be found before its microbatches count as done.
+      add(bucket, ledger.expect(member, result), result.payload);
+      ledger.enter(member, result);
       arrival.atMs = performance.now();
-      add(bucket, ledger.enter(member, result), result.payload);
       addTimes(arrival, result);
     }
-    return arrival;
   };
 
   /** Takes the proofs that are owed, and compares each with the replica. */
   const takeProofs = async (): Promise<Confirmation[]> => {
-    const members = [...owingProof];
+    const members = [...owingProof].filter(isMember);
     owingProof.clear();
-    return Promise.all(
-      members.map((member) => blame(member, replica.step, () => confirmMember(member, replica, stepTimeoutMs))),
+    const confirmations = await Promise.all(
+      members.map((member) =>
+        confirmMember(member, replica, stepTimeoutMs).catch((error: unknown) => {
+          fleet.lose(member, replica.step, error);
+        }),
+      ),
     );
+    return confirmations.filter((confirmation) => confirmation !== undefined);
   };
 
+  fleet.serve({
+    numBuckets: buckets.length,
+    onMember(member) {
+      for (const message of sent) sendTo(member, message.step, message);
+    },
+  });
+
   return {
+    isElastic: true,
+
     open(plan) {
-      for (const member of members) {
-        const assignment = openingOf(plan, member);
-        if (assignment) blameNow(member, plan.step, () => member.transport.send({ kind: 'step', assignment }));
+      for (const [member, share] of plan.shares) {
+        sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, share) });
       }
     },
 
@@ -135,36 +185,112 @@ export function createStar(
         mayBeRead = false;
         for (const bucket of complete.splice(0)) finish(bucket);
       });
-      const gradients = [...plan.shares.keys()].map((member) =>
-        blame(member, plan.step, () =>
-          collectFrom(member, ledger, (bucket, node, payload) => {
-            if (!buckets[bucket]!.add(node, payload, member.transport)) return;
-            if (mayBeRead) complete.push(bucket);
-            else finish(bucket);
-          }),
-        ),
-      );
-      const [arrivals] = await Promise.all([Promise.all(gradients), proofs]);
+
+      const arrivals = new Map<Member, { -readonly [K in keyof Arrival]: Arrival[K] }>();
+      const add = (member: Member) => (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => {
+        // A part that came from a member before it was lost.
+        if (buckets[bucket]!.has(node)) member.transport.recycle(payload);
+        else if (buckets[bucket]!.add(node, payload, member.transport)) {
+          if (mayBeRead) complete.push(bucket);
+          else finish(bucket);
+        }
+      };
+      /** Microbatches that nobody is asked for. */
+      const orphans: TreeNode[] = [];
+      const collecting = new Map<Member, Promise<void>>();
+      const collectFromMember = (member: Member) => {
+        if (collecting.has(member)) return;
+        const arrival = arrivals.get(member) ?? {
+          member,
+          atMs: 0,
+          numSamples: 0,
+          computeMs: 0,
+          encodeMs: 0,
+          applyMs: 0,
+        };
+        arrivals.set(member, arrival);
+        const collected = collectFrom(arrival, ledger, add(member))
+          .catch((error: unknown) => {
+            fleet.lose(member, plan.step, error);
+            orphans.push(...ledger.release(member));
+          })
+          .finally(() => {
+            collecting.delete(member);
+            // It may have been asked for more after its last answer was taken and before this.
+            if (!ledger.isDone(member)) collectFromMember(member);
+          });
+        collecting.set(member, collected);
+      };
+      /** Gives orphans to members, in equal parts; a sum of which parts have come stays one. */
+      const placeOrphans = () => {
+        const ranges = orphans.splice(0).flatMap((node) => (buckets[0]!.has(node) ? [node] : leavesOf(node)));
+        const takers = [...fleet.members];
+        takers.forEach((member, index) => {
+          const { first, count } = part({ first: 0, count: ranges.length }, takers.length, index);
+          for (const range of joinRanges(ranges.slice(first, first + count), (node) => buckets[0]!.has(node))) {
+            ledger.assign(member, range);
+            sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
+          }
+          if (isMember(member)) collectFromMember(member);
+          else orphans.push(...ledger.release(member));
+        });
+      };
+
+      for (const member of plan.shares.keys()) {
+        if (isMember(member)) collectFromMember(member);
+        else orphans.push(...ledger.release(member));
+      }
+      while (!ledger.isComplete()) {
+        if (orphans.length > 0) {
+          // One that owes a proof is heard by those who wait for it.
+          await proofs;
+          await fleet.whenAny();
+          placeOrphans();
+        } else {
+          await Promise.race(collecting.values());
+        }
+      }
+      await proofs;
       const totals = ledger.close();
       const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
-      return { totals, isFinite, arrivals: arrivals.sort((a, b) => a.atMs - b.atMs) };
+      const contributions = [...arrivals.values()].filter(({ numSamples }) => numSamples > 0);
+      return { totals, isFinite, arrivals: contributions.sort((a, b) => a.atMs - b.atMs) };
     },
 
-    distribute({ step, numSteps, rates }, next) {
+    distribute(plan, next) {
+      const { step, numSteps, rates } = plan;
       const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
       const { payload } = buckets[last]!;
-      for (const member of members) {
-        const assignment = next && openingOf(next, member);
-        const opening = assignment ? { next: assignment } : {};
-        if (!assignment) owingProof.add(member);
-        blameNow(member, step, () => member.transport.send({ kind: 'update', ...steps, ...opening, payload }));
+      const update = { kind: 'update', ...steps, payload } as const;
+      for (const member of [...fleet.members]) {
+        const share = next?.shares.get(member);
+        if (!share) owingProof.add(member);
+        sendTo(member, step, { ...update, ...(share && { next: openingOf(next!, share) }) });
       }
+      fleet.follow(step + numSteps - 1, () => [...sent, update]);
+      sent.length = 0;
     },
 
     apply: (plan) => exchange.apply(average, plan),
 
     confirm: takeProofs,
   };
+}
+
+/** A node's microbatches one by one. */
+const leavesOf = ({ first, count }: TreeNode): Range[] =>
+  Array.from({ length: count }, (_, i) => ({ first: first + i, count: 1 }));
+
+/** Ranges in order, each joined to the one before where they meet; those that `isWhole` names stay as they are. */
+function joinRanges(ranges: readonly Range[], isWhole: (range: Range) => boolean): Range[] {
+  const joined: Range[] = [];
+  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
+    const before = joined.at(-1);
+    const meets = before && before.first + before.count === range.first && !isWhole(before) && !isWhole(range);
+    if (meets) joined[joined.length - 1] = { first: before.first, count: before.count + range.count };
+    else joined.push(range);
+  }
+  return joined;
 }
 
 /** One within a machine: what buckets gain is a link that carries both ways at once, and there is none. */

@@ -18,6 +18,12 @@ export interface Bucket {
 /** Small enough for many to a vector that is worth it, large enough for its head and its system calls not to matter. */
 const BUCKET_VALUES = 32 * BLOCK;
 
+/**
+ * Buckets of its last sum that a worker sends before the first average is back: one that is being averaged, one on its
+ * way, and one more for the time that messages take from end to end.
+ */
+export const BUCKETS_AHEAD = 3;
+
 /** How many buckets a vector is cut into where it must be sent. */
 export const bucketsOf = ({ numParameters }: Pick<VectorLayout, 'numParameters'>): number =>
   Math.max(1, Math.round(numParameters / BUCKET_VALUES));

@@ -108,7 +108,12 @@ export const MESSAGES = {
     code: 6,
     from: from.both,
     payload: 'float32',
-    header: z.strictObject({ step: index, parametersSha256: sha256 }),
+    header: z.strictObject({
+      step: index,
+      parametersSha256: sha256,
+      /** Into how many buckets the averages are cut that follow without an assignment; one when left out. */
+      numBuckets: count.optional(),
+    }),
   },
 
   /** Answers a snapshot, and an update without a next assignment: proof that the replicas are equal after `step`. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createFleet } from '../../coordinator/fleet.ts';
 import { createStar } from '../../coordinator/all-reduce/star.ts';
 import type { Member } from '../../coordinator/membership.ts';
 import { planStep } from '../../coordinator/step-plan.ts';
@@ -24,7 +25,8 @@ test.each([
     return { id: `w${index}`, name: `w${index}`, engine: 'none', device: 'none', threads: 1, transport };
   });
   const replica = createReplica(planModel(MODELS[model]), PLAIN_SGD, 1);
-  const star = createStar(members, replica, { stepTimeoutMs: 1000, wire: 'f32' });
+  const fleet = createFleet(members, { replica, stepTimeoutMs: 1000, waitMs: 0, maxMembers: 2 });
+  const star = createStar(fleet, replica, { stepTimeoutMs: 1000, wire: 'f32' });
   const ratesAt = () => ({ learningRate: 1, stepSize: 1, secondMomentScale: 1 });
   star.open(planStep(1, members, { globalBatch: 2, microbatches: 2, numTrainSamples: 4, ratesAt }));
   expect(sent).toHaveLength(2);

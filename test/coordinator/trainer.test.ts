@@ -204,7 +204,7 @@ describe('the breakdown', () => {
   });
 });
 
-describe('a worker that fails ends the run with its name:', () => {
+describe('a worker that fails is lost, and the run ends with the same bits; without another one it ends with its name:', () => {
   /** The transport with what the worker sends changed. */
   const sending = (transport: Transport, change: (message: Message) => Message | undefined): Transport => ({
     ...transport,
@@ -213,10 +213,11 @@ describe('a worker that fails ends the run with its name:', () => {
       if (changed) transport.send(changed);
     },
   });
-  const failing = (change: (message: Message) => Message | undefined) =>
+  const failing = (change: (message: Message) => Message | undefined, workers: number, said: string[] = []) =>
     runCluster({
-      config: runConfig({ workers: 2, stepTimeoutSeconds: 1 }),
-      tamper: (transport, index) => (index === 1 ? sending(transport, change) : transport),
+      config: runConfig({ workers, stepTimeoutSeconds: 1 }),
+      say: (line) => said.push(line),
+      tamper: (transport, index) => (index === workers - 1 ? sending(transport, change) : transport),
     });
 
   test.each<[string, string, (message: Message) => Message | undefined]>([
@@ -256,24 +257,29 @@ describe('a worker that fails ends the run with its name:', () => {
       (m) => (m.kind === 'evaluation' ? { ...m, chunks: m.chunks.slice(1).concat(m.chunks, m.chunks) } : m),
     ],
   ])('%s', async (_what, code, change) => {
-    await expect(failing(change)).rejects.toMatchObject({
+    const said: string[] = [];
+    const outcome = await failing(change, 2, said);
+    expect(said).toEqual([expect.stringMatching(/^lost worker worker-1 \(w2\)/)]);
+    expect(outcome.sessions[1]).toMatchObject({ status: 'rejected', reason: { code } });
+    expect(outcome.replica.parametersSha256()).toBe((await final(1)).replica.parametersSha256());
+    await expect(failing(change, 1)).rejects.toMatchObject({
       code,
-      worker: 'worker-1',
-      message: expect.stringContaining('worker worker-1 (w2)'),
+      worker: 'worker-0',
+      message: expect.stringContaining('worker worker-0 (w1)'),
     });
   });
 
   test('an engine that throws', async () => {
     const run = runCluster({
-      config: runConfig({ workers: 2 }),
-      createEngine: async (options, index) => {
+      config: runConfig({ workers: 1 }),
+      createEngine: async (options) => {
         const engine = await createReferenceEngine(options);
-        return index === 0 ? engine : { ...engine, computeGradient: () => Promise.reject(new Error('device lost')) };
+        return { ...engine, computeGradient: () => Promise.reject(new Error('device lost')) };
       },
     });
     await expect(run).rejects.toMatchObject({
       code: 'ERR_ENGINE',
-      worker: 'worker-1',
+      worker: 'worker-0',
       message: expect.stringContaining('device lost'),
     });
   });

@@ -26,21 +26,40 @@ async function startTraining(...flags: string[]) {
   return { cli, runDir, workers: childrenOf(cli.pid) };
 }
 
+/** A run of some seconds, and what it ends with when nothing happens to it. */
+const short = ['--model', 'dense', '--epochs', '60', '--microbatches', '4', ...SMALL];
+const quietHash = rememberOnce(async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const { code, output } = await runCli(['train', '--workers', '2', ...short, '--run-dir', runDir]);
+  expect(code, output).toBe(0);
+  return readResult(runDir).parametersSha256;
+});
+
+function rememberOnce<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+async function startShortTraining(...flags: string[]) {
+  const runDir = join(temporaryFolder(), 'run');
+  const cli = startCli(['train', '--workers', '2', ...short, '--run-dir', runDir, ...flags]);
+  await cli.line(/^epoch 1,/);
+  return { cli, runDir, workers: childrenOf(cli.pid) };
+}
+
 describe('a worker that is', () => {
-  test('killed in mid-epoch ends the run: exit 1, its name, a readable result, no process left', async () => {
-    const { cli, runDir, workers } = await startTraining();
+  test('killed in mid-epoch costs the run nothing: another is started, the same parameters, no process left', async () => {
+    const { cli, runDir, workers } = await startShortTraining();
     expect(workers.length).toBe(2);
-    const killedAtMs = performance.now();
     process.kill(workers[0]!, 'SIGKILL');
-    expect(await cli.exit).toBe(1);
-    expect(performance.now() - killedAtMs).toBeLessThan(15_000);
-    await allGone(workers);
-    const { status, error, steps } = readResult(runDir);
-    expect(status).toBe('failed');
-    expect(error).toMatchObject({ code: 'ERR_CLOSED', worker: expect.stringMatching(/^local-[12]$/) });
-    expect(cli.output()).toContain(`error: worker ${error!.worker}`);
-    expect(steps).toBeGreaterThan(0);
-    expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
+    await cli.line(/lost worker local-[12] \(w[12]\)/);
+    await cli.line(/local-[12] was ended by SIGKILL; it is started again/);
+    await cli.line(/local-[12] \(w3\) takes part from step \d+ on/);
+    const all = [...workers, ...childrenOf(cli.pid)];
+    expect(await cli.exit, cli.output()).toBe(0);
+    await allGone(all);
+    expect(readResult(runDir)).toMatchObject({ status: 'completed', parametersSha256: await quietHash() });
+    for (const { samples } of readEpochs(runDir)) expect(samples).toBe(4096);
   });
 
   test('killed in a ring ends the run with its name, not that of a neighbour who complains', async () => {
@@ -56,26 +75,28 @@ describe('a worker that is', () => {
     expect(steps % (4096 / 256)).toBe(0);
   });
 
-  test('stopped in mid-epoch ends the run at the deadline of a step, and is gone too', async () => {
-    const { cli, runDir, workers } = await startTraining('--step-timeout', '2');
+  test('stopped in mid-epoch is left behind at the deadline of a step, and is gone too at the end', async () => {
+    const { cli, runDir, workers } = await startShortTraining('--step-timeout', '2');
     process.kill(workers[1]!, 'SIGSTOP');
-    expect(await cli.exit).toBe(1);
+    await cli.line(/lost worker local-[12] \(w[12]\), step \d+: no gradientBucket or gradient .* within/);
+    expect(await cli.exit, cli.output()).toBe(0);
     await allGone(workers);
-    expect(readResult(runDir).error).toMatchObject({
-      code: 'ERR_TIMEOUT',
-      worker: expect.stringMatching(/^local-[12]$/),
-    });
+    expect(readResult(runDir)).toMatchObject({ status: 'completed', parametersSha256: await quietHash() });
   });
 
-  test('interrupted by its user leaves, and the run says so', async () => {
+  test('interrupted by its user leaves; with no other the run waits for one', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...long]);
+    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...short]);
     const worker = startCli(['worker', url, '--name', 'laptop']);
     await coordinator.line(/^epoch 1,/);
     worker.kill('SIGINT');
     expect(await worker.exit).toBe(130);
-    expect(await coordinator.exit).toBe(1);
-    expect(readResult(runDir).error).toMatchObject({ code: 'ERR_LEFT', worker: 'laptop' });
+    await coordinator.line(/lost worker laptop \(w1\).*left the run/);
+    await coordinator.line(/no worker is left at step \d+: waiting 600 s for one to join/);
+    startCli(['worker', url, '--name', 'desktop']);
+    await coordinator.line(/desktop \(w2\) takes part from step \d+ on/);
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    expect(readResult(runDir)).toMatchObject({ parametersSha256: await quietHash() });
   });
 
   test('lost before the start is replaced by the next that joins', async () => {

@@ -4,6 +4,7 @@
  */
 import { onTestFinished } from 'vitest';
 import { establishAllReduce } from '../../coordinator/all-reduce/establish.ts';
+import { createFleet } from '../../coordinator/fleet.ts';
 import { createMembership } from '../../coordinator/membership.ts';
 import { stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
@@ -89,12 +90,13 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
     await server.close();
   });
   const members = await membership.waitForWorkers(config.workers, 20_000, never());
-  await synchronise(members, replica, 20_000);
+  const fleet = createFleet(members, { replica, stepTimeoutMs: 20_000, waitMs: 0, maxMembers: config.microbatches });
+  await synchronise(fleet, replica, 20_000);
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
   const { microbatches, localSteps } = stepSizesOf(config);
   const exchange = createExchange(replica, localSteps, microbatches);
-  const parties = { members, replica, exchange, allocateAverage: allocateOwn };
+  const parties = { fleet, replica, exchange, allocateAverage: allocateOwn };
   const allReduce = await establishAllReduce({ config, ...parties, vectorMath: plainVectorMath, say });
 
   const ratesAt = (step: number) => updateRates(config.optimizer, 1, step);

@@ -1,5 +1,6 @@
 /** A coordinator and workers in one process, over the in-memory transport, on a small model and made-up samples. */
 import { createStar } from '../../coordinator/all-reduce/star.ts';
+import { createFleet } from '../../coordinator/fleet.ts';
 import { createMembership } from '../../coordinator/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporters/reporter.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
@@ -104,6 +105,11 @@ export interface ClusterOptions {
   /** How many buckets vectors are cut into; one when left out. */
   readonly numBuckets?: number;
   readonly signal?: AbortSignal;
+  /** How long the run waits for a worker when none is left; not at all when left out. */
+  readonly waitMs?: number;
+  readonly say?: (line: string) => void;
+  /** Given a function that lets one more worker join, which resolves as its session ends. */
+  readonly onStart?: (join: () => Promise<string>) => void;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -128,27 +134,43 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     welcome: welcomeOf(config, 'test', dataset),
     log: () => {},
   });
-  const sessions = Array.from({ length: config.workers }, (_, index) => {
+  const sessions: Promise<string>[] = [];
+  const join = () => {
+    const index = sessions.length;
     const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', `connection ${index}`]);
     void membership.admit(coordinatorEnd);
-    return runWorkerSession(options.tamper?.(workerEnd, index) ?? workerEnd, {
+    const session = runWorkerSession(options.tamper?.(workerEnd, index) ?? workerEnd, {
       name: `worker-${index}`,
       loadDataset: () => Promise.resolve(dataset),
       createEngine: (engineOptions) => createEngine({ ...engineOptions, threads: 1 }, index),
       ...(options.shareReplica && { sharedReplica: replica }),
     });
-  });
-  const settled = Promise.allSettled(sessions);
+    sessions.push(session);
+    session.catch(() => {});
+    return session;
+  };
+  for (let i = 0; i < config.workers; i++) void join();
+  options.onStart?.(join);
+  const settled = () => Promise.allSettled(sessions);
   const epochs: EpochRecord[] = [];
   try {
     const members = await membership.waitForWorkers(config.workers, 20_000, signal);
-    await synchronise(members, replica, 20_000);
+    const fleet = createFleet(members, {
+      replica,
+      stepTimeoutMs: config.stepTimeoutSeconds * 1000,
+      waitMs: options.waitMs ?? 0,
+      maxMembers: config.microbatches,
+      signal,
+      say: (line) => options.say?.(line),
+    });
+    await synchronise(fleet, replica, 20_000);
+    membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
-      members,
-      allReduce: createStar(members, replica, {
+      fleet,
+      allReduce: createStar(fleet, replica, {
         stepTimeoutMs: config.stepTimeoutSeconds * 1000,
         wire: config.wire,
         exchange: createExchange(replica, config.localSteps, config.microbatches),
@@ -163,9 +185,9 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       },
     });
     membership.dismiss('done');
-    return { status, replica, epochs, sessions: await settled };
+    return { status, replica, epochs, sessions: await settled() };
   } finally {
     membership.dismiss('over');
-    await settled;
+    await settled();
   }
 }

@@ -4,6 +4,7 @@
  *
  * This process is the coordinator; it starts its workers, which are this file too.
  */
+import { createFleet } from '../../../coordinator/fleet.ts';
 import { createStar } from '../../../coordinator/all-reduce/star.ts';
 import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/shared-memory.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
@@ -58,8 +59,9 @@ async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
 
   // No round asks for proofs of the replica: only its sizes are looked at.
   const replica = { plan } as Parameters<typeof createStar>[1];
+  const fleet = createFleet(members, { replica, stepTimeoutMs: 60_000, waitMs: 0, maxMembers: numWorkers });
   const star = createStar(
-    members,
+    fleet,
     replica,
     { stepTimeoutMs: 60_000, wire, allocateAverage: pool.allocateAverage },
     vectorMath,

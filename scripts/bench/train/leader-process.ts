@@ -2,6 +2,7 @@
  * A contender's process, our side: the coordinator of a run that takes real steps on real samples, with worker
  * processes that it starts, or as the baseline. See `contender.ts` for what it is told and answers.
  */
+import { createFleet } from '../../../coordinator/fleet.ts';
 import { createMembership } from '../../../coordinator/membership.ts';
 import { selectSamples } from '../../../coordinator/dataset-fetch.ts';
 import { createRunMemory } from '../../../coordinator/shared-memory.ts';
@@ -55,14 +56,17 @@ async function prepare(job: TrainJob): Promise<Work> {
 
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
   const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, failure.signal);
-  await synchronise(members, replica, config.stepTimeoutSeconds * 1000);
+  const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+  const fleet = createFleet(members, { replica, stepTimeoutMs, waitMs: 0, maxMembers: config.microbatches });
+  await synchronise(fleet, replica, stepTimeoutMs);
+  membership.passNewcomers();
   const [member] = members;
   return {
     description: `${member!.engine} on ${member!.device}`,
     next: openSteps({
       config,
       numTrainSamples: dataset.train.numSamples,
-      members,
+      fleet,
       replica,
       vectorMath,
       allocateAverage,

@@ -1,6 +1,6 @@
 /** The steps of a run, one at a time: the inner loop of `coordinator/trainer.ts` without its records. */
 import { createStar } from '../../../coordinator/all-reduce/star.ts';
-import type { Member } from '../../../coordinator/membership.ts';
+import type { Fleet } from '../../../coordinator/fleet.ts';
 import type { RunConfig } from '../../../coordinator/run-config.ts';
 import { planStep } from '../../../coordinator/step-plan.ts';
 import { updateRates } from '../../../protocol/state/optimizer.ts';
@@ -12,7 +12,7 @@ import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
 export interface StepsContext {
   readonly config: RunConfig;
   readonly numTrainSamples: number;
-  readonly members: readonly Member[];
+  readonly fleet: Fleet;
   /** The coordinator's own; trained in place. */
   readonly replica: Replica;
   readonly vectorMath: VectorMath;
@@ -24,13 +24,14 @@ export interface StepsContext {
  * one, through the ends of epochs too; it resolves with the mean loss of the step's batch.
  */
 export function openSteps(context: StepsContext) {
-  const { config, numTrainSamples, members, replica, vectorMath, allocateAverage } = context;
+  const { config, numTrainSamples, fleet, replica, vectorMath, allocateAverage } = context;
   const { globalBatch, microbatches, optimizer, schedule, stepTimeoutSeconds, wire } = config;
   const ratesAt = (step: number, epoch: number) =>
     updateRates(optimizer, learningRateAt(schedule, { step, epoch, totalSteps: Infinity }), step);
   const sizes = { globalBatch, microbatches, numTrainSamples, ratesAt };
   const options = { stepTimeoutMs: stepTimeoutSeconds * 1000, wire, allocateAverage };
-  const allReduce = createStar(members, replica, options, vectorMath);
+  const allReduce = createStar(fleet, replica, options, vectorMath);
+  const { members } = fleet;
   let plan = planStep(replica.step + 1, members, sizes);
   allReduce.open(plan);
 

@@ -1,0 +1,198 @@
+/**
+ * Fleet: the members that a run has now. Workers are lost and join while it goes on; whoever needs members asks here.
+ *
+ * A newcomer is given a copy of the state, and of every average after it, while the others go on. When it has proved the
+ * state that the replica has, it is a member, unless there is no work for one more: then it stands by, up to date, until
+ * a member is lost.
+ */
+import { ProtocolError } from '../protocol/errors.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { LIMITS } from '../protocol/wire/limits.ts';
+import type { Message } from '../protocol/wire/messages.ts';
+import { receiveKind } from '../protocol/wire/transport.ts';
+import { asBlame } from './blame.ts';
+import type { Member } from './membership.ts';
+
+export interface Fleet {
+  /** Who may be given work: all have the replica's state. Others are here after any wait. */
+  readonly members: readonly Member[];
+  /**
+   * Takes out a member that failed, and ends its connection with the reason. What it owed is the caller's to give to
+   * others. Throws what is not a `ProtocolError` on.
+   */
+  lose(member: Member, step: number | undefined, error: unknown): void;
+  /**
+   * Waits until there is a member, and says so if there is none. Rejects with the error of the last one lost when none
+   * has come within `waitMs`, or with the signal's reason.
+   */
+  whenAny(): Promise<void>;
+  /** Takes in a worker that is ready, while the run is under way. */
+  join(member: Member): void;
+  /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
+  follow(lastStep: number, messages: () => readonly Message[]): void;
+  /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
+  serve(service: FleetService): void;
+}
+
+export interface FleetService {
+  readonly numBuckets: number;
+  readonly onMember: (member: Member) => void;
+}
+
+export interface FleetOptions {
+  /** They have its state. */
+  readonly replica: Replica;
+  /** For a newcomer's answer. */
+  readonly stepTimeoutMs: number;
+  /** For a worker, when there is none. */
+  readonly waitMs: number;
+  /** More have nothing to do: the microbatches of a step. */
+  readonly maxMembers: number;
+  readonly signal?: AbortSignal;
+  /** Told what the user should know: who was lost, and who has joined. */
+  readonly say?: (line: string) => void;
+}
+
+/** A newcomer that has not answered so many averages is sent no more; when it has caught up, the state again. */
+const MAX_UNANSWERED = 16;
+
+const NOT_PROVEN = -2;
+
+interface Newcomer {
+  readonly member: Member;
+  /** The last step that it was sent, and that it has proved. */
+  sentStep: number;
+  provenStep: number;
+}
+
+export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
+  const { replica, stepTimeoutMs, waitMs, maxMembers, signal, say = () => {} } = options;
+  const members = [...initial];
+  const newcomers = new Set<Newcomer>();
+  let service: FleetService = { numBuckets: 1, onMember: () => {} };
+  let lastLoss: ProtocolError | undefined;
+  let arrived = () => {};
+
+  const fail = (newcomer: Newcomer, error: unknown) => {
+    newcomers.delete(newcomer);
+    const blamed = asBlame(newcomer.member, replica.step, error);
+    if (!(blamed instanceof ProtocolError)) throw blamed;
+    say(`${newcomer.member.name} has not joined: ${blamed.message}`);
+  };
+
+  /** A newcomer that is where the replica is becomes a member, if there is work for it. */
+  const promote = () => {
+    for (const newcomer of newcomers) {
+      if (members.length >= maxMembers) return;
+      if (newcomer.provenStep !== replica.step || newcomer.sentStep !== replica.step) continue;
+      newcomers.delete(newcomer);
+      members.push(newcomer.member);
+      say(`${newcomer.member.name} (${newcomer.member.id}) takes part from step ${replica.step + 1} on`);
+      service.onMember(newcomer.member);
+      arrived();
+    }
+  };
+
+  const sendState = (newcomer: Newcomer) => {
+    const { step } = replica;
+    newcomer.sentStep = step;
+    newcomer.member.transport.send({
+      kind: 'snapshot',
+      step,
+      numBuckets: service.numBuckets,
+      parametersSha256: replica.parametersSha256(),
+      payload: replica.state.slice(),
+    });
+  };
+
+  /** Has those who stand by prove their state once more: their answer makes them members. */
+  const recall = () => {
+    for (const newcomer of newcomers) {
+      if (newcomer.provenStep !== newcomer.sentStep) continue;
+      try {
+        sendState(newcomer);
+        newcomer.provenStep = NOT_PROVEN;
+      } catch (error) {
+        fail(newcomer, error);
+      }
+    }
+  };
+
+  const catchUp = async (newcomer: Newcomer) => {
+    sendState(newcomer);
+    while (newcomers.has(newcomer)) {
+      const { transport } = newcomer.member;
+      const isIdle = newcomer.provenStep === newcomer.sentStep;
+      // One that stands by has nothing to answer until a step ends.
+      const timeoutMs = isIdle ? LIMITS.longestWaitMs : stepTimeoutMs;
+      const { step, parametersSha256 } = await receiveKind(transport, timeoutMs, 'applied');
+      newcomer.provenStep = step;
+      if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
+        throw new ProtocolError('ERR_STATE_MISMATCH', `its parameters at step ${step} are not the coordinator's`);
+      }
+      if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
+      promote();
+      // A member's answers are for whoever gives it work.
+      if (members.includes(newcomer.member)) return;
+    }
+  };
+
+  return {
+    members,
+    lose(member, step, error) {
+      const blamed = asBlame(member, step, error);
+      if (!(blamed instanceof ProtocolError)) throw blamed;
+      const at = members.indexOf(member);
+      if (at === -1) return;
+      members.splice(at, 1);
+      lastLoss = blamed;
+      say(`lost ${blamed.message}`);
+      if (members.length < maxMembers) recall();
+    },
+    async whenAny() {
+      if (members.length > 0) return;
+      say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
+      await new Promise<void>((resolve, reject) => {
+        const stop = (settle: () => void) => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', abort);
+          arrived = () => {};
+          settle();
+        };
+        const timer = setTimeout(() => {
+          stop(() => reject(lastLoss ?? new ProtocolError('ERR_TIMEOUT', 'no worker is left, and none has joined')));
+        }, waitMs);
+        const abort = () => stop(() => reject(signal!.reason as Error));
+        signal?.addEventListener('abort', abort);
+        arrived = () => stop(resolve);
+        if (signal?.aborted) abort();
+      });
+    },
+    join(member) {
+      const newcomer: Newcomer = { member, sentStep: -1, provenStep: NOT_PROVEN };
+      newcomers.add(newcomer);
+      catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
+    },
+    follow(lastStep, messages) {
+      if (newcomers.size === 0) return;
+      const copies = messages().map((message) => {
+        return 'payload' in message ? ({ ...message, payload: message.payload.slice() } as Message) : message;
+      });
+      for (const newcomer of newcomers) {
+        const { sentStep, provenStep, member } = newcomer;
+        // Too far behind, or the state that it has been sent is not the one that this average is for.
+        if (sentStep !== replica.step || (provenStep !== NOT_PROVEN && sentStep - provenStep >= MAX_UNANSWERED))
+          continue;
+        try {
+          for (const message of copies) member.transport.send(message);
+          newcomer.sentStep = lastStep;
+        } catch (error) {
+          fail(newcomer, error);
+        }
+      }
+    },
+    serve(given) {
+      service = given;
+    },
+  };
+}

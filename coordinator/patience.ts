@@ -1,0 +1,34 @@
+/**
+ * Patience: how long a member's next answer may take, learnt from how long its answers took. So a worker that hangs is
+ * found in seconds where steps take milliseconds.
+ */
+import type { Member } from './membership.ts';
+
+/** A worker may be held up so long by what goes on on its machine. */
+const LEAST_MS = 3000;
+/** And by so many times its longest answer. */
+const FACTOR = 10;
+/** The first answers compile code and touch memory: nothing is learnt before there were so many. */
+const ANSWERS_TO_LEARN = 3;
+
+export interface Patience {
+  /** Milliseconds that an answer of the member may take. */
+  of(member: Member): number;
+  /** Tells how long one took. */
+  observe(member: Member, milliseconds: number): void;
+}
+
+/** `mostMs` bounds every wait. */
+export function createPatience(mostMs: number): Patience {
+  const seen = new WeakMap<Member, { count: number; longestMs: number }>();
+  return {
+    of(member) {
+      const { count, longestMs } = seen.get(member) ?? { count: 0, longestMs: 0 };
+      return count < ANSWERS_TO_LEARN ? mostMs : Math.min(mostMs, Math.max(LEAST_MS, FACTOR * longestMs));
+    },
+    observe(member, milliseconds) {
+      const { count, longestMs } = seen.get(member) ?? { count: 0, longestMs: 0 };
+      seen.set(member, { count: count + 1, longestMs: Math.max(longestMs, milliseconds) });
+    },
+  };
+}
