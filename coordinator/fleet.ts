@@ -53,8 +53,12 @@ export interface FleetOptions {
   readonly say?: (line: string) => void;
 }
 
-/** A newcomer that has not answered so many averages is sent no more; when it has caught up, the state again. */
+/**
+ * A newcomer that has not answered so many messages, or averages of so many bytes, is sent no more; when it has caught up,
+ * the state again. Less than may be queued for it, see `member-limits.ts`.
+ */
 const MAX_UNANSWERED = 16;
+const MAX_UNANSWERED_BYTES = 16 * 2 ** 20;
 
 const NOT_PROVEN = -2;
 
@@ -63,6 +67,7 @@ interface Newcomer {
   /** The last step that it was sent, and that it has proved. */
   sentStep: number;
   provenStep: number;
+  numUnanswered: number;
 }
 
 export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
@@ -96,6 +101,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const sendState = (newcomer: Newcomer) => {
     const { step } = replica;
     newcomer.sentStep = step;
+    newcomer.numUnanswered++;
     newcomer.member.transport.send({
       kind: 'snapshot',
       step,
@@ -127,6 +133,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       const timeoutMs = isIdle ? LIMITS.longestWaitMs : stepTimeoutMs;
       const { step, parametersSha256 } = await receiveKind(transport, timeoutMs, 'applied');
       newcomer.provenStep = step;
+      newcomer.numUnanswered--;
       if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
         throw new ProtocolError('ERR_STATE_MISMATCH', `its parameters at step ${step} are not the coordinator's`);
       }
@@ -169,7 +176,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       });
     },
     join(member) {
-      const newcomer: Newcomer = { member, sentStep: -1, provenStep: NOT_PROVEN };
+      const newcomer: Newcomer = { member, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
       newcomers.add(newcomer);
       catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
     },
@@ -178,14 +185,16 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       const copies = messages().map((message) => {
         return 'payload' in message ? ({ ...message, payload: message.payload.slice() } as Message) : message;
       });
+      const numBytes = copies.reduce((sum, message) => sum + ('payload' in message ? message.payload.byteLength : 0), 0);
+      const mostUnanswered = Math.min(MAX_UNANSWERED, Math.max(2, Math.floor(MAX_UNANSWERED_BYTES / numBytes)));
       for (const newcomer of newcomers) {
-        const { sentStep, provenStep, member } = newcomer;
+        const { sentStep, numUnanswered, member } = newcomer;
         // Too far behind, or the state that it has been sent is not the one that this average is for.
-        if (sentStep !== replica.step || (provenStep !== NOT_PROVEN && sentStep - provenStep >= MAX_UNANSWERED))
-          continue;
+        if (sentStep !== replica.step || numUnanswered >= mostUnanswered) continue;
         try {
           for (const message of copies) member.transport.send(message);
           newcomer.sentStep = lastStep;
+          newcomer.numUnanswered++;
         } catch (error) {
           fail(newcomer, error);
         }

@@ -16,6 +16,7 @@ import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createFleet } from './fleet.ts';
+import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
@@ -51,6 +52,8 @@ export interface RunOptions {
   readonly vectorMath: VectorMath;
   /** For payloads to and from workers on this machine; they are sent when left out. */
   readonly sharedMemory?: SharedMemorySystem | undefined;
+  /** What workers must prove to know; nothing when left out. Kept out of every file of the run directory. */
+  readonly token?: string | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { readonly line: (text: string) => void };
@@ -129,6 +132,8 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const memory = createRunMemory(config, exchange.layout, parts.sharedMemory, (line) => directory.logger.warn(line));
   const membership = createMembership({
     memory,
+    token: parts.token,
+    limits: memberLimitsOf(config, exchange.layout, replica.state, parts.bytes),
     welcome: welcomeOf(config, directory.runId, dataset),
     datasetBytes: parts.bytes,
     log: (level, line, fields) => {

@@ -1,15 +1,18 @@
 /**
  * Membership: who takes part in the run. Admits workers, hands them what they need, and knows who is there.
  *
- * A connection becomes a member by a handshake: hello, welcome, dataset files if asked for, ready. Whatever goes wrong
+ * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if asked for, ready. Whatever goes wrong
  * on the way ends that connection with a coded error and touches nothing else.
  */
-import { describeError, ProtocolError } from '../protocol/errors.ts';
+import { describeError, printable, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
 import type { DatasetBytes } from '../protocol/state/dataset.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
+import { NO_PEER_LIMITS, STRANGER_LIMITS } from '../protocol/wire/peer-limits.ts';
+import type { PeerLimits } from '../protocol/wire/peer-limits.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
+import { authenticateWorker } from './authenticate.ts';
 import type { MemoryPool } from './shared-memory.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 
@@ -49,6 +52,10 @@ export interface Membership {
 
 export interface MembershipOptions {
   readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'>;
+  /** What a worker must prove to know before it is told anything; whoever says hello is welcome when left out. */
+  readonly token?: string | undefined;
+  /** For members; no more than frames have anyway when left out. */
+  readonly limits?: PeerLimits;
   /** Read when a worker asks for a file; undefined where workers always have their own. */
   readonly datasetBytes?: DatasetBytes;
   /** Memory for workers on this machine; none is offered when left out. */
@@ -58,7 +65,8 @@ export interface MembershipOptions {
   readonly onReady?: (member: Member, numReady: number) => void;
 }
 
-export function createMembership({ welcome, datasetBytes, memory, log, onReady }: MembershipOptions): Membership {
+export function createMembership(options: MembershipOptions): Membership {
+  const { welcome, token, limits = NO_PEER_LIMITS, datasetBytes, memory, log, onReady } = options;
   const connections = new Set<Transport>();
   const members: Member[] = [];
   let numHellos = 0;
@@ -70,7 +78,10 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
   let changed = () => {};
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
-    const { name } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
+    transport.limit(STRANGER_LIMITS);
+    const { name, nonce } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
+    if (token !== undefined) await authenticateWorker(transport, token, nonce);
+    transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes: limits.maxQueuedBytes });
     if (isOver || !passOn) throw runFull();
     const id = `w${++numHellos}`;
     const shared = isSameMachine ? memory?.offer() : undefined;
@@ -82,6 +93,7 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
         sendDatasetFile(transport, message.file, datasetBytes);
       } else {
         const { engine, device, threads } = message;
+        transport.limit(limits);
         if (message.sharesMemory && shared) transport.shareMemory(shared.memories);
         return { id, name, engine, device, threads, transport };
       }
@@ -116,7 +128,7 @@ export function createMembership({ welcome, datasetBytes, memory, log, onReady }
         changed();
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        log('warn', `${transport.peer} was not admitted: ${error.message}`, { code: error.code });
+        log('warn', `${transport.peer} was not admitted: ${printable(error.message)}`, { code: error.code });
         transport.close(error);
       }
     },

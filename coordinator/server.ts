@@ -1,7 +1,8 @@
 /** The coordinator's one port: HTTP, and the WebSockets of workers. The only file on this side that knows `ws`. */
-import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import type { IncomingMessage, ServerOptions as HttpOptions, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { WebSocketServer } from 'ws';
 import { ConfigError } from '../protocol/errors.ts';
@@ -9,6 +10,9 @@ import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import { createDoor } from './door.ts';
+import type { DoorLimits } from './door.ts';
+import { isOwnOrigin } from './origin.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -17,12 +21,30 @@ export interface ListenAddress {
 }
 
 export interface Server {
-  /** What workers join by: "ws://127.0.0.1:7878". */
+  /** What workers join by, but for the token: "ws://127.0.0.1:7878". */
   readonly joinUrl: string;
-  /** Whether only this machine can reach it. */
-  readonly isLoopback: boolean;
   /** Stops listening and cuts what is still connected. */
   close(): Promise<void>;
+}
+
+/** A certificate with its chain, and its key, both PEM. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ServerOptions {
+  /** Plain HTTP and WebSockets when left out. */
+  readonly tls?: ServerTls | undefined;
+  /** How many connections of the run's own workers may come on top of the limits on those that are not members yet. */
+  readonly numWorkers?: number;
+  /** Those of `LIMITS` when left out. */
+  readonly limits?: Partial<DoorLimits & { readonly handshakeMs: number }>;
+}
+
+/** Whether only this machine can reach what listens there. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host === '::1' || host === 'localhost' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** Parses "HOST:PORT" ("[::1]:0" for IPv6). */
@@ -37,22 +59,44 @@ export function parseListenAddress(text: string): ListenAddress {
 }
 
 /**
- * Listens; every WebSocket becomes a transport, handed to `onConnection` with whether it comes from this machine. `GET /healthz` answers what `health` returns.
+ * Listens; every WebSocket becomes a transport, handed to `onConnection` with whether it comes from this machine. It
+ * counts among those that are not members until a promise that `onConnection` returns is settled, and the transport open.
+ * `GET /healthz` answers what `health` returns.
  *
  * Throws `ConfigError` when the address cannot be had.
  */
 export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
-  onConnection: (transport: Transport, isSameMachine: boolean) => void,
+  onConnection: (transport: Transport, isSameMachine: boolean) => unknown,
+  { tls, numWorkers = 0, limits = {} }: ServerOptions = {},
 ): Promise<Server> {
-  const http = createServer((request, response) => answer(request, response, health));
-  const sockets = new WebSocketServer({ server: http, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+  const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
+    answer(request, response, health);
+  });
+  const door = createDoor({
+    maxPending: (limits.maxPending ?? LIMITS.maxPending) + numWorkers,
+    maxPendingPerAddress: (limits.maxPendingPerAddress ?? LIMITS.maxPendingPerAddress) + numWorkers,
+  });
+  http.on('connection', (socket: Socket) => door.enter(socket));
+  const sockets = new WebSocketServer({
+    server: http,
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    verifyClient: ({ req }, decide) => {
+      decide(isOwnOrigin(req.headers.origin, host, (http.address() as AddressInfo).port), 403, 'another Origin');
+    },
+  });
   sockets.on('connection', (socket, request) => {
     request.socket.setNoDelay(true);
     const { remoteAddress, remotePort, localAddress } = request.socket;
     const transport = socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`);
-    onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
+    let isOver = false;
+    void transport.closed.then(() => (isOver = true));
+    const handled = onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
+    void Promise.resolve(handled).then(() => {
+      if (!isOver) door.admit({ remoteAddress, remotePort });
+    });
   });
   await new Promise<void>((resolve, reject) => {
     // The WebSocket server re-emits the HTTP server's errors; without a listener of its own they would end the process.
@@ -63,8 +107,7 @@ export async function startServer(
   });
   const address = http.address() as AddressInfo;
   return {
-    joinUrl: `ws://${reachableHost(host)}:${address.port}`,
-    isLoopback: ['127.0.0.1', '::1', 'localhost'].includes(host),
+    joinUrl: `${tls ? 'wss' : 'ws'}://${reachableHost(host)}:${address.port}`,
     close: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => {
@@ -79,6 +122,23 @@ export async function startServer(
         http.closeIdleConnections();
       }),
   };
+}
+
+/** HTTP, or with a certificate HTTPS; a request whose headers are not there in time, or too long, is cut. */
+function createServer(
+  tls: ServerTls | undefined,
+  handshakeMs: number,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+) {
+  const options: HttpOptions = {
+    maxHeaderSize: LIMITS.maxUpgradeBytes,
+    headersTimeout: handshakeMs,
+    requestTimeout: handshakeMs,
+    connectionsCheckingInterval: Math.min(1000, handshakeMs),
+  };
+  return tls
+    ? createHttpsServer({ ...tls, ...options, handshakeTimeout: handshakeMs }, onRequest)
+    : createHttpServer(options, onRequest);
 }
 
 function answer({ method, url }: IncomingMessage, response: ServerResponse, health: () => object): void {

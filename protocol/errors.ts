@@ -31,6 +31,9 @@ export const PROTOCOL_ERROR_CODES = [
   'ERR_LEFT',
   'ERR_PEER_LOST',
   'ERR_PEER_REFUSED',
+  'ERR_UNAUTHENTICATED',
+  'ERR_TOO_MANY_MESSAGES',
+  'ERR_SEND_QUEUE_FULL',
 ] as const;
 
 export type ProtocolErrorCode = (typeof PROTOCOL_ERROR_CODES)[number];
@@ -65,4 +68,9 @@ export function internalError(message: string): Error {
 /** The message of anything thrown. */
 export function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Text that may come from anyone, for a terminal: control characters, which could write anything there, become spaces. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
 }

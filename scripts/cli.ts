@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program: its subcommands, and what its errors look like from outside. */
+import './hide-token.ts';
 import { Command, CommanderError } from 'commander';
 import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';

@@ -6,6 +6,7 @@ import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
 import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
 import { EXIT } from './process.ts';
+import { TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
 
 /** Workers that were told to end have this long before they are ended. */
 const EXIT_DEADLINE_MS = 5000;
@@ -15,6 +16,8 @@ export interface LocalWorkersOptions {
   /** The program whose command `worker` they run: this process's own when left out. */
   readonly program?: string;
   readonly joinUrl: string;
+  /** The run's token, which they get by their environment: a command line is for all to see. */
+  readonly token?: string | undefined;
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
   readonly log: (line: string) => void;
@@ -78,10 +81,11 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
 
 /** `localRank`: the worker's number on this machine, by which workers share out its GPUs. */
 function startWorker(name: string, localRank: number, options: LocalWorkersOptions): ChildProcess {
-  const { joinUrl, flags, program = process.argv[1]! } = options;
+  const { joinUrl, token, flags, program = process.argv[1]! } = options;
   // execArgv carries the loader when the program runs from its TypeScript sources.
   const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
-  const env = { ...MEMORY_ENVIRONMENT, ...process.env, LOCAL_RANK: String(localRank) };
+  const secret = { [TOKEN_VARIABLE]: token, [TOKEN_FILE_VARIABLE]: undefined };
+  const env = { ...MEMORY_ENVIRONMENT, ...process.env, ...secret, LOCAL_RANK: String(localRank) };
   return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
 }
 

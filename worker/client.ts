@@ -7,6 +7,8 @@ import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import { openTls } from './tls.ts';
+import type { TlsTrust } from './tls.ts';
 
 const RETRY_MS = 250;
 
@@ -17,21 +19,28 @@ export interface ClientTransport extends Transport {
 }
 
 /**
- * Connects to the URL that a coordinator printed, retrying while it refuses, for up to `LIMITS.connectMs`.
+ * Connects to the URL that a coordinator printed, without its token, retrying while it refuses, for up to
+ * `LIMITS.connectMs`.
  *
- * Throws `ConfigError` for a URL that is none, `ProtocolError` ERR_CLOSED when the coordinator cannot be reached.
+ * Throws `ConfigError` for a URL that is none or a certificate that is not trusted, `ProtocolError` ERR_CLOSED when the
+ * coordinator cannot be reached.
  */
-export async function connectToCoordinator(url: string, signal: AbortSignal): Promise<ClientTransport> {
+export async function connectToCoordinator(
+  url: string,
+  signal: AbortSignal,
+  trust: TlsTrust = {},
+): Promise<ClientTransport> {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol !== 'ws:') {
-    throw new ConfigError(`${url}: not a join URL: expected ws://HOST:PORT, as the coordinator printed it`);
+  if (parsed?.protocol !== 'ws:' && parsed?.protocol !== 'wss:') {
+    throw new ConfigError(`${url}: not a join URL: expected ws://HOST:PORT or wss://, as the coordinator printed it`);
   }
   const deadlineMs = performance.now() + LIMITS.connectMs;
   for (;;) {
     try {
-      return await openSocket(parsed, `coordinator ${parsed.host}`, LIMITS.handshakeMs, signal);
+      const stream = parsed.protocol === 'wss:' ? await openTls(parsed, trust, LIMITS.handshakeMs, signal) : undefined;
+      return await openSocket(parsed, `coordinator ${parsed.host}`, LIMITS.handshakeMs, signal, stream);
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (signal.aborted || error instanceof ConfigError) throw error;
       if (performance.now() + RETRY_MS > deadlineMs) {
         const seconds = LIMITS.connectMs / 1000;
         const message = `${url}: no coordinator answered within ${seconds} s (${describeError(error)}): is it running?`;
@@ -53,13 +62,21 @@ export async function connectToPeer(url: string): Promise<Transport> {
   }
 }
 
-function openSocket(url: URL, peer: string, timeoutMs: number, signal: AbortSignal): Promise<ClientTransport> {
+/** Opens a WebSocket: on a connection of its own, or on one that is there. */
+function openSocket(
+  url: URL,
+  peer: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+  connection?: Socket,
+): Promise<ClientTransport> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, {
       // Gradients do not compress.
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: timeoutMs,
+      ...(connection && { createConnection: () => connection }),
       // Masks keep scripts in browsers from forging what old proxies understand. This is no browser and sends no
       // script's bytes, so a mask of zeros, which costs nothing to apply, is as safe as any.
       generateMask: (mask) => mask.fill(0),

@@ -9,11 +9,16 @@ import { peerSockets } from './peer-server.ts';
 import { runWorkerSession } from './session.ts';
 import { sharedMemorySystem } from './shared-memory.ts';
 import { keepFreedMemory } from './memory.ts';
+import type { TlsTrust } from './tls.ts';
 import { fastestVectorMath } from './vector-math.ts';
 
 export interface WorkerProcessOptions {
-  /** As the coordinator printed it: "ws://HOST:PORT". */
+  /** As the coordinator printed it, without the token: "ws://HOST:PORT". */
   readonly url: string;
+  /** The run's; for a run without one undefined. */
+  readonly token?: string | undefined;
+  /** Which certificate to accept at a wss:// URL: one of a known authority when left out. */
+  readonly tls?: TlsTrust | undefined;
   readonly name: string;
   readonly engine: string;
   readonly device?: string | undefined;
@@ -35,7 +40,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
   const { url, name, threads, device, dataDir, signal, log, warn } = options;
   keepFreedMemory();
   try {
-    const transport = await connectToCoordinator(url, signal);
+    const transport = await connectToCoordinator(url, signal, options.tls);
     signal.addEventListener('abort', () => {
       try {
         transport.send({ kind: 'leave', reason: 'the user stopped this worker' });
@@ -46,6 +51,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     });
     return await runWorkerSession(transport, {
       name,
+      token: options.token,
       vectorMath: fastestVectorMath(),
       sharedMemory: sharedMemorySystem(),
       log: warn,

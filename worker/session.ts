@@ -14,7 +14,6 @@ import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
-import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { allocateOwn } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
@@ -27,6 +26,7 @@ import type { Contribution } from './contribution.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
 import { createGradientTask } from './gradient-task.ts';
 import type { GradientTask } from './gradient-task.ts';
+import { joinRun } from './join.ts';
 import { joinMemory } from './join-memory.ts';
 import { createLocalContribution } from './local-contribution.ts';
 import { createRingMember, RING_MESSAGES } from './ring/member.ts';
@@ -35,6 +35,8 @@ import type { PeerSockets, RingMember } from './ring/member.ts';
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
   readonly name: string;
+  /** The run's: proved to the coordinator, and demanded of it. A run without one is joined when left out. */
+  readonly token?: string | undefined;
   /** Finds the samples of the run that was joined; may ask the coordinator for files. */
   loadDataset(welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset>;
   /** Creates and probes the engine that the user chose. */
@@ -62,8 +64,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
   let engine: Engine | undefined;
   let ring: RingMember | undefined;
   try {
-    transport.send({ kind: 'hello', name: options.name });
-    const welcome = await receiveKind(transport, LIMITS.handshakeMs, 'welcome');
+    const welcome = await joinRun(transport, options.name, options.token);
     const dataset = await options.loadDataset(welcome, transport);
     const plan = planModel(welcome.model);
     const makeReplica = () => createReplica(plan, welcome.optimizer, welcome.seed, vectorMath);

@@ -4,13 +4,13 @@ import { dirname } from 'node:path';
 import { nanoid } from 'nanoid';
 
 /**
- * Writes beside the target, forces it to disk, renames it over the target and forces the folder. On an error the target
+ * Writes beside the target, with the permissions `mode` as far as the process allows them, forces it to disk, renames it over the target and forces the folder. On an error the target
  * is as it was, and nothing is left beside it.
  */
-export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): Promise<void> {
   const draft = `${path}.${nanoid(8)}.part`;
   try {
-    const file = await open(draft, 'w');
+    const file = await open(draft, 'w', mode);
     try {
       await file.writeFile(content);
       await file.sync();

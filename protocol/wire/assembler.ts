@@ -10,6 +10,8 @@ export interface Assembler {
    * Throws `ProtocolError` when the bytes are wrong; then nothing more may be given to it.
    */
   accept(bytes: Uint8Array<ArrayBuffer>): Message | undefined;
+  /** From here on a longer payload is refused with ERR_FRAME_TOO_LARGE, before memory is set aside. */
+  limitPayload(maxBytes: number): void;
   /** From here on a head may say that its payload lies in one of these. */
   shareMemory(memories: readonly ArrayBuffer[]): void;
   /** Takes back the memory of a payload that nobody reads any more, for one of the same length to come. */
@@ -22,6 +24,7 @@ const MAX_KEPT = 64;
 export function createAssembler(): Assembler {
   const kept: ArrayBuffer[] = [];
   let shared: readonly ArrayBuffer[] = [];
+  let maxPayloadBytes = Infinity;
   let open: { head: DecodedHead; payload: Uint8Array<ArrayBuffer>; filled: number } | undefined;
 
   const take = (length: number): ArrayBuffer => {
@@ -33,6 +36,10 @@ export function createAssembler(): Assembler {
     accept(bytes) {
       if (!open) {
         const head = decodeHead(bytes);
+        if (head.payloadBytes > maxPayloadBytes) {
+          const message = `${head.kind}: ${head.payloadBytes} bytes of payload, expected at most ${maxPayloadBytes}`;
+          throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
+        }
         if (head.place > 0) return joinFrame(head, placeOf(head, shared));
         if (head.payloadBytes === 0) return joinFrame(head, new ArrayBuffer(0));
         open = { head, payload: new Uint8Array(take(head.payloadBytes)), filled: 0 };
@@ -49,6 +56,9 @@ export function createAssembler(): Assembler {
       if (open.filled < payload.length) return undefined;
       open = undefined;
       return joinFrame(head, payload.buffer);
+    },
+    limitPayload(maxBytes) {
+      maxPayloadBytes = maxBytes;
     },
     shareMemory(memories) {
       shared = memories;

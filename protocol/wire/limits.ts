@@ -10,8 +10,19 @@ export const LIMITS = {
   maxPayloadBytes: 1024 * MEBIBYTE,
   /** Dataset files travel in pieces of this size, so that a slow link still shows progress. */
   datasetChunkBytes: 4 * MEBIBYTE,
-  /** From the connection to the worker's hello. */
+  /** From the connection to the worker's hello, and from a challenge to its proof; also for HTTP headers and TLS. */
   handshakeMs: 10 * SECOND,
+  /** Of an HTTP request's headers: a worker's upgrade has some 200 bytes, a browser's some 1,000. */
+  maxUpgradeBytes: 8 * 1024,
+  /** Of a WebSocket message from a connection that has proved nothing: an error's 2,000 characters fit. */
+  maxStrangerMessageBytes: 8 * 1024,
+  /** Of a connection that is no member yet, and of pings; a worker joins with seven messages. */
+  messagesPerSecond: 20,
+  /** Connections that are not members: in all, and from one address. The run's workers may come on top of it at once. */
+  maxPending: 256,
+  maxPendingPerAddress: 32,
+  /** What may be queued for any peer, beyond what its run needs. */
+  queueSlackBytes: MEBIBYTE,
   /** From one preparation message to the next: a dataset file found, an engine built and probed. */
   prepareMs: 120 * SECOND,
   /** A peer that sent nothing, not even the answer to a ping, for this long is lost. */

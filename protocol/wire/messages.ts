@@ -13,12 +13,13 @@ import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts'
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
 const durationMs = z.number().min(0);
 const text = z.string().max(500);
+/** Hexadecimal: hashes, and nonces and proofs of that length. */
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** A loss may be NaN or infinite: the trainer decides what that means, not the decoder. */
 const anyNumber = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-Infinity)]);
@@ -44,9 +45,26 @@ const from = { worker: 'worker', coordinator: 'coordinator', both: 'both' } as c
 
 export const MESSAGES = {
   /** The first frame on a connection: who the worker is. */
-  hello: { code: 1, from: from.worker, payload: 'none', header: z.strictObject({ name: text }) },
+  hello: {
+    code: 1,
+    from: from.worker,
+    payload: 'none',
+    /** `nonce`: of a worker that has a token, and demands and gives proof of it. See `authentication.ts`. */
+    header: z.strictObject({ name: text, nonce: sha256.optional() }),
+  },
 
-  /** Answers hello: the run that the worker has joined, and all that it needs to build its replica and its engine. */
+  /** Answers the hello of a run with a token: proof that this coordinator knows it, and what is to be proved with it. */
+  challenge: {
+    code: 48,
+    from: from.coordinator,
+    payload: 'none',
+    header: z.strictObject({ nonce: sha256, proof: sha256 }),
+  },
+
+  /** Answers a challenge: proof that the worker knows the token. */
+  proof: { code: 49, from: from.worker, payload: 'none', header: z.strictObject({ proof: sha256 }) },
+
+  /** Answers hello, or proof: the run that the worker has joined, and all that it needs to build its replica and its engine. */
   welcome: {
     code: 2,
     from: from.coordinator,

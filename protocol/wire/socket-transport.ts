@@ -7,11 +7,14 @@ import { createAssembler } from './assembler.ts';
 import { encodeFrame, PIECE_BYTES } from './frame.ts';
 import { LIMITS } from './limits.ts';
 import type { Message } from './messages.ts';
+import { createRateLimit, NO_PEER_LIMITS } from './peer-limits.ts';
 import { createInbox, errorMessage } from './transport.ts';
 import type { Transport } from './transport.ts';
 
 /** What is used of a `ws` WebSocket that is open. */
 export interface OpenSocket {
+  /** Bytes that were sent here and that the system has not taken yet. */
+  readonly bufferedAmount: number;
   send(data: Uint8Array): void;
   ping(): void;
   close(code: number, reason: string): void;
@@ -40,9 +43,16 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   let lastHeardMs = performance.now();
   let lastBeatMs = lastHeardMs;
   let closing = false;
+  let limits = NO_PEER_LIMITS;
+  let messageRate = createRateLimit(limits.messagesPerSecond);
+  const pingRate = createRateLimit(LIMITS.messagesPerSecond);
+  let overflow: ProtocolError | undefined;
 
   const heard = () => (lastHeardMs = performance.now());
   const closedByPeer = (why: string) => new ProtocolError('ERR_CLOSED', `the connection to ${peer} was lost${why}`);
+
+  const tooManyMessages = (limit: string) =>
+    new ProtocolError('ERR_TOO_MANY_MESSAGES', `${peer} sends more than ${limit} a second`);
 
   /** Ends everything; `error` is told to the peer, the peer has `closeMs` to say goodbye, then the socket is cut. */
   const close = (error: ProtocolError | undefined, tellPeer: boolean) => {
@@ -77,6 +87,11 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       if (!isBinary) throw new ProtocolError('ERR_MALFORMED_FRAME', 'a text message; gradsock frames are binary');
       const part = data as Buffer<ArrayBuffer>;
       bytes.received += part.length;
+      if (!messageRate.allows()) throw tooManyMessages(`${limits.messagesPerSecond} messages`);
+      if (part.length > limits.maxMessageBytes) {
+        const message = `a message of ${part.length} bytes, expected at most ${limits.maxMessageBytes} before a proof`;
+        throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
+      }
       const message = assembler.accept(part);
       if (!message) return;
       if ('payload' in message && memories.includes(message.payload.buffer))
@@ -87,7 +102,10 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       close(error, true);
     }
   });
-  socket.on('ping', heard);
+  socket.on('ping', () => {
+    heard();
+    if (!closing && !pingRate.allows()) close(tooManyMessages(`${LIMITS.messagesPerSecond} pings`), true);
+  });
   socket.on('pong', heard);
   socket.on('error', (error) => {
     const tooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
@@ -131,7 +149,14 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       return memories.length > 0;
     },
     send(message) {
-      if (closing) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
+      if (closing) throw overflow ?? new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
+      if (socket.bufferedAmount > limits.maxQueuedBytes) {
+        const sizes = `${socket.bufferedAmount} bytes are waiting to be sent, expected at most ${limits.maxQueuedBytes}`;
+        overflow = new ProtocolError('ERR_SEND_QUEUE_FULL', `${peer} reads too slowly: ${sizes}`);
+        close(overflow, false);
+        socket.terminate();
+        throw overflow;
+      }
       sendFrame(message);
     },
     receive: (timeoutMs, awaited) => inbox.receive(timeoutMs, awaited),
@@ -139,6 +164,11 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     shareMemory(shared) {
       memories = shared;
       assembler.shareMemory(shared);
+    },
+    limit(newLimits) {
+      limits = newLimits;
+      messageRate = createRateLimit(limits.messagesPerSecond);
+      assembler.limitPayload(limits.maxPayloadBytes);
     },
     close: (error) => close(error, true),
     closed: inbox.ended,

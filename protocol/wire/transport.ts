@@ -9,6 +9,7 @@
  */
 import { ProtocolError } from '../errors.ts';
 import type { Message, MessageKind, MessageOf } from './messages.ts';
+import type { PeerLimits } from './peer-limits.ts';
 
 export interface Transport {
   /** Who is at the other end, for messages to people: an address. */
@@ -19,7 +20,8 @@ export interface Transport {
   /** Whether payloads stay in memory that both ends share. */
   readonly sharesMemory: boolean;
   /**
-   * Sends at once or queues; never waits. Throws `ProtocolError` ERR_CLOSED when the channel is closed.
+   * Sends at once or queues; never waits. Throws `ProtocolError` ERR_CLOSED when the channel is closed, and
+   * ERR_SEND_QUEUE_FULL, which ends it, when the peer's limits leave no room.
    */
   send(message: Message): void;
   /**
@@ -39,6 +41,8 @@ export interface Transport {
    * is not sent: the other end reads it where it lies. Both ends call this before either sends such a payload.
    */
   shareMemory(memories: readonly ArrayBuffer[]): void;
+  /** What the peer may do from here on; where nothing leaves the process it may do anything. */
+  limit(limits: PeerLimits): void;
   /**
    * Ends the channel; harmless when it has ended. What was sent before still arrives. An `error` is sent to the peer
    * first, and a pending or later `receive` rejects with it.
@@ -151,6 +155,7 @@ export function memoryTransportPair(
     recycle() {},
     // All memory is shared here.
     shareMemory() {},
+    limit() {},
     close(error) {
       if (error) queueMicrotask(() => other.push(errorMessage(error)));
       queueMicrotask(() => other.end(new ProtocolError('ERR_CLOSED', `the other end closed the connection`)));

@@ -110,6 +110,7 @@ function createCatcher(): { transport: Transport; take(): MessageOf<'gradient'> 
       receive: () => Promise.reject(internalError('the benchmark sends nothing')),
       recycle() {},
       shareMemory() {},
+      limit() {},
       close() {},
       closed: new Promise(() => {}),
     },

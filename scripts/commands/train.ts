@@ -3,11 +3,13 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
 import { addEngineFlags, addRunFlags, allReduceFlag, flag, parseCount, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
 import { runOptionsOf, warner } from '../run-options.ts';
+import { runToken } from '../token.ts';
 
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
@@ -28,17 +30,19 @@ export function trainCommand(): Command {
     .addOption(sharedMemoryFlag());
   addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
     const { engine, device, threads, dataDir, quiet } = flags;
-    const options = runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS);
+    const token = runToken({});
+    const options = { ...runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS), token };
     const result = await carryOutRun({
       ...options,
       async summonWorkers({ membership, onFailure }) {
         const health = () => ({ status: 'running', workers: membership.members.length });
-        const server = await startServer({ host: '127.0.0.1', port: 0 }, health, (transport, isSameMachine) => {
-          void membership.admit(transport, isSameMachine);
-        });
+        const address = { host: '127.0.0.1', port: 0 };
+        const admit = (transport: Transport, isSameMachine: boolean) => membership.admit(transport, isSameMachine);
+        const server = await startServer(address, health, admit, { numWorkers: flags.workers });
         const workers = startLocalWorkers({
           numWorkers: flags.workers,
           joinUrl: server.joinUrl,
+          token,
           flags: [
             ...['--engine', engine, '--threads', String(threads)],
             ...(quiet ? ['--quiet'] : []),

@@ -4,8 +4,12 @@ import { runWorker } from '../../worker/main.ts';
 import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
 import type { EngineFlags } from '../flags.ts';
 import { EXIT, interruptSignal } from '../process.ts';
+import { addTrustFlags, readTrust } from '../tls-files.ts';
+import type { TrustFlags } from '../tls-files.ts';
+import { joinTargetOf, tokenFileFlag } from '../token.ts';
+import type { JoinFlags } from '../token.ts';
 
-interface WorkerFlags extends EngineFlags {
+interface WorkerFlags extends EngineFlags, JoinFlags, TrustFlags {
   name: string;
   dataDir?: string;
   quiet: boolean;
@@ -14,14 +18,18 @@ interface WorkerFlags extends EngineFlags {
 export function workerCommand(): Command {
   const command = new Command('worker')
     .description('join a run and compute gradients for it')
-    .argument('<url>', 'what the coordinator printed: ws://HOST:PORT')
+    .argument('[url]', 'what the coordinator printed: ws://HOST:PORT/#TOKEN')
+    .addOption(flag('--join-file <path>', 'a file with that URL, as `gradsock coordinator --join-file` writes it'))
+    .addOption(tokenFileFlag())
     .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
     .addOption(dataDirFlag())
     .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
-  addEngineFlags(command).action(async (url: string, flags: WorkerFlags) => {
+  addEngineFlags(addTrustFlags(command)).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
+    const { url, token } = joinTargetOf(joinUrl, flags);
+    const tls = readTrust(flags, url);
     const warn = (line: string) => process.stderr.write(`${line}\n`);
     const log = flags.quiet ? () => {} : warn;
-    const reason = await runWorker({ ...flags, url, signal: workerSignal(warn), log, warn });
+    const reason = await runWorker({ ...flags, url, token, tls, signal: workerSignal(warn), log, warn });
     // How a run ended, its launcher says itself.
     if (!process.channel) log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createToken } from '../../protocol/wire/authentication.ts';
+import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
 import { MEMORY_ENVIRONMENT } from '../../worker/memory.ts';
+import { TOKEN_VARIABLE } from '../token.ts';
 import type { Place } from './place.ts';
 import { createProcessGroup } from './processes.ts';
 import type { ProcessGroup } from './processes.ts';
@@ -52,7 +55,8 @@ export function trainAcross(place: Place, run: TrainingRun, signal: AbortSignal)
     ];
     const command = gradsock('coordinator', run, runDir);
     const coordinator = group.start('coordinator', place.atCoordinator([...command, ...flags]));
-    const url = await Promise.race([readWhenThere(joinFile), coordinator.ended.then(() => '')]);
+    // The token, too, is in the environment of all of them.
+    const { url } = splitJoinUrl(await Promise.race([readWhenThere(joinFile), coordinator.ended.then(() => '')]));
     const workers = Array.from({ length: numWorkers }, async (_, worker) => {
       const joinUrl = await place.joinUrl(worker, url, group);
       const flags = ['--name', `host-${worker + 1}`, '--data-dir', dataDir, '--quiet'];
@@ -85,7 +89,7 @@ async function record(
   start: (group: ProcessGroup, runDir: string) => Promise<void>,
 ): Promise<EpochFigures[]> {
   const folder = mkdtempSync(join(tmpdir(), 'gradsock-emulate-'));
-  const group = createProcessGroup({ ...MEMORY_ENVIRONMENT, ...process.env });
+  const group = createProcessGroup({ ...MEMORY_ENVIRONMENT, ...process.env, [TOKEN_VARIABLE]: createToken() });
   const over = new AbortController();
   const seconds = START_SECONDS + deadlineSeconds;
   const timer = setTimeout(

@@ -13,6 +13,7 @@ import {
   startCli,
   startCoordinator,
 } from '../helpers/cli.ts';
+import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 /** A run that would go on for long after whatever is done to it. */
@@ -154,7 +155,7 @@ describe('the coordinator', () => {
         ['text', Buffer.alloc(100, 1), Buffer.alloc(0)].map(
           (data) =>
             new Promise((resolve) => {
-              const socket = new WebSocket(url);
+              const socket = new WebSocket(splitJoinUrl(url).url);
               socket.on('open', () => socket.send(data));
               socket.on('close', resolve);
               socket.on('error', resolve);
@@ -205,7 +206,7 @@ describe('a mistake of the user ends with exit 2 and names the cure:', () => {
       '--join-file /nowhere/join: cannot be written: ENOENT',
     ],
     [['coordinator', '--listen', 'here'], '--listen here: expected HOST:PORT'],
-    [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT'],
+    [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT or wss://'],
     [
       ['baseline', '--data-dir', '/nowhere'],
       'not found in --data-dir, expected the four files of Fashion-MNIST, missing 4',

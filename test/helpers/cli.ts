@@ -75,11 +75,13 @@ export function startCli(args: readonly string[], env: Record<string, string> = 
   };
 }
 
-/** A `gradsock coordinator` on a free port, and the URL that it printed for workers. */
+/** A `gradsock coordinator` on a free port, and the URL, with the token, that it printed for workers. */
 export async function startCoordinator(args: readonly string[]): Promise<{ coordinator: Cli; url: string }> {
   const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', ...args]);
-  const command = await coordinator.line(/^ {2}npx gradsock worker ws:\/\/127\.0\.0\.1:\d+$/);
-  return { coordinator, url: command.split(' ').at(-1)! };
+  const command = await coordinator.line(
+    /^ {2}npx gradsock worker wss?:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}( --tls-fingerprint [0-9a-f]{64})?$/,
+  );
+  return { coordinator, url: /wss?:\S+/.exec(command)![0] };
 }
 
 /** Runs `gradsock ARGS` to its end. */

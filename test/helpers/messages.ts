@@ -10,6 +10,8 @@ const sums = { lossSum: 1.5, numCorrect: 3, numSamples: 4 };
 
 export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
   hello: { kind: 'hello', name: 'local-1' },
+  challenge: { kind: 'challenge', nonce: 'cd'.repeat(32), proof: 'ef'.repeat(32) },
+  proof: { kind: 'proof', proof: '01'.repeat(32) },
   welcome: {
     kind: 'welcome',
     runId: 'abc123',

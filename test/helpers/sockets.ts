@@ -6,7 +6,7 @@ import { connectToCoordinator } from '../../worker/client.ts';
 
 export const never = () => new AbortController().signal;
 
-export async function startTestServer(onConnection: (transport: Transport) => void): Promise<Server> {
+export async function startTestServer(onConnection: (transport: Transport) => unknown): Promise<Server> {
   return startServer({ host: '127.0.0.1', port: 0 }, () => ({ status: 'test' }), onConnection);
 }
 

@@ -5,6 +5,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
+import { NO_PEER_LIMITS, STRANGER_LIMITS } from '../../protocol/wire/peer-limits.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 
@@ -30,6 +31,7 @@ export function createGate(token: string): Gate {
   let lastRefusal = '';
 
   const check = async (transport: Transport): Promise<void> => {
+    transport.limit(STRANGER_LIMITS);
     const hello = await receiveKind(transport, LIMITS.peerConnectMs, 'peerHello');
     if (!isSame(hello.token, token)) throw refusal('its token is not the one of this ring');
     // Neighbours are told of their places at the same time: one may be here before this worker knows its own.
@@ -37,6 +39,7 @@ export function createGate(token: string): Gate {
     if (hello.rank !== rank) throw refusal(`rank ${hello.rank} was not expected here, but ${rank}`);
     if (isTaken) throw refusal(`rank ${rank} is connected already`);
     isTaken = true;
+    transport.limit(NO_PEER_LIMITS);
     letIn(transport);
   };
 

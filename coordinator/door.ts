@@ -1,0 +1,50 @@
+/** The door: how many connections may be open that are not members of the run. */
+import type { Socket } from 'node:net';
+
+export interface DoorLimits {
+  /** In all. */
+  readonly maxPending: number;
+  readonly maxPendingPerAddress: number;
+}
+
+export interface Door {
+  /** Counts a connection until it ends or is a member's; destroys it at once when it is one too many. */
+  enter(socket: Socket): void;
+  /** The connection is a member's: it is counted no more. The socket may be the one above it, with TLS. */
+  admit(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): void;
+}
+
+export function createDoor({ maxPending, maxPendingPerAddress }: DoorLimits): Door {
+  const addressOf = new Map<string, string>();
+  const numFrom = new Map<string, number>();
+
+  const leave = (key: string) => {
+    const address = addressOf.get(key);
+    if (address === undefined) return;
+    addressOf.delete(key);
+    const left = numFrom.get(address)! - 1;
+    if (left > 0) numFrom.set(address, left);
+    else numFrom.delete(address);
+  };
+
+  return {
+    enter(socket) {
+      const { remoteAddress: address } = socket;
+      const numOfAddress = address === undefined ? Infinity : (numFrom.get(address) ?? 0);
+      if (address === undefined || numOfAddress >= maxPendingPerAddress || addressOf.size >= maxPending) {
+        socket.destroy();
+        return;
+      }
+      const key = keyOf(socket);
+      addressOf.set(key, address);
+      numFrom.set(address, numOfAddress + 1);
+      socket.once('close', () => leave(key));
+    },
+    admit: (socket) => leave(keyOf(socket)),
+  };
+}
+
+/** One connection's own as long as it is open. */
+function keyOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress} ${remotePort}`;
+}

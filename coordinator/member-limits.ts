@@ -1,0 +1,30 @@
+/** Member limits: how much a run's model lets a member send at once, and leave unread. */
+import type { DatasetBytes } from '../protocol/state/dataset.ts';
+import type { VectorLayout } from '../protocol/state/exchange.ts';
+import { LIMITS } from '../protocol/wire/limits.ts';
+import { NO_PEER_LIMITS } from '../protocol/wire/peer-limits.ts';
+import type { PeerLimits } from '../protocol/wire/peer-limits.ts';
+import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import type { RunConfig } from './run-config.ts';
+
+/**
+ * The largest payload is a whole vector: a contribution, or in a ring the state. Waiting for a member may be a snapshot
+ * and an average, both twice for slow links, or while it joins the largest dataset file. Messages come as fast as steps
+ * do, so there is no limit on their number.
+ *
+ * - `state`: of a replica, parameters, buffers and optimizer state
+ */
+export function memberLimitsOf(
+  config: Pick<RunConfig, 'wire'>,
+  layout: VectorLayout,
+  state: Float32Array,
+  datasetBytes: DatasetBytes,
+): PeerLimits {
+  const maxPayloadBytes = Math.max(createVectorCodec(config.wire, layout).payloadBytes, state.byteLength);
+  const largestFileBytes = Math.max(...Object.values(datasetBytes).map(({ byteLength }) => byteLength));
+  return {
+    ...NO_PEER_LIMITS,
+    maxPayloadBytes,
+    maxQueuedBytes: 4 * maxPayloadBytes + largestFileBytes + LIMITS.queueSlackBytes,
+  };
+}

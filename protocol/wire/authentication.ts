@@ -1,0 +1,54 @@
+/**
+ * Authentication: how both ends of a connection show that they know the run's token, which itself never travels.
+ *
+ *     worker       hello      its nonce
+ *     coordinator  challenge  its nonce, HMAC-SHA256(token, "gradsock coordinator" | worker's nonce | coordinator's nonce)
+ *     worker       proof                 HMAC-SHA256(token, "gradsock worker" | worker's nonce | coordinator's nonce)
+ *
+ * Both nonces are fresh, so a recorded conversation proves nothing; the labels differ, so neither proof can be sent back
+ * as the other. Whoever sees a proof can try tokens on it: a token must be too long to be guessed. Source: Bellare and
+ * Rogaway, Entity Authentication and Key Distribution, 1993.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+
+/** Twice the 128 bits that nobody can try out. */
+const SECRET_BYTES = 32;
+
+/** The fewest characters of a token, of 6 bits each in base64url: 128 bits and more. */
+export const MIN_TOKEN_LENGTH = 22;
+
+/** What to do about ERR_UNAUTHENTICATED, for its message. */
+export const AUTHENTICATION_CURE = 'join with the URL that the coordinator printed, #token included';
+
+export interface Nonces {
+  readonly worker: string;
+  readonly coordinator: string;
+}
+
+/** A fresh token: base64url, 43 characters. */
+export function createToken(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url');
+}
+
+/** Whether a text can be a token: base64url, and long enough. It can also be the fragment of a URL. */
+export function isToken(text: string): boolean {
+  return text.length >= MIN_TOKEN_LENGTH && /^[\w-]{1,200}$/.test(text);
+}
+
+/** A fresh nonce: 64 hexadecimal digits. */
+export function createNonce(): string {
+  return randomBytes(SECRET_BYTES).toString('hex');
+}
+
+/** What `role` shows the other end: 64 hexadecimal digits. */
+export function proofOf(token: string, role: keyof Nonces, nonces: Nonces): string {
+  const text = `gradsock ${role}|${nonces.worker}|${nonces.coordinator}`;
+  return createHmac('sha256', token).update(text).digest('hex');
+}
+
+/** Whether `proof` is that of `role`. Takes the same time whatever its digits are. */
+export function isProof(proof: string, token: string, role: keyof Nonces, nonces: Nonces): boolean {
+  const expected = Buffer.from(proofOf(token, role, nonces));
+  const actual = Buffer.from(proof);
+  return actual.length === expected.length && timingSafeEqual(actual, expected);
+}

@@ -1,0 +1,77 @@
+/** Where a run's token comes from: a file, the environment, the join URL, or chance. Its value is in no message here. */
+import { readFileSync } from 'node:fs';
+import type { Option } from 'commander';
+import { ConfigError, describeError } from '../protocol/errors.ts';
+import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
+import { splitJoinUrl } from '../protocol/wire/join-url.ts';
+import { flag } from './flags.ts';
+
+/** Environment variables that name a token or where it is. */
+export const TOKEN_VARIABLE = 'GRADSOCK_TOKEN';
+export const TOKEN_FILE_VARIABLE = 'GRADSOCK_TOKEN_FILE';
+
+export interface TokenFlags {
+  tokenFile?: string;
+}
+
+export interface JoinFlags extends TokenFlags {
+  joinFile?: string;
+}
+
+export function tokenFileFlag(): Option {
+  return flag('--token-file <path>', `a file with the run's token, if it is not in $${TOKEN_VARIABLE}`);
+}
+
+/** The token that the user has given, if any. Throws `ConfigError` for one that is none, or too short. */
+export function givenToken({ tokenFile }: TokenFlags): string | undefined {
+  if (tokenFile !== undefined) return checkToken(readLine('--token-file', tokenFile), `--token-file ${tokenFile}`);
+  const variable = takeVariable();
+  return variable === undefined ? undefined : checkToken(variable, `$${TOKEN_VARIABLE}`);
+}
+
+/** The token of a run that is started here: the given one, or a fresh one. */
+export function runToken(flags: TokenFlags): string {
+  return givenToken(flags) ?? createToken();
+}
+
+/**
+ * What a worker joins: the URL, and the token, which the URL's fragment names before a file and the environment do.
+ *
+ * Throws `ConfigError` when there is no URL, or a file cannot be read.
+ */
+export function joinTargetOf(
+  joinUrl: string | undefined,
+  flags: JoinFlags,
+): { readonly url: string; readonly token: string | undefined } {
+  const { joinFile } = flags;
+  const printed = joinUrl ?? (joinFile === undefined ? undefined : readLine('--join-file', joinFile));
+  if (printed === undefined) {
+    throw new ConfigError('worker: nothing to join: give the URL that the coordinator printed, or --join-file');
+  }
+  const { url, token } = splitJoinUrl(printed);
+  const given = givenToken(flags);
+  return { url, token: token === undefined ? given : checkToken(token, `${url}: its #token`) };
+}
+
+/** Reads the variable once: what this process starts does not inherit it. */
+function takeVariable(): string | undefined {
+  const value = process.env[TOKEN_VARIABLE];
+  Reflect.deleteProperty(process.env, TOKEN_VARIABLE);
+  return value === '' ? undefined : value;
+}
+
+function checkToken(token: string, where: string): string {
+  if (isToken(token)) return token;
+  throw new ConfigError(
+    `${where}: not a token: expected ${MIN_TOKEN_LENGTH} to 200 letters, digits, - and _, got ${token.length} ` +
+      'characters: `openssl rand -hex 32` makes one',
+  );
+}
+
+function readLine(flagName: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new ConfigError(`${flagName} ${path}: cannot be read: ${describeError(error)}`);
+  }
+}

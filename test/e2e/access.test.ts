@@ -1,0 +1,163 @@
+/** Who takes part in a run, and where its token can be seen: real processes. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { createToken } from '../../protocol/wire/authentication.ts';
+import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
+import { childrenOf, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+const run = ['--model', 'dense', '--microbatches', '2', '--epochs', '1', ...SMALL];
+const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));
+const CERTIFICATE = fixture('certificate.pem');
+const SERVE_TLS = ['--tls-cert', CERTIFICATE, '--tls-key', fixture('key.pem')];
+const isLinux = process.platform === 'linux';
+
+const commandLineOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+
+/** All that a run has written, but for the parameters. */
+function recordsOf(runDir: string): string {
+  const names = readdirSync(runDir).filter((name) => name !== 'model.safetensors');
+  return names.map((name) => readFileSync(join(runDir, name), 'utf8')).join('\n');
+}
+
+describe('a run with a token', () => {
+  test('refuses who does not have it, and ends with the parameters of a run that nobody disturbed', async () => {
+    const folder = temporaryFolder();
+    const [runDir, undisturbed] = [join(folder, 'run'), join(folder, 'undisturbed')];
+    const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...run]);
+    const { url: bare, token } = splitJoinUrl(url);
+
+    const without = await runCli(['worker', bare]);
+    expect(without.code).toBe(1);
+    expect(without.output).toContain('join with the URL that the coordinator printed, #token included');
+    const wrong = await runCli(['worker', `${bare}#${createToken()}`]);
+    expect(wrong.code).toBe(1);
+    expect(wrong.output).toContain('the coordinator does not know the token that this worker has');
+
+    const worker = await runCli(['worker', url]);
+    expect(worker.code, worker.output).toBe(0);
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    expect(coordinator.output()).toContain('was not admitted');
+    expect(recordsOf(runDir)).not.toContain(token);
+    expect(recordsOf(runDir)).toContain('ERR_UNAUTHENTICATED');
+
+    expect((await runCli(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
+    expect(readResult(runDir).parametersSha256).toBe(readResult(undisturbed).parametersSha256);
+  });
+
+  test.runIf(isLinux)('hands it to workers of `train` where no process list and no record shows it', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const token = createToken();
+    const long = ['--model', 'dense', '--epochs', '10000', ...SMALL];
+    const cli = startCli(['train', '--workers', '2', ...long, '--run-dir', runDir], { GRADSOCK_TOKEN: token });
+    await cli.line(/^epoch 1,/);
+    const workers = childrenOf(cli.pid);
+    expect(workers).toHaveLength(2);
+    for (const pid of workers) expect(commandLineOf(pid)).toMatch(/worker ws:\/\/127\.0\.0\.1:\d+ /);
+    for (const pid of [cli.pid, ...workers]) expect(commandLineOf(pid)).not.toContain(token);
+    cli.kill('SIGINT');
+    expect(await cli.exit).toBe(130);
+    expect(recordsOf(runDir)).not.toContain(token);
+    expect(cli.output()).not.toContain(token);
+  });
+
+  test.runIf(isLinux)('is joined by a URL whose token is gone from the process list at once', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const { coordinator, url } = await startCoordinator(['--workers', '2', '--run-dir', runDir, ...run]);
+    const worker = startCli(['worker', url, '--name', 'first']);
+    await coordinator.line(/first is ready/);
+    expect(commandLineOf(worker.pid)).toMatch(/^gradsock worker ws:\/\/127\.0\.0\.1/);
+    expect(commandLineOf(worker.pid)).not.toContain(splitJoinUrl(url).token);
+  });
+
+  test('writes its join file for its owner only, and a worker joins by it', async () => {
+    const folder = temporaryFolder();
+    const joinFile = join(folder, 'join');
+    const flags = ['--workers', '1', '--join-file', joinFile, '--run-dir', join(folder, 'run')];
+    const { coordinator, url } = await startCoordinator([...flags, ...run]);
+    expect(readFileSync(joinFile, 'utf8')).toBe(`${url}\n`);
+    if (process.platform !== 'win32') expect(statSync(joinFile).mode & 0o777).toBe(0o600);
+    expect((await runCli(['worker', '--join-file', joinFile])).code).toBe(0);
+    expect(await coordinator.exit).toBe(0);
+  });
+
+  test('takes it from a file on both sides', async () => {
+    const folder = temporaryFolder();
+    const [tokenFile, token] = [join(folder, 'token'), createToken()];
+    writeFileSync(tokenFile, `${token}\n`);
+    const flags = ['--workers', '1', '--token-file', tokenFile, '--run-dir', join(folder, 'run')];
+    const { coordinator, url } = await startCoordinator([...flags, ...run]);
+    const parts = splitJoinUrl(url);
+    expect(parts.token).toBe(token);
+    expect((await runCli(['worker', parts.url, '--token-file', tokenFile])).code).toBe(0);
+    expect(await coordinator.exit).toBe(0);
+  });
+});
+
+test('a run with --no-token on loopback is joined by its URL alone', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const flags = ['--listen', '127.0.0.1:0', '--workers', '1', '--no-token', '--run-dir', runDir];
+  const coordinator = startCli(['coordinator', ...flags, ...run]);
+  const line = await coordinator.line(/npx gradsock worker ws:\/\/127\.0\.0\.1:\d+$/);
+  expect((await runCli(['worker', line.split(' ').at(-1)!])).code).toBe(0);
+  expect(await coordinator.exit).toBe(0);
+});
+
+describe('a run over TLS', () => {
+  test('is joined by the authority or by the printed fingerprint, and by nobody who trusts another', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const flags = ['--workers', '2', ...SERVE_TLS, '--run-dir', runDir];
+    const { coordinator, url } = await startCoordinator([...flags, ...run]);
+    expect(url).toMatch(/^wss:/);
+    const fingerprint = new X509Certificate(readFileSync(CERTIFICATE)).fingerprint256;
+    const wrong = 'ab'.repeat(32);
+    for (const trust of [[], ['--tls-fingerprint', wrong]]) {
+      const { code, output } = await runCli(['worker', url, ...trust]);
+      expect(code).toBe(2);
+      expect(output).toMatch(/certificate is not trusted|--tls-fingerprint abab.* has a certificate with/);
+    }
+    const workers = [
+      runCli(['worker', url, '--tls-ca', CERTIFICATE]),
+      runCli(['worker', url, '--tls-fingerprint', fingerprint]),
+    ];
+    for (const { code, output } of await Promise.all(workers)) expect(code, output).toBe(0);
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    expect(readResult(runDir)).toMatchObject({ status: 'completed' });
+  });
+});
+
+describe('a mistake about access ends with exit 2 and names the cure:', () => {
+  const url = 'ws://127.0.0.1:1';
+  test.each<[string[], string]>([
+    [['coordinator', '--listen', '0.0.0.0:0', '--no-token'], '--no-token with --listen 0.0.0.0:0: expected a loopback'],
+    [['coordinator', '--tls-cert', CERTIFICATE], `--tls-cert ${CERTIFICATE} needs --tls-key`],
+    [['coordinator', '--tls-key', CERTIFICATE], `--tls-key ${CERTIFICATE} needs --tls-cert`],
+    [['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'], '--tls-cert /nowhere: cannot be read: ENOENT'],
+    [['coordinator', '--tls-cert', CERTIFICATE, '--tls-key', CERTIFICATE], 'no certificate with its key'],
+    [['coordinator', '--all-reduce', 'ring', ...SERVE_TLS], '--all-reduce ring with --tls-cert: links between workers'],
+    [['coordinator', '--token-file', '/nowhere'], '--token-file /nowhere: cannot be read: ENOENT'],
+    [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
+    [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, or --join-file'],
+    [['worker', '--join-file', '/nowhere'], '--join-file /nowhere: cannot be read: ENOENT'],
+    [['worker', url, '--tls-fingerprint', 'ab'.repeat(32)], `--tls-fingerprint with ${url}: expected a wss:// URL`],
+    [['worker', 'wss://127.0.0.1:1', '--tls-fingerprint', 'abc'], '--tls-fingerprint abc: expected the 64 hexadecimal'],
+    [['worker', 'wss://127.0.0.1:1', '--tls-ca', '/nowhere'], '--tls-ca /nowhere: cannot be read: ENOENT'],
+  ])('%j', async (args, message) => {
+    const { code, output } = await runCli(args, { GRADSOCK_RUN_DIR: join(temporaryFolder(), 'run') });
+    expect(output).toContain(message);
+    expect(output).not.toContain('#short');
+    expect(code).toBe(2);
+  });
+
+  test('a token in the environment that is too short, which is not shown', async () => {
+    const { code, output } = await runCli(['train', '--run-dir', join(temporaryFolder(), 'run')], {
+      GRADSOCK_TOKEN: 'hush',
+    });
+    expect(output).toContain('$GRADSOCK_TOKEN: not a token: expected 22 to 200 letters');
+    expect(output).not.toContain('hush');
+    expect(code).toBe(2);
+  });
+});
