@@ -1,5 +1,6 @@
 /** Follows one epoch of the loop: takes the moments, keeps the sums, and makes the epoch's record. */
 import type { Confirmation, ReducedStep } from './all-reduce/all-reduce.ts';
+import type { EpochSums } from './checkpoint.ts';
 import type { TestFigures } from './evaluation.ts';
 import type { Member } from './membership.ts';
 import { openEpochMetrics } from './metrics.ts';
@@ -13,6 +14,8 @@ export interface EpochRecorder {
   distributed(): void;
   applied(): void;
   progress(): Progress;
+  /** Of the steps so far, with those that were carried over. */
+  readonly sums: () => EpochSums;
   confirmed(confirmations: readonly Confirmation[]): void;
   close(test: TestFigures): EpochRecord;
 }
@@ -24,14 +27,19 @@ interface EpochPlace {
   readonly members: readonly Member[];
   /** See `EpochRecord`. */
   readonly wireRatio: number;
+  /** Of the epoch's steps before the run was resumed in the middle of it. */
+  readonly carried?: EpochSums | undefined;
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   const { epoch, epochs, stepsPerEpoch, members, wireRatio } = place;
+  const carried = place.carried ?? { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
   const startMs = performance.now();
   const seen = new Map([...members].map((member) => [member, bytesOf(member)]));
   const metrics = openEpochMetrics(startMs, members);
-  const totals = { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
+  const totals = { ...carried };
+  /** What the time since the start was for. */
+  const since = () => ({ samples: totals.numSamples - carried.numSamples, steps: totals.steps - carried.steps });
   let last: { step: ReducedStep; reducedMs: number } | undefined;
   let stepStartMs = startMs;
   let ownApplyMs = 0;
@@ -73,10 +81,11 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         stepsPerEpoch,
         loss: totals.lossSum / totals.numSamples,
         trainAccuracy: totals.numCorrect / totals.numSamples,
-        samplesPerSecond: totals.numSamples / secondsSoFar,
-        secondsLeft: (secondsSoFar / totals.steps) * (stepsPerEpoch - totals.steps),
+        samplesPerSecond: since().samples / secondsSoFar,
+        secondsLeft: (secondsSoFar / since().steps) * (stepsPerEpoch - totals.steps),
       };
     },
+    sums: () => ({ ...totals }),
     confirmed(confirmations) {
       metrics.recordConfirmation(stepStartMs, confirmations, ownApplyMs);
       endMs = performance.now();
@@ -100,8 +109,9 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         seconds,
         evaluationSeconds: test.evaluationSeconds,
         samples: totals.numSamples,
-        samplesPerSecond: totals.numSamples / seconds,
+        samplesPerSecond: since().samples / seconds,
         steps: totals.steps,
+        ...(place.carried && { stepsBeforeResume: carried.steps }),
         computeSeconds: (computeMs + applyMs) / 1000,
         communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
         otherSeconds: (waitMs + otherMs) / 1000,
@@ -117,8 +127,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         bytesSent: bytes.sent,
         bytesReceived: bytes.received,
         bytesPerStep: {
-          sent: bytes.sent / totals.steps / seen.size,
-          received: bytes.received / totals.steps / seen.size,
+          sent: bytes.sent / since().steps / seen.size,
+          received: bytes.received / since().steps / seen.size,
         },
         wireRatio,
         slowestWorker: slowest.name,

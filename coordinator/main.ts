@@ -20,12 +20,18 @@ import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
-import { checkRunConfig, stepSizesOf, welcomeOf } from './run-config.ts';
+import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createRunMemory } from './shared-memory.ts';
-import { createRunDirectory } from './run-directory.ts';
+import { BEGINNING, restoreRun } from './resume.ts';
+import type { RecordedRun } from './resume.ts';
+import type { RunPoint } from './checkpoint.ts';
+import { createRunCheckpoints } from './run-checkpoints.ts';
+import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
+import { createRunDirectory, openRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { synchronise } from './snapshot.ts';
+import { StorageError } from './storage-error.ts';
 import { train } from './trainer.ts';
 
 /** What a source of workers may use. */
@@ -47,6 +53,9 @@ export interface RunOptions {
   /** For `config.json`: versions and the command, beside the configuration. */
   readonly origin: object;
   readonly runDir?: string | undefined;
+  /** The run to go on with: its directory, and the configuration that goes with it. */
+  readonly resumed?: RecordedRun | undefined;
+  readonly checkpointSettings: CheckpointSettings;
   readonly dataDir?: string | undefined;
   /** For sums and updates on this side. */
   readonly vectorMath: VectorMath;
@@ -57,6 +66,8 @@ export interface RunOptions {
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { readonly line: (text: string) => void };
+  /** For what is out of the ordinary. */
+  readonly warn: (line: string) => void;
   summonWorkers(context: SummonContext): Promise<WorkerSource>;
 }
 
@@ -67,48 +78,91 @@ export interface RunOptions {
  * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
-  const { config, reporter } = options;
+  const { config, reporter, resumed } = options;
+  if (resumed?.completed) {
+    reporter.line(`${resumed.path}: the run is completed: nothing to resume`);
+    return resumed.completed;
+  }
   checkRunConfig(config);
   checkInput(config.model);
   const plan = planModel(config.model);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config.trainSamples, config.testSamples);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
-  const directory = await createRunDirectory(config.model.name, options.runDir);
-  await directory.writeConfig(config, options.origin);
+  const { directory, from } = await openRun(options, replica);
 
   const startMs = performance.now();
-  const progress = { epochs: 0, testAccuracy: null as number | null };
+  const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
+  const checkpoints = createRunCheckpoints({
+    config,
+    settings: options.checkpointSettings,
+    directory,
+    replica,
+    from,
+    seconds,
+    say: reporter.line,
+  });
+  const progress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
     const result: RunResult = {
       status,
       steps: replica.step,
       epochs: progress.epochs,
       testAccuracy: progress.testAccuracy,
-      seconds: (performance.now() - startMs) / 1000,
+      seconds: seconds(),
       parametersSha256: replica.parametersSha256(),
       ...(error === undefined ? {} : { error: errorRecord(error) }),
     };
-    await directory.writeModel(replica);
-    await directory.writeResult(result);
-    directory.logger.info(result, `run ${status}`);
-    reporter.onEnd?.(result, directory.path);
-    return result;
+    const written = await writeOutcome(directory, replica, result);
+    directory.logger.info(written, `run ${written.status}`);
+    reporter.onEnd?.(written, directory.path);
+    return written;
   };
 
   try {
-    const status =
-      config.maxSteps === 0
-        ? 'completed'
-        : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, progress });
+    const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
+    const status = isAtEnd
+      ? 'completed'
+      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress });
+    await checkpoints.finish();
     return await end(status);
   } catch (error) {
+    // One that cannot be written changes nothing: the run has failed already.
+    await checkpoints.finish().catch(() => {});
     if (options.signal.aborted && error === options.signal.reason) return await end('interrupted');
     directory.logger.error({ err: error }, describeError(error));
     const result = await end('failed', error);
-    if (error instanceof ProtocolError) return result;
+    if (error instanceof ProtocolError || error instanceof StorageError) return result;
     throw error;
   }
+}
+
+/** The directory of a run, new or to be gone on with, and where the run stands; the replica is brought there. */
+async function openRun(options: RunOptions, replica: Replica): Promise<{ directory: RunDirectory; from: RunPoint }> {
+  const { config, resumed, reporter, warn } = options;
+  if (resumed) {
+    const directory = openRunDirectory(resumed.path, resumed.runId, warn);
+    const from = await restoreRun(directory, config, replica, { say: reporter.line, warn });
+    directory.logger.info(from, `resumed after step ${from.step}`);
+    return { directory, from };
+  }
+  const directory = await createRunDirectory(config.model.name, options.runDir, warn);
+  await directory.writeConfig(config, options.origin);
+  return { directory, from: BEGINNING };
+}
+
+/** Writes the model and the result, the latter also when the former fails; returns it as it then is. */
+async function writeOutcome(directory: RunDirectory, replica: Replica, result: RunResult): Promise<RunResult> {
+  let outcome = result;
+  for (const write of [() => directory.writeModel(replica), () => directory.writeResult(outcome)]) {
+    try {
+      await write();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      outcome = { ...outcome, status: 'failed', error: outcome.error ?? errorRecord(error) };
+    }
+  }
+  return outcome;
 }
 
 interface RunParts extends RunOptions {
@@ -116,12 +170,13 @@ interface RunParts extends RunOptions {
   readonly dataset: Dataset;
   readonly replica: Replica;
   readonly directory: RunDirectory;
+  readonly checkpoints: RunCheckpoints;
   readonly progress: { epochs: number; testAccuracy: number | null };
 }
 
 /** Gathers the workers, trains, and lets them go. */
 async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
-  const { config, dataset, replica, directory, reporter, progress } = parts;
+  const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal]);
   setMaxListeners(0, signal);
@@ -169,11 +224,14 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       allReduce,
       replica,
       signal: parts.signal,
+      carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
-      onEpoch: async (record) => {
+      onStep: (step) => checkpoints.stepDone(step),
+      onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
         progress.testAccuracy = record.testAccuracy;
         await directory.appendEpoch(record);
+        checkpoints.epochDone(record, unfinished);
         await directory.writeModel(replica);
         directory.logger.info(record, `epoch ${record.epoch}`);
         reporter.onEpoch?.(record);
@@ -197,6 +255,7 @@ function checkInput({ name, input, numClasses }: ModelSpec): void {
 }
 
 function errorRecord(error: unknown): NonNullable<RunResult['error']> {
+  if (error instanceof StorageError) return { code: error.code, message: error.message };
   if (!(error instanceof ProtocolError)) {
     return { code: error instanceof ConfigError ? 'ERR_CONFIG' : 'ERR_INTERNAL', message: describeError(error) };
   }

@@ -5,6 +5,7 @@ import type { Dataset } from '../protocol/state/dataset.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
 import { optimizerConfigSchema } from '../protocol/state/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
+import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { ALL_REDUCES } from './all-reduce/choose.ts';
@@ -57,6 +58,12 @@ export function stepSizesOf(
 ): Pick<RunConfig, 'globalBatch' | 'microbatches' | 'localSteps'> {
   const { globalBatch, microbatches, accumulate, localSteps } = config;
   return { globalBatch: accumulate * globalBatch, microbatches: accumulate * microbatches, localSteps };
+}
+
+/** The number of the run's last step. */
+export function lastStepOf(config: RunConfig, numTrainSamples: number): number {
+  const totalSteps = config.epochs * stepsPerEpoch(numTrainSamples, stepSizesOf(config).globalBatch);
+  return Math.min(totalSteps, config.maxSteps ?? totalSteps);
 }
 
 /** What every worker of a run is told of it when it joins. */

@@ -1,6 +1,9 @@
-/** The run directory: what a run leaves behind. Whole files are replaced atomically; lines are appended. */
+/**
+ * The run directory: what a run leaves behind. Whole files are replaced atomically; lines are appended, and on the disk
+ * before a checkpoint can count on them. What cannot be written rejects with `StorageError`.
+ */
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import { pino } from 'pino';
@@ -11,11 +14,14 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
+import { asStorageError, storing } from './storage-error.ts';
 
 const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
 
 export interface RunDirectory {
   readonly path: string;
+  /** For the run's checkpoints; made with the first of them. */
+  readonly checkpointFolder: string;
   readonly runId: string;
   readonly logger: Logger;
   writeConfig(config: RunConfig, origin: object): Promise<void>;
@@ -30,7 +36,11 @@ export interface RunDirectory {
  *
  * Throws `ConfigError` when it holds a run already, so that none is ever overwritten, or cannot be made.
  */
-export async function createRunDirectory(modelName: string, path?: string): Promise<RunDirectory> {
+export async function createRunDirectory(
+  modelName: string,
+  path: string | undefined,
+  warn: (line: string) => void,
+): Promise<RunDirectory> {
   const runId = shortId();
   const date = new Date().toISOString().slice(0, 10);
   const folder = path ?? join('runs', `${date}-${modelName}-${runId}`);
@@ -43,19 +53,45 @@ export async function createRunDirectory(modelName: string, path?: string): Prom
   } catch (error) {
     throw new ConfigError(`--run-dir ${folder}: cannot be made: ${describeError(error)}`);
   }
-  const logger = pino({ base: null }, pino.destination({ dest: file('log.jsonl'), sync: true }));
+  return openRunDirectory(folder, runId, warn);
+}
+
+/** The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. */
+export function openRunDirectory(folder: string, runId: string, warn: (line: string) => void): RunDirectory {
+  const file = (name: string) => join(folder, name);
+  const destination = pino.destination({ dest: file('log.jsonl'), sync: true });
+  let hasWarned = false;
+  destination.on('error', (error: unknown) => {
+    if (!hasWarned) warn(`warning: ${asStorageError(file('log.jsonl'), error).message}`);
+    hasWarned = true;
+  });
+  const logger = pino({ base: null }, destination);
   const json = (value: object) => `${JSON.stringify(value, undefined, 2)}\n`;
+  const replace = (name: string, content: string | Uint8Array) =>
+    storing(file(name), () => writeFileAtomically(file(name), content));
   return {
     path: folder,
+    checkpointFolder: file('checkpoints'),
     runId,
     logger,
-    writeConfig: (config, origin) => writeFileAtomically(file('config.json'), json({ ...config, ...origin })),
-    appendEpoch: (record) => appendFile(file('epochs.jsonl'), `${JSON.stringify(record)}\n`),
+    writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
+    appendEpoch: (record) =>
+      storing(file('epochs.jsonl'), () => appendLine(file('epochs.jsonl'), JSON.stringify(record))),
     writeModel: (replica) => {
       const tensors = namedTensors(replica.plan, replica.parameters, replica.buffers);
       const metadata = { format: 'gradsock', model: JSON.stringify(replica.plan.spec), step: String(replica.step) };
-      return writeFileAtomically(file('model.safetensors'), encodeSafetensors(tensors, metadata));
+      return replace('model.safetensors', encodeSafetensors(tensors, metadata));
     },
-    writeResult: (result) => writeFileAtomically(file('result.json'), json(result)),
+    writeResult: (result) => replace('result.json', json(result)),
   };
+}
+
+async function appendLine(path: string, line: string): Promise<void> {
+  const file = await open(path, 'a');
+  try {
+    await file.writeFile(`${line}\n`);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }

@@ -11,12 +11,13 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { AllReduce } from './all-reduce/all-reduce.ts';
+import type { EpochSums } from './checkpoint.ts';
 import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './fleet.ts';
 import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
-import { stepSizesOf } from './run-config.ts';
+import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { planStep } from './step-plan.ts';
 
@@ -31,8 +32,21 @@ export interface TrainingContext {
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
   onProgress(progress: Progress): void;
-  /** Awaited before the next epoch begins. */
-  onEpoch(record: EpochRecord): Promise<void>;
+  /** After every step that does not end an epoch, while workers compute; what it rejects with ends the run. */
+  onStep?(step: StepDone): Promise<void>;
+  /** Awaited before the next epoch begins. `unfinished`: the sums of one that was left before its end. */
+  onEpoch(record: EpochRecord, unfinished?: EpochSums): Promise<void>;
+  /** Of the steps that the replica has taken in the epoch to begin with, when it stands in the middle of one. */
+  readonly carried?: EpochSums | undefined;
+}
+
+/** A step, or with local steps a round, that the members have been told of; the replica has it unless in a ring. */
+export interface StepDone {
+  readonly step: number;
+  readonly numSteps: number;
+  readonly epoch: number;
+  /** Of the epoch so far. */
+  readonly sums: () => EpochSums;
 }
 
 /**
@@ -47,7 +61,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   const stepSizes = stepSizesOf(config);
   const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
   const totalSteps = config.epochs * perEpoch;
-  const lastStep = Math.min(totalSteps, config.maxSteps ?? totalSteps);
+  const lastStep = lastStepOf(config, numTrainSamples);
   const sizes = {
     ...stepSizes,
     numTrainSamples,
@@ -58,12 +72,15 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   const isInterrupted = (): boolean => signal.aborted;
 
   const wireRatio = wireRatioOf(config.wire, replica.plan);
+  let { carried } = context;
 
   while (replica.step < lastStep && !isInterrupted()) {
     await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
-    const recorder = createEpochRecorder({ epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio });
+    const place = { epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio, carried };
+    const recorder = createEpochRecorder(place);
+    carried = undefined;
     allReduce.open(plan);
     recorder.opened();
 
@@ -82,12 +99,14 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       recorder.applied();
       context.onProgress(recorder.progress());
       if (!next) break;
+      await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
       plan = next;
     }
     recorder.confirmed(await allReduce.confirm());
 
-    const testFigures = isInterrupted() ? NOT_EVALUATED : await evaluateTestSet(context, epoch);
-    await context.onEpoch(recorder.close(testFigures));
+    const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
+    const testFigures = isWhole ? await evaluateTestSet(context, epoch) : NOT_EVALUATED;
+    await context.onEpoch(recorder.close(testFigures), isWhole ? undefined : recorder.sums());
   }
   return replica.step < lastStep ? 'interrupted' : 'completed';
 }

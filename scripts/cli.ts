@@ -2,6 +2,7 @@
 /** The program: its subcommands, and what its errors look like from outside. */
 import './hide-token.ts';
 import { Command, CommanderError } from 'commander';
+import { StorageError } from '../coordinator/storage-error.ts';
 import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
@@ -23,7 +24,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  } else if (error instanceof ConfigError || error instanceof ProtocolError) {
+  } else if (error instanceof ConfigError || error instanceof ProtocolError || error instanceof StorageError) {
     process.stderr.write(`error: ${error.message}\n`);
     process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   } else {

@@ -45,6 +45,9 @@ export interface RunFlags {
   wire?: WireFormat;
   sharedMemory?: boolean;
   allReduce?: AllReduceChoice;
+  checkpointEvery?: number;
+  keepCheckpoints: number;
+  resume?: string;
   dataDir?: string;
   runDir?: string;
   quiet: boolean;
@@ -66,7 +69,7 @@ const positive = (text: string): number => parseNumber(text, 'a number above 0',
 const notNegative = (text: string): number => parseNumber(text, 'a number from 0', (n) => n >= 0);
 const fraction = (text: string): number => parseNumber(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
 
-export { count as parseCount, positive as parsePositive };
+export { count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
 
 /** Adds what decides a run's outcome, and where its files are. */
 export function addRunFlags(command: Command): Command {
@@ -109,6 +112,13 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60),
     )
+    .addOption(
+      flag('--checkpoint-every <k>', "steps between checkpoints, besides that at each epoch's end").argParser(count),
+    )
+    .addOption(
+      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by test accuracy').argParser(count).default(3),
+    )
+    .addOption(flag('--resume <folder>', 'go on with the run recorded there, from its newest checkpoint'))
     .addOption(dataDirFlag())
     .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
     .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));

@@ -7,10 +7,9 @@ import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import { pauseMs } from './reconnect.ts';
 import { openTls } from './tls.ts';
 import type { TlsTrust } from './tls.ts';
-
-const RETRY_MS = 250;
 
 /** A connection that was opened here. */
 export interface ClientTransport extends Transport {
@@ -19,8 +18,8 @@ export interface ClientTransport extends Transport {
 }
 
 /**
- * Connects to the URL that a coordinator printed, without its token, retrying while it refuses, for up to
- * `LIMITS.connectMs`.
+ * Connects to the URL that a coordinator printed, without its token, retrying with growing pauses while it refuses, for
+ * up to `patienceMs`.
  *
  * Throws `ConfigError` for a URL that is none or a certificate that is not trusted, `ProtocolError` ERR_CLOSED when the
  * coordinator cannot be reached.
@@ -29,24 +28,26 @@ export async function connectToCoordinator(
   url: string,
   signal: AbortSignal,
   trust: TlsTrust = {},
+  patienceMs: number = LIMITS.connectMs,
 ): Promise<ClientTransport> {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'ws:' && parsed?.protocol !== 'wss:') {
     throw new ConfigError(`${url}: not a join URL: expected ws://HOST:PORT or wss://, as the coordinator printed it`);
   }
-  const deadlineMs = performance.now() + LIMITS.connectMs;
-  for (;;) {
+  const deadlineMs = performance.now() + patienceMs;
+  for (let attempt = 0; ; attempt++) {
     try {
       const stream = parsed.protocol === 'wss:' ? await openTls(parsed, trust, LIMITS.handshakeMs, signal) : undefined;
       return await openSocket(parsed, `coordinator ${parsed.host}`, LIMITS.handshakeMs, signal, stream);
     } catch (error) {
       if (signal.aborted || error instanceof ConfigError) throw error;
-      if (performance.now() + RETRY_MS > deadlineMs) {
-        const seconds = LIMITS.connectMs / 1000;
+      const pause = pauseMs(attempt);
+      if (performance.now() + pause > deadlineMs) {
+        const seconds = (patienceMs / 1000).toFixed(0);
         const message = `${url}: no coordinator answered within ${seconds} s (${describeError(error)}): is it running?`;
         throw new ProtocolError('ERR_CLOSED', message, { cause: error });
       }
-      await delay(RETRY_MS, undefined, { signal });
+      await delay(pause, undefined, { signal });
     }
   }
 }

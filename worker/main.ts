@@ -1,11 +1,16 @@
 /** A worker process: connects to a coordinator, takes part in its run, and tells how it ended. */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
 import { datasetPlaces } from '../protocol/state/dataset-files.ts';
+import type { Dataset } from '../protocol/state/dataset.ts';
+import type { MessageOf } from '../protocol/wire/messages.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
 import { connectToCoordinator } from './client.ts';
+import type { ClientTransport } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { peerSockets } from './peer-server.ts';
+import { workAndRejoin } from './reconnect.ts';
 import { runWorkerSession } from './session.ts';
 import { sharedMemorySystem } from './shared-memory.ts';
 import { keepFreedMemory } from './memory.ts';
@@ -24,6 +29,8 @@ export interface WorkerProcessOptions {
   readonly device?: string | undefined;
   readonly threads: number;
   readonly dataDir?: string | undefined;
+  /** How long to wait for a coordinator that was lost; 0: not at all. */
+  readonly reconnectSeconds: number;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
   /** What goes as it should, and what the user should know. */
@@ -34,21 +41,46 @@ export interface WorkerProcessOptions {
 /**
  * Works until the run is over; returns the reason that the coordinator gave, or undefined when the user's signal ended it.
  *
- * Rejects with `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost.
+ * When the connection is lost it waits for the coordinator and joins again, with the samples that it has. Rejects with
+ * `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost for good.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
-  const { url, name, threads, device, dataDir, signal, log, warn } = options;
+  const { url, signal, warn } = options;
   keepFreedMemory();
+  const samples = rememberSamples(options);
   try {
-    const transport = await connectToCoordinator(url, signal, options.tls);
-    signal.addEventListener('abort', () => {
-      try {
-        transport.send({ kind: 'leave', reason: 'the user stopped this worker' });
-      } catch (error) {
-        log(describeError(error));
-      }
-      transport.close();
+    return await workAndRejoin({
+      patienceMs: options.reconnectSeconds * 1000,
+      connect: (patienceMs) => connectToCoordinator(url, signal, options.tls, patienceMs),
+      work: (transport, onReady) => takePart(transport, options, samples, onReady),
+      signal,
+      warn,
     });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    if (error instanceof ConfigError || error instanceof ProtocolError) throw error;
+    throw new ProtocolError('ERR_ENGINE', describeError(error), { cause: error });
+  }
+}
+
+/** One connection's part in a run; `onReady` is called when the engine is made. */
+async function takePart(
+  transport: ClientTransport,
+  options: WorkerProcessOptions,
+  loadSamples: ReturnType<typeof rememberSamples>,
+  onReady: () => void,
+): Promise<string> {
+  const { name, threads, device, signal, log, warn } = options;
+  const leave = () => {
+    try {
+      transport.send({ kind: 'leave', reason: 'the user stopped this worker' });
+    } catch (error) {
+      log(describeError(error));
+    }
+    transport.close();
+  };
+  signal.addEventListener('abort', leave);
+  try {
     return await runWorkerSession(transport, {
       name,
       token: options.token,
@@ -56,16 +88,29 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
       sharedMemory: sharedMemorySystem(),
       log: warn,
       peers: peerSockets(transport.localAddress),
-      loadDataset: (welcome) => loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn }),
+      loadDataset: loadSamples,
       createEngine: async (engineOptions) => {
         const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });
         announceChoice(chosen, { log, warn });
+        onReady();
         return chosen.engine;
       },
     });
-  } catch (error) {
-    if (signal.aborted) return undefined;
-    if (error instanceof ConfigError || error instanceof ProtocolError) throw error;
-    throw new ProtocolError('ERR_ENGINE', describeError(error), { cause: error });
+  } finally {
+    signal.removeEventListener('abort', leave);
   }
+}
+
+/** Loads the samples of a run; those of the last one are kept for a run that has the same. */
+function rememberSamples({ dataDir, warn }: WorkerProcessOptions) {
+  let kept: { of: string; dataset: Dataset } | undefined;
+  return async (welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset> => {
+    const { dataset: files, numTrainSamples, numTestSamples } = welcome;
+    const of = JSON.stringify([files, numTrainSamples, numTestSamples]);
+    if (kept?.of !== of) {
+      const dataset = await loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn });
+      kept = { of, dataset };
+    }
+    return kept.dataset;
+  };
 }

@@ -27,6 +27,11 @@ export interface EpochRecord {
   readonly samples: number;
   readonly samplesPerSecond: number;
   readonly steps: number;
+  /**
+   * Where the run was resumed in the middle of the epoch: its steps before, which loss, accuracy, samples and steps cover
+   * but times, bytes and workers do not.
+   */
+  readonly stepsBeforeResume?: number;
   /** compute + apply; encode + wire + reduce; wait + other. */
   readonly computeSeconds: number;
   readonly communicationSeconds: number;

@@ -52,9 +52,12 @@ export interface Transport {
   readonly closed: Promise<ProtocolError>;
 }
 
+/** A coordinator's word that the run is over, where another message was awaited. */
+export class RunEnded extends ProtocolError {}
+
 /**
  * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for what may
- * come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED.
+ * come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED, as `RunEnded`.
  */
 export async function receiveKind<K extends MessageKind>(
   transport: Transport,
@@ -64,7 +67,7 @@ export async function receiveKind<K extends MessageKind>(
   const message = await transport.receive(timeoutMs, kinds.join(' or '));
   if (message.kind === 'leave') throw new ProtocolError('ERR_LEFT', `left the run: ${message.reason}`);
   if (!(kinds as MessageKind[]).includes(message.kind)) {
-    if (message.kind === 'shutdown') throw new ProtocolError('ERR_CLOSED', `the run was ended: ${message.reason}`);
+    if (message.kind === 'shutdown') throw new RunEnded('ERR_CLOSED', `the run was ended: ${message.reason}`);
     throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
   }
   return message as MessageOf<K>;

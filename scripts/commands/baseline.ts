@@ -9,13 +9,15 @@ import { runWorkerSession } from '../../worker/session.ts';
 import { addEngineFlags, addRunFlags } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
+import { withResume } from '../resume-flags.ts';
 import { runOptionsOf, warner } from '../run-options.ts';
 
 const JOIN_TIMEOUT_SECONDS = 120;
 
 export function baselineCommand(): Command {
   const command = new Command('baseline').description('train in this process alone: the single-node baseline');
-  addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags) => {
+  addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags) => {
+    const flags = withResume(given, command);
     const options = runOptionsOf(flags, 1, JOIN_TIMEOUT_SECONDS);
     const { threads, device } = flags;
     const result = await carryOutRun({

@@ -9,6 +9,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { addRunFlags, allReduceFlag, flag, parseCount, parsePositive, sharedMemoryFlag, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
+import { withResume } from '../resume-flags.ts';
 import { runOptionsOf } from '../run-options.ts';
 import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
 import type { ServerTlsFlags } from '../tls-files.ts';
@@ -39,7 +40,8 @@ export function coordinatorCommand(): Command {
     .addOption(wireFlag())
     .addOption(allReduceFlag())
     .addOption(sharedMemoryFlag());
-  addRunFlags(addServerTlsFlags(command)).action(async (flags: CoordinatorFlags) => {
+  addRunFlags(addServerTlsFlags(command)).action(async (given: CoordinatorFlags) => {
+    const flags = withResume(given, command);
     const { joinFile } = flags;
     const address = parseListenAddress(flags.listen);
     if (flags.token === false && !isLoopback(address)) {

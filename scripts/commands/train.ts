@@ -8,6 +8,7 @@ import { addEngineFlags, addRunFlags, allReduceFlag, flag, parseCount, sharedMem
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
+import { withResume } from '../resume-flags.ts';
 import { runOptionsOf, warner } from '../run-options.ts';
 import { runToken } from '../token.ts';
 
@@ -28,7 +29,8 @@ export function trainCommand(): Command {
     .addOption(wireFlag())
     .addOption(allReduceFlag())
     .addOption(sharedMemoryFlag());
-  addEngineFlags(addRunFlags(command)).action(async (flags: RunFlags & EngineFlags & { workers: number }) => {
+  addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags & { workers: number }) => {
+    const flags = withResume(given, command);
     const { engine, device, threads, dataDir, quiet } = flags;
     const token = runToken({});
     const options = { ...runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS), token };

@@ -1,7 +1,7 @@
 /** `gradsock worker URL`: joins a coordinator and computes gradients until the run is over. */
 import { Command } from 'commander';
 import { runWorker } from '../../worker/main.ts';
-import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
+import { addEngineFlags, dataDirFlag, defaultWorkerName, flag, parseNotNegative } from '../flags.ts';
 import type { EngineFlags } from '../flags.ts';
 import { EXIT, interruptSignal } from '../process.ts';
 import { addTrustFlags, readTrust } from '../tls-files.ts';
@@ -12,6 +12,7 @@ import type { JoinFlags } from '../token.ts';
 interface WorkerFlags extends EngineFlags, JoinFlags, TrustFlags {
   name: string;
   dataDir?: string;
+  reconnect: number;
   quiet: boolean;
 }
 
@@ -23,13 +24,20 @@ export function workerCommand(): Command {
     .addOption(tokenFileFlag())
     .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
     .addOption(dataDirFlag())
+    .addOption(
+      flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost; 0: not at all')
+        .argParser(parseNotNegative)
+        .default(60),
+    )
     .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
   addEngineFlags(addTrustFlags(command)).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
     const { url, token } = joinTargetOf(joinUrl, flags);
     const tls = readTrust(flags, url);
     const warn = (line: string) => process.stderr.write(`${line}\n`);
     const log = flags.quiet ? () => {} : warn;
-    const reason = await runWorker({ ...flags, url, token, tls, signal: workerSignal(warn), log, warn });
+    // A launcher's worker does not outlive the connection: the launcher starts another.
+    const reconnectSeconds = process.channel ? 0 : flags.reconnect;
+    const reason = await runWorker({ ...flags, reconnectSeconds, url, token, tls, signal: workerSignal(warn), log, warn });
     // How a run ended, its launcher says itself.
     if (!process.channel) log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;

@@ -1,0 +1,132 @@
+/**
+ * Writes checkpoints in the background: a step only copies the state, the disk is waited for at the run's end alone.
+ *
+ * While one is being written the newest other waits; one that would wait behind it is left out, unless it is the best.
+ */
+import { existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { nanoid } from 'nanoid';
+import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { encodeCheckpoint } from './checkpoint.ts';
+import type { CheckpointHeader } from './checkpoint.ts';
+import { storing } from './storage-error.ts';
+
+export const BEST_NAME = 'best.checkpoint';
+const STEP_NAME = /^step-(\d+)\.checkpoint$/;
+
+export interface CheckpointWriter {
+  /**
+   * Copies `state`, and has it written some time after. `isBest`: no epoch before had a better test accuracy.
+   * Throws the `StorageError` of an earlier one that could not be written.
+   */
+  save(header: CheckpointHeader, state: Float32Array<ArrayBuffer>, isBest: boolean): void;
+  /**
+   * Lets the writing go on, if there is any, by one turn of the event loop, which training in one process may not leave
+   * for a whole epoch. Rejects with the `StorageError` of one that could not be written; nothing is written after it.
+   */
+  proceed(): Promise<void>;
+  /** Resolves when all is written; rejects with `StorageError` when something could not be. */
+  finish(): Promise<void>;
+}
+
+export interface CheckpointWriterOptions {
+  /** Made when the first is written. */
+  readonly folder: string;
+  /** How many are kept; the best one is kept besides. */
+  readonly keep: number;
+  /** Replaced by tests. */
+  readonly write?: (path: string, pieces: Iterable<Uint8Array>) => Promise<void>;
+}
+
+interface Snapshot {
+  readonly header: CheckpointHeader;
+  readonly state: Float32Array<ArrayBuffer>;
+  readonly isBest: boolean;
+}
+
+export function createCheckpointWriter(options: CheckpointWriterOptions): CheckpointWriter {
+  const { folder, keep, write = writeFileAtomically } = options;
+  /** At most two: the best, and the newest. */
+  const waiting: Snapshot[] = [];
+  const spare: Float32Array<ArrayBuffer>[] = [];
+  let failure: Error | undefined;
+  let work: Promise<void> | undefined;
+
+  const store = async ({ header, state, isBest }: Snapshot) => {
+    const path = join(folder, checkpointName(header.point.step));
+    await storing(path, async () => {
+      await mkdir(folder, { recursive: true });
+      await write(path, encodeCheckpoint(header, state));
+      if (isBest) await keepAsBest(folder, path);
+      await removeOld(folder, keep);
+    });
+  };
+
+  const writeAll = async () => {
+    for (let next = waiting.shift(); next && !failure; next = waiting.shift()) {
+      try {
+        await store(next);
+      } catch (error) {
+        failure = error as Error;
+      }
+      spare.push(next.state);
+    }
+    work = undefined;
+  };
+
+  const throwIfFailed = () => {
+    if (failure) throw failure;
+  };
+
+  return {
+    save(header, state, isBest) {
+      throwIfFailed();
+      const overtaken = waiting.filter((snapshot) => isBest || !snapshot.isBest);
+      for (const snapshot of overtaken) {
+        waiting.splice(waiting.indexOf(snapshot), 1);
+        spare.push(snapshot.state);
+      }
+      const copy = spare.pop() ?? new Float32Array(state.length);
+      copy.set(state);
+      waiting.push({ header, state: copy, isBest });
+      work ??= writeAll();
+    },
+    async proceed() {
+      if (work) await nextTurn();
+      throwIfFailed();
+    },
+    async finish() {
+      await work;
+      throwIfFailed();
+    },
+  };
+}
+
+export const checkpointName = (step: number): string => `step-${String(step).padStart(8, '0')}.checkpoint`;
+
+/** The checkpoints of steps in a folder, oldest first; none where there is no folder. */
+export async function listCheckpoints(folder: string): Promise<string[]> {
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  const stepOf = (name: string) => Number(STEP_NAME.exec(name)![1]);
+  return names.filter((name) => STEP_NAME.test(name)).sort((a, b) => stepOf(a) - stepOf(b));
+}
+
+/** A second name of the same file, or a copy where the file system has no such thing; put in place at once. */
+async function keepAsBest(folder: string, path: string): Promise<void> {
+  const draft = join(folder, `${BEST_NAME}.${nanoid(8)}.part`);
+  try {
+    await link(path, draft).catch(() => copyFile(path, draft));
+    await rename(draft, join(folder, BEST_NAME));
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+async function removeOld(folder: string, keep: number): Promise<void> {
+  const names = await listCheckpoints(folder);
+  for (const name of names.slice(0, Math.max(0, names.length - keep))) await rm(join(folder, name), { force: true });
+}

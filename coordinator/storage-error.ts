@@ -1,0 +1,25 @@
+/** What a run's files may fail with: a disk that is full, a folder that has become read-only. */
+import { describeError } from '../protocol/errors.ts';
+
+/** A file of the run could not be written. Ends the run with exit code 1; what was written before is whole. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+  readonly code = 'ERR_STORAGE';
+}
+
+/** Runs `action`, which writes `path`; rejects with `StorageError`, worded, in place of the system's error. */
+export async function storing<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw asStorageError(path, error);
+  }
+}
+
+export function asStorageError(path: string, error: unknown): StorageError {
+  const { code } = error as NodeJS.ErrnoException;
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const cure = isFull ? 'make room on that disk' : 'make that folder writable';
+  const message = `${path}: expected to write it, got ${describeError(error)}: ${cure}, then continue with --resume`;
+  return new StorageError(message, { cause: error });
+}

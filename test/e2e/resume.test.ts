@@ -1,0 +1,231 @@
+/** Runs that were ended at any moment and resumed: they end with the bits and figures of one that was left in peace. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { allGone, childrenOf, readEpochs, readResult, runCli, startCli } from '../helpers/cli.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+/** Small batches: 256 steps an epoch, so that an epoch has a middle to be ended in. */
+const STEPS_PER_EPOCH = 256;
+const EPOCHS = 3;
+const sizes = ['--train-samples', '4096', '--test-samples', '512', '--global-batch', '16', '--microbatches', '2'];
+const run = ['--model', 'dense', '--epochs', String(EPOCHS), '--schedule', 'cosine', '--optimizer', 'adam', ...sizes];
+const often = ['--checkpoint-every', '5', '--keep-checkpoints', '1000'];
+
+const figuresOf = (runDir: string) =>
+  readEpochs(runDir).map(({ epoch, loss, trainAccuracy, testLoss, testAccuracy, samples, steps }) => {
+    return { epoch, loss, trainAccuracy, testLoss, testAccuracy, samples, steps };
+  });
+
+/** The same run, left in peace: made once, by the first test that compares with it. */
+let quiet: ReturnType<typeof runQuietly> | undefined;
+
+async function runQuietly() {
+  const runDir = join(temporaryFolder(), 'run');
+  const { code, output } = await runCli(['baseline', ...run, '--run-dir', runDir]);
+  expect(code, output).toBe(0);
+  return { figures: figuresOf(runDir), parametersSha256: readResult(runDir).parametersSha256 };
+}
+
+async function expectAsQuiet(runDir: string): Promise<void> {
+  const { figures, parametersSha256 } = await (quiet ??= runQuietly());
+  expect(figuresOf(runDir)).toEqual(figures);
+  expect(readResult(runDir)).toMatchObject({
+    status: 'completed',
+    steps: EPOCHS * STEPS_PER_EPOCH,
+    epochs: EPOCHS,
+    testAccuracy: figures.at(-1)!.testAccuracy,
+    parametersSha256,
+  });
+}
+
+const stepsOf = (runDir: string): number[] =>
+  readdirSync(join(runDir, 'checkpoints'))
+    .flatMap((name) => /^step-(\d+)\.checkpoint$/.exec(name)?.[1] ?? [])
+    .map(Number);
+
+/** Takes away what was saved after the last checkpoint in the middle of an epoch: as if the run had ended there. */
+function goBackToMidEpoch(runDir: string): number {
+  const folder = join(runDir, 'checkpoints');
+  const last = Math.max(...stepsOf(runDir).filter((step) => step % STEPS_PER_EPOCH !== 0));
+  rmSync(join(folder, 'best.checkpoint'), { force: true });
+  for (const step of stepsOf(runDir).filter((step) => step > last)) {
+    rmSync(join(folder, `step-${String(step).padStart(8, '0')}.checkpoint`));
+  }
+  return last;
+}
+
+describe('killed in the middle of an epoch and resumed,', () => {
+  test.each([['baseline'], ['train', '--workers', '2']])('%s ends as if nothing had been', async (...command) => {
+    const runDir = join(temporaryFolder(), 'run');
+    const first = startCli([...command, ...run, ...often, '--run-dir', runDir]);
+    await first.line(/^epoch 1,/);
+    const workers = childrenOf(first.pid);
+    first.kill('SIGKILL');
+    await first.exit;
+    await allGone(workers);
+    const step = goBackToMidEpoch(runDir);
+    // As a crash in the middle of a line leaves it.
+    writeFileSync(join(runDir, 'epochs.jsonl'), '{"epoch":', { flag: 'a' });
+    const { code, output } = await runCli([command[0], '--resume', runDir]);
+    expect(code, output).toBe(0);
+    expect(output).toContain(`resuming ${runDir} after step ${step}`);
+    await expectAsQuiet(runDir);
+    const resumed = readEpochs(runDir).filter(({ stepsBeforeResume }) => stepsBeforeResume !== undefined);
+    expect(resumed.map(({ stepsBeforeResume }) => stepsBeforeResume)).toEqual([step % STEPS_PER_EPOCH]);
+    const { breakdown, seconds } = resumed[0]!;
+    expect(Object.values<number>({ ...breakdown }).reduce((a, b) => a + b, 0)).toBeCloseTo(seconds, 6);
+  });
+
+  test('a coordinator goes on with the workers that waited for it', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const joinFile = join(temporaryFolder(), 'join');
+    const flags = ['--workers', '2', '--join-file', joinFile];
+    const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...often, '--run-dir', runDir]);
+    await first.line(/waiting for 2 workers/);
+    const url = readFileSync(joinFile, 'utf8').trim();
+    const workers = ['one', 'two'].map((name) => startCli(['worker', url, '--name', name]));
+    await first.line(/^epoch 1,/);
+    first.kill('SIGKILL');
+    await first.exit;
+    await Promise.all(workers.map((worker) => worker.line(/was lost.*: trying again for up to 60 s$/)));
+    const port = new URL(url).port;
+    const second = startCli(['coordinator', '--listen', `127.0.0.1:${port}`, ...flags, '--resume', runDir]);
+    expect(await second.exit, second.output()).toBe(0);
+    for (const worker of workers) {
+      expect(await worker.exit, worker.output()).toBe(0);
+      expect(worker.output()).toContain('the coordinator is back: joining again');
+    }
+    await expectAsQuiet(runDir);
+  });
+});
+
+test('interrupted and resumed with another number of workers, a run ends with the same bits', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const first = startCli(['baseline', ...run, '--run-dir', runDir]);
+  await first.line(/^epoch 1,/);
+  first.kill('SIGINT');
+  expect(await first.exit).toBe(130);
+  const { steps } = readResult(runDir);
+  expect(Math.max(...stepsOf(runDir))).toBe(steps);
+  const { code, output } = await runCli(['train', '--workers', '2', '--resume', runDir]);
+  expect(code, output).toBe(0);
+  expect(output).toContain(`resuming ${runDir} after step ${steps}`);
+  await expectAsQuiet(runDir);
+
+  const again = await runCli(['baseline', '--resume', runDir]);
+  expect(again.output).toContain('the run is completed: nothing to resume');
+  expect(again.code).toBe(0);
+});
+
+describe('a damaged checkpoint', () => {
+  test('is refused for the one before; none at all ends with exit 2', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const first = startCli(['baseline', ...run, ...often, '--run-dir', runDir]);
+    await first.line(/^epoch 1,/);
+    first.kill('SIGKILL');
+    await first.exit;
+    rmSync(join(runDir, 'checkpoints', 'best.checkpoint'), { force: true });
+    const [before, newest] = stepsOf(runDir)
+      .sort((a, b) => a - b)
+      .slice(-2);
+    const pathOf = (step: number) => join(runDir, 'checkpoints', `step-${String(step).padStart(8, '0')}.checkpoint`);
+    writeFileSync(pathOf(newest!), readFileSync(pathOf(newest!)).subarray(0, 1000));
+    const { code, output } = await runCli(['baseline', '--resume', runDir, '--quiet']);
+    expect(code, output).toBe(0);
+    expect(output).toContain(`refused ${pathOf(newest!)}: torn: 1000 bytes`);
+    expect(output).not.toContain(`after step ${before!}`);
+    await expectAsQuiet(runDir);
+
+    rmSync(join(runDir, 'result.json'));
+    for (const name of readdirSync(join(runDir, 'checkpoints'))) writeFileSync(join(runDir, 'checkpoints', name), 'x');
+    const none = await runCli(['baseline', '--resume', runDir]);
+    expect(none.output).toContain('expected a whole checkpoint of this run, got none');
+    expect(none.code).toBe(2);
+  });
+});
+
+describe('--resume', () => {
+  test('refuses flags that would change the outcome, all by name, and takes those that would not', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const few = [...run, '--max-steps', '3', '--wire', 'bf16', '--workers', '2'];
+    expect((await runCli(['train', ...few, '--run-dir', runDir])).code).toBe(0);
+    const changed = [
+      '--seed',
+      '9',
+      '--model',
+      'conv',
+      '--learning-rate',
+      '0.5',
+      '--epochs',
+      String(EPOCHS),
+      '--engine',
+      'onnx',
+    ];
+    const { code, output } = await runCli(['train', '--resume', runDir, ...changed]);
+    expect(code).toBe(2);
+    for (const name of [
+      '--seed (given 9, the run has 1)',
+      '--model (given conv, the run has dense)',
+      '--learning-rate',
+    ]) {
+      expect(output).toContain(name);
+    }
+    expect(output).toContain('--engine (given onnx, the run has auto)');
+    expect(output).not.toContain('--epochs');
+
+    const workers = await runCli(['train', '--resume', runDir, '--workers', '1']);
+    expect(workers.output).toContain('1 workers, but the run has 2, and with --wire bf16 another number would change');
+    expect(workers.code).toBe(2);
+    const elsewhere = await runCli(['train', '--resume', runDir, '--run-dir', temporaryFolder()]);
+    expect(elsewhere.output).toContain('the run stays there: leave one out');
+    expect(elsewhere.code).toBe(2);
+    const same = await runCli(['train', '--resume', runDir, '--seed', '1', '--keep-checkpoints', '9']);
+    expect(same.output).toContain('the run is completed');
+    expect(same.code).toBe(0);
+  });
+
+  test('of a folder without a run is refused', async () => {
+    const folder = temporaryFolder();
+    const { code, output } = await runCli(['baseline', '--resume', folder]);
+    expect(output).toContain(`--resume ${folder}: expected a run directory, got no config.json`);
+    expect(code).toBe(2);
+  });
+});
+
+describe('a full disk', () => {
+  test('ends the run at an epoch line with exit 1 and the cure, whatever else it fills', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    mkdirSync(runDir);
+    for (const name of ['epochs.jsonl', 'log.jsonl']) symlinkSync('/dev/full', join(runDir, name));
+    const { code, output } = await runCli(['baseline', ...run, '--run-dir', runDir]);
+    expect(code, output).toBe(1);
+    const problem = 'expected to write it, got ENOSPC: no space left on device, write: make room on that disk';
+    expect(output).toContain(`error: ${join(runDir, 'epochs.jsonl')}: ${problem}`);
+    expect(output.split(`warning: ${join(runDir, 'log.jsonl')}: ${problem}`).length).toBe(2);
+    expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_STORAGE' } });
+  });
+
+  test('ends the run at a checkpoint, the one before whole; with room again it goes on', async ({ skip }) => {
+    const folder = temporaryFolder();
+    // Room for one checkpoint of 1.3 MB and the model, not for a second beside them.
+    const mount = (options: string) =>
+      spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], { encoding: 'utf8' });
+    const mounted = mount('size=2000k');
+    if (mounted.status !== 0) skip(`no tmpfs can be mounted here: ${mounted.stderr || 'there is no mount'}`);
+    onTestFinished(() => void spawnSync('umount', [folder]));
+    const runDir = join(folder, 'run');
+    const { code, output } = await runCli(['baseline', ...run, '--checkpoint-every', '100', '--run-dir', runDir]);
+    expect(code, output).toBe(1);
+    expect(output).toMatch(/error: \S+step-\d{8}\.checkpoint: expected to write it, got ENOSPC.*: make room/);
+    expect(stepsOf(runDir)).toEqual([100]);
+    expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
+
+    expect(mount('remount,size=32m').status).toBe(0);
+    const resumed = await runCli(['baseline', '--resume', runDir]);
+    expect(resumed.code, resumed.output).toBe(0);
+    expect(resumed.output).toContain('after step 100');
+    await expectAsQuiet(runDir);
+  });
+});
