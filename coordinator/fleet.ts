@@ -185,7 +185,10 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       const copies = messages().map((message) => {
         return 'payload' in message ? ({ ...message, payload: message.payload.slice() } as Message) : message;
       });
-      const numBytes = copies.reduce((sum, message) => sum + ('payload' in message ? message.payload.byteLength : 0), 0);
+      const numBytes = copies.reduce(
+        (sum, message) => sum + ('payload' in message ? message.payload.byteLength : 0),
+        0,
+      );
       const mostUnanswered = Math.min(MAX_UNANSWERED, Math.max(2, Math.floor(MAX_UNANSWERED_BYTES / numBytes)));
       for (const newcomer of newcomers) {
         const { sentStep, numUnanswered, member } = newcomer;

@@ -87,9 +87,15 @@ export function createMembership(options: MembershipOptions): Membership {
     const shared = isSameMachine ? memory?.offer() : undefined;
     const offer = shared ? { sharedMemory: shared.offer } : {};
     transport.send({ kind: 'welcome', ...welcome, workerId: id, dataset: DATASET_SHA256, ...offer });
+    // Files are long, and lie in memory until they are read at the other end.
+    const filesSent = new Set<string>();
     for (;;) {
       const message = await receiveKind(transport, LIMITS.prepareMs, 'datasetRequest', 'ready');
       if (message.kind === 'datasetRequest') {
+        if (filesSent.has(message.file)) {
+          throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `a second request for ${message.file}`);
+        }
+        filesSent.add(message.file);
         sendDatasetFile(transport, message.file, datasetBytes);
       } else {
         const { engine, device, threads } = message;

@@ -91,8 +91,10 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const memory = { averages, allocate: allocate ?? allocateOwn };
     return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring });
   } catch (error) {
-    transport.close(asProtocolError(error));
-    throw error;
+    const told = asProtocolError(error);
+    transport.close(told);
+    // Also what a coordinator's numbers led to, such as memory that nobody has, is told by a code.
+    throw error instanceof ConfigError ? error : told;
   } finally {
     ring?.close();
     transport.close();

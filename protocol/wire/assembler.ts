@@ -21,6 +21,13 @@ export interface Assembler {
 /** Payloads of a length come again and again, the buckets of a vector at a time: so many are kept. */
 const MAX_KEPT = 64;
 
+/**
+ * Memory that is set aside on the word of a head. A longer payload gets more as it arrives, twice as much each time: a
+ * peer that claims a gibibyte has to send it. Copies are made only for the first payload of a length, the next one lies
+ * in memory that was kept.
+ */
+const TRUSTED_BYTES = 2 ** 20;
+
 export function createAssembler(): Assembler {
   const kept: ArrayBuffer[] = [];
   let shared: readonly ArrayBuffer[] = [];
@@ -29,7 +36,7 @@ export function createAssembler(): Assembler {
 
   const take = (length: number): ArrayBuffer => {
     const index = kept.findIndex(({ byteLength }) => byteLength === length);
-    return index < 0 ? new ArrayBuffer(length) : kept.splice(index, 1)[0]!;
+    return index < 0 ? new ArrayBuffer(Math.min(length, TRUSTED_BYTES)) : kept.splice(index, 1)[0]!;
   };
 
   return {
@@ -45,17 +52,19 @@ export function createAssembler(): Assembler {
         open = { head, payload: new Uint8Array(take(head.payloadBytes)), filled: 0 };
         return undefined;
       }
-      const { head, payload, filled } = open;
-      const expected = Math.min(PIECE_BYTES, payload.length - filled);
+      const { head, filled } = open;
+      const expected = Math.min(PIECE_BYTES, head.payloadBytes - filled);
       if (bytes.length !== expected) {
         const message = `${head.kind}: a piece of ${bytes.length} bytes of payload, expected ${expected}`;
         throw new ProtocolError('ERR_MALFORMED_FRAME', message);
       }
-      payload.set(bytes, filled);
-      open.filled += bytes.length;
-      if (open.filled < payload.length) return undefined;
+      if (filled + expected > open.payload.length) open.payload = grown(open.payload, head.payloadBytes);
+      open.payload.set(bytes, filled);
+      open.filled += expected;
+      if (open.filled < head.payloadBytes) return undefined;
+      const { buffer } = open.payload;
       open = undefined;
-      return joinFrame(head, payload.buffer);
+      return joinFrame(head, buffer);
     },
     limitPayload(maxBytes) {
       maxPayloadBytes = maxBytes;
@@ -69,6 +78,13 @@ export function createAssembler(): Assembler {
       kept.push(buffer);
     },
   };
+}
+
+/** Twice the memory with the same beginning, but no more than the whole payload needs. */
+function grown(payload: Uint8Array<ArrayBuffer>, payloadBytes: number): Uint8Array<ArrayBuffer> {
+  const longer = new Uint8Array(Math.min(2 * payload.length, payloadBytes));
+  longer.set(payload);
+  return longer;
 }
 
 /** The shared memory that holds a head's payload. Throws ERR_MALFORMED_FRAME when there is none, or it ends before. */

@@ -22,6 +22,7 @@
  */
 import { Packr } from 'msgpackr';
 import { internalError, ProtocolError } from '../errors.ts';
+import { isPlainMsgpack } from './header-check.ts';
 import { LIMITS } from './limits.ts';
 import { MESSAGES, PROTOCOL_VERSION } from './messages.ts';
 import type { Message, MessageKind, PayloadType } from './messages.ts';
@@ -187,7 +188,9 @@ function decodeKind(frame: Uint8Array): MessageKind {
   return kind;
 }
 
-function decodeHeader(kind: MessageKind, bytes: Uint8Array): Record<string, unknown> {
+function decodeHeader(kind: MessageKind, bytes: Uint8Array<ArrayBuffer>): Record<string, unknown> {
+  if (!isPlainMsgpack(bytes))
+    throw new ProtocolError('ERR_MALFORMED_HEADER', `${kind}: the header is not plain msgpack`);
   let header: unknown;
   try {
     header = packr.unpack(bytes);

@@ -8,6 +8,7 @@
  * message has arrived; the receiver is done with a payload before it answers, and does not change it.
  */
 import { ProtocolError } from '../errors.ts';
+import { LIMITS } from './limits.ts';
 import type { Message, MessageKind, MessageOf } from './messages.ts';
 import type { PeerLimits } from './peer-limits.ts';
 
@@ -103,10 +104,13 @@ export function createInbox(peer: string): Inbox {
       if (message) return Promise.resolve(message);
       if (end) return Promise.reject(end);
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          reader = undefined;
-          reject(new ProtocolError('ERR_TIMEOUT', `no ${awaited} from ${peer} within ${timeoutMs / 1000} s`));
-        }, timeoutMs);
+        const timer = setTimeout(
+          () => {
+            reader = undefined;
+            reject(new ProtocolError('ERR_TIMEOUT', `no ${awaited} from ${peer} within ${timeoutMs / 1000} s`));
+          },
+          Math.min(timeoutMs, LIMITS.longestWaitMs),
+        );
         const settle = <T>(settled: (value: T) => void) => {
           return (value: T) => {
             clearTimeout(timer);

@@ -37,7 +37,16 @@ export function workerCommand(): Command {
     const log = flags.quiet ? () => {} : warn;
     // A launcher's worker does not outlive the connection: the launcher starts another.
     const reconnectSeconds = process.channel ? 0 : flags.reconnect;
-    const reason = await runWorker({ ...flags, reconnectSeconds, url, token, tls, signal: workerSignal(warn), log, warn });
+    const reason = await runWorker({
+      ...flags,
+      reconnectSeconds,
+      url,
+      token,
+      tls,
+      signal: workerSignal(warn),
+      log,
+      warn,
+    });
     // How a run ended, its launcher says itself.
     if (!process.channel) log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
