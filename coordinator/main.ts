@@ -36,6 +36,8 @@ import { train } from './trainer.ts';
 
 /** What a source of workers may use. */
 export interface SummonContext {
+  /** The run's directory. */
+  readonly runDir: string;
   readonly membership: Membership;
   readonly replica: Replica;
   readonly dataset: Dataset;
@@ -200,7 +202,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     },
   });
   const onFailure = (error: Error) => failure.abort(error);
-  const source = await parts.summonWorkers({ membership, replica, dataset, onFailure });
+  const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
   let reason = 'the run has failed';
   try {
     const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);

@@ -1,7 +1,9 @@
 /** Where a run's token comes from: a file, the environment, the join URL, or chance. Its value is in no message here. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Option } from 'commander';
 import { ConfigError, describeError } from '../protocol/errors.ts';
+import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
 import { splitJoinUrl } from '../protocol/wire/join-url.ts';
 import { flag } from './flags.ts';
@@ -9,6 +11,8 @@ import { flag } from './flags.ts';
 /** Environment variables that name a token or where it is. */
 export const TOKEN_VARIABLE = 'GRADSOCK_TOKEN';
 export const TOKEN_FILE_VARIABLE = 'GRADSOCK_TOKEN_FILE';
+
+const KEPT_TOKEN_FILE = 'token';
 
 export interface TokenFlags {
   tokenFile?: string;
@@ -29,9 +33,22 @@ export function givenToken({ tokenFile }: TokenFlags): string | undefined {
   return variable === undefined ? undefined : checkToken(variable, `$${TOKEN_VARIABLE}`);
 }
 
-/** The token of a run that is started here: the given one, or a fresh one. */
-export function runToken(flags: TokenFlags): string {
-  return givenToken(flags) ?? createToken();
+/**
+ * The token of a run that is started here: the given one, or a fresh one; of a run that is resumed, the one that it had,
+ * so that workers which wait for it may join again.
+ */
+export function runToken(flags: TokenFlags, resumedDir?: string): string {
+  return givenToken(flags) ?? (resumedDir === undefined ? undefined : keptToken(resumedDir)) ?? createToken();
+}
+
+/** Keeps a run's token in its directory, in a file that only its owner can read. */
+export async function keepToken(runDir: string, token: string): Promise<void> {
+  await writeFileAtomically(join(runDir, KEPT_TOKEN_FILE), `${token}\n`, 0o600);
+}
+
+function keptToken(runDir: string): string | undefined {
+  const path = join(runDir, KEPT_TOKEN_FILE);
+  return existsSync(path) ? checkToken(readLine('--resume', path), path) : undefined;
 }
 
 /**

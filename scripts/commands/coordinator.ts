@@ -13,7 +13,7 @@ import { withResume } from '../resume-flags.ts';
 import { runOptionsOf } from '../run-options.ts';
 import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
 import type { ServerTlsFlags } from '../tls-files.ts';
-import { runToken, tokenFileFlag } from '../token.ts';
+import { keepToken, runToken, tokenFileFlag } from '../token.ts';
 import type { TokenFlags } from '../token.ts';
 
 /** Permissions of a file that holds a token. */
@@ -49,14 +49,15 @@ export function coordinatorCommand(): Command {
         `--no-token with --listen ${flags.listen}: expected a loopback address: leave out one of them`,
       );
     }
-    const token = flags.token === false ? undefined : runToken(flags);
+    const token = flags.token === false ? undefined : runToken(flags, flags.resumed?.path);
     const tls = readServerTls(flags);
     if (tls) flags.allReduce = allReduceWithTls(flags.allReduce);
     const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token };
     const { line } = options.reporter;
     const result = await carryOutRun({
       ...options,
-      async summonWorkers({ membership }) {
+      async summonWorkers({ membership, runDir }) {
+        if (token !== undefined) await keepToken(runDir, token);
         const health = () => ({ status: 'running', workers: membership.members.length });
         const admit = (transport: Transport, isSameMachine: boolean) => membership.admit(transport, isSameMachine);
         const server = await startServer(address, health, admit, { tls, numWorkers: flags.workers });

@@ -17,10 +17,13 @@ const isLinux = process.platform === 'linux';
 
 const commandLineOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
 
-/** All that a run has written, but for the parameters. */
+/** All that a run has written, but for the parameters, and for the token that only its owner can read. */
 function recordsOf(runDir: string): string {
-  const names = readdirSync(runDir).filter((name) => name !== 'model.safetensors');
-  return names.map((name) => readFileSync(join(runDir, name), 'utf8')).join('\n');
+  const files = readdirSync(runDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const tokenFile = files.find(({ name }) => name === 'token');
+  if (tokenFile) expect(statSync(join(runDir, 'token')).mode & 0o777).toBe(0o600);
+  const records = files.filter(({ name }) => !['model.safetensors', 'token'].includes(name));
+  return records.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1')).join('\n');
 }
 
 describe('a run with a token', () => {
