@@ -247,22 +247,16 @@ describe('gradsock', () => {
     ).toEqual(['a', 'b']);
   });
 
-  test('a worker too many is refused, and the run goes on', async () => {
+  test('a worker too many for a ring is refused, and the run goes on', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const { coordinator, url } = await startCoordinator([
-      '--workers',
-      '1',
-      '--run-dir',
-      runDir,
-      ...run,
-      '--epochs',
-      '20',
-    ]);
-    startCli(['worker', url]);
-    await coordinator.line(/^training dense/);
+    const ring = ['--workers', '2', '--all-reduce', 'ring'];
+    const { coordinator, url } = await startCoordinator([...ring, '--run-dir', runDir, ...run, '--epochs', '10000']);
+    for (let i = 0; i < 2; i++) startCli(['worker', url]);
+    await coordinator.line(/all-reduce: ring of 2 workers/);
     const late = await runCli(['worker', url]);
     expect(late).toMatchObject({ code: 1, output: expect.stringContaining('ERR_RUN_FULL') });
-    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    coordinator.kill('SIGINT');
+    expect(await coordinator.exit, coordinator.output()).toBe(130);
   });
 
   test('--max-steps 0 writes the initial model of the seed, without workers', async () => {
