@@ -53,7 +53,7 @@ export async function evaluateTestSet(
     // All of them, then what was left by members that were lost.
     const missing = [...answers.keys()].filter((chunk) => !answers[chunk]);
     if (missing.length === 0) break;
-    await fleet.whenAny();
+    while (fleet.members.length === 0) await fleet.whenAny();
     const members = [...fleet.members];
     await Promise.all(
       members.map((member, index) => {

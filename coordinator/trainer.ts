@@ -75,7 +75,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   let { carried } = context;
 
   while (replica.step < lastStep && !isInterrupted()) {
-    await fleet.whenAny();
+    while (fleet.members.length === 0) await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
     const place = { epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio, carried };

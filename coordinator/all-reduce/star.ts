@@ -244,7 +244,8 @@ export function createStar(
         if (orphans.length > 0) {
           // One that owes a proof is heard by those who wait for it.
           await proofs;
-          await fleet.whenAny();
+          // The last member may be lost while this wait ends.
+          while (fleet.members.length === 0) await fleet.whenAny();
           placeOrphans();
         } else {
           await Promise.race(collecting.values());
