@@ -189,7 +189,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-const repeat = (deed: Deed, count: number): Deed[] => Array.from({ length: count }, () => deed);
+function repeat(deed: Deed, count: number): Deed[] {
+  return Array.from({ length: count }, () => deed);
+}
 
 function shuffle<T>(items: readonly T[], seed: number): T[] {
   const random = uniformFloats(seed + 1);
