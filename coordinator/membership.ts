@@ -1,8 +1,8 @@
 /**
  * Membership: who takes part in the run. Admits workers, hands them what they need, and knows who is there.
  *
- * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if asked for, ready. Whatever goes wrong
- * on the way ends that connection with a coded error and touches nothing else.
+ * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if
+ * asked for, ready. Whatever goes wrong on the way ends that connection with a coded error and touches nothing else.
  */
 import { describeError, printable, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
@@ -164,9 +164,9 @@ export function createMembership(options: MembershipOptions): Membership {
     },
     passNewcomers(join) {
       passOn = join;
-      for (const { transport, ...member } of newcomers.splice(0)) {
-        if (join) join({ transport, ...member });
-        else transport.close(runFull());
+      for (const member of newcomers.splice(0)) {
+        if (join) join(member);
+        else member.transport.close(runFull());
       }
     },
     dismiss(reason) {

@@ -26,7 +26,7 @@ import { runMain } from './process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../dist/scripts/cli.js', import.meta.url));
 
-/** A step takes no longer; a worker that is stopped for longer than its patience is lost. */
+/** Some are stopped for longer than the coordinator's patience, and are lost; others go on in time. */
 const LONGEST_STOP_SECONDS = 5;
 const CHECKPOINT_EVERY = 50;
 
