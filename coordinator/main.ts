@@ -14,22 +14,23 @@ import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
+import type { RunPoint } from './checkpoint.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createFleet } from './fleet.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
+import { errorRecord, writeOutcome } from './outcome.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
-import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
-import type { RunConfig } from './run-config.ts';
-import { createRunMemory } from './shared-memory.ts';
 import { BEGINNING, restoreRun } from './resume.ts';
 import type { RecordedRun } from './resume.ts';
-import type { RunPoint } from './checkpoint.ts';
 import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
+import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
+import type { RunConfig } from './run-config.ts';
 import { createRunDirectory, openRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { createRunMemory } from './shared-memory.ts';
 import { synchronise } from './snapshot.ts';
 import { StorageError } from './storage-error.ts';
 import { train } from './trainer.ts';
@@ -153,20 +154,6 @@ async function openRun(options: RunOptions, replica: Replica): Promise<{ directo
   return { directory, from: BEGINNING };
 }
 
-/** Writes the model and the result, the latter also when the former fails; returns it as it then is. */
-async function writeOutcome(directory: RunDirectory, replica: Replica, result: RunResult): Promise<RunResult> {
-  let outcome = result;
-  for (const write of [() => directory.writeModel(replica), () => directory.writeResult(outcome)]) {
-    try {
-      await write();
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      outcome = { ...outcome, status: 'failed', error: outcome.error ?? errorRecord(error) };
-    }
-  }
-  return outcome;
-}
-
 interface RunParts extends RunOptions {
   readonly bytes: DatasetBytes;
   readonly dataset: Dataset;
@@ -254,13 +241,4 @@ function checkInput({ name, input, numClasses }: ModelSpec): void {
         `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
     );
   }
-}
-
-function errorRecord(error: unknown): NonNullable<RunResult['error']> {
-  if (error instanceof StorageError) return { code: error.code, message: error.message };
-  if (!(error instanceof ProtocolError)) {
-    return { code: error instanceof ConfigError ? 'ERR_CONFIG' : 'ERR_INTERNAL', message: describeError(error) };
-  }
-  const { code, message, worker, step } = error;
-  return { code, message, ...(worker === undefined ? {} : { worker }), ...(step === undefined ? {} : { step }) };
 }

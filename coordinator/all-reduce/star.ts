@@ -13,7 +13,6 @@ import { createGradientExchange } from '../../protocol/state/exchange.ts';
 import type { Exchange, VectorLayout } from '../../protocol/state/exchange.ts';
 import type { TreeNode } from '../../protocol/state/reduction.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { part } from '../../protocol/state/sharding.ts';
 import type { Range } from '../../protocol/state/sharding.ts';
 import { plainVectorMath } from '../../protocol/state/vector-math.ts';
 import { BUCKETS_AHEAD, bucketsOf, cutIntoBuckets } from '../../protocol/wire/buckets.ts';
@@ -32,6 +31,7 @@ import type { StepPlan } from '../step-plan.ts';
 import type { AllReduce, Arrival, Confirmation } from './all-reduce.ts';
 import { createBucketAverage } from './bucket-average.ts';
 import { areLocal } from './choose.ts';
+import { collectAll } from './collection.ts';
 import { confirmMember } from './confirm.ts';
 
 export interface StarOptions {
@@ -113,7 +113,7 @@ export function createStar(
 
   /** Receives everything that one member owes; `add` is called with every part of a vector. */
   const collectFrom = async (
-    arrival: { -readonly [K in keyof Arrival]: Arrival[K] },
+    arrival: OpenArrival,
     ledger: Ledger,
     add: (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => void,
   ) => {
@@ -186,71 +186,31 @@ export function createStar(
         for (const bucket of complete.splice(0)) finish(bucket);
       });
 
-      const arrivals = new Map<Member, { -readonly [K in keyof Arrival]: Arrival[K] }>();
-      const add = (member: Member) => (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => {
-        // A part that came from a member before it was lost.
-        if (buckets[bucket]!.has(node)) member.transport.recycle(payload);
-        else if (buckets[bucket]!.add(node, payload, member.transport)) {
-          if (mayBeRead) complete.push(bucket);
-          else finish(bucket);
-        }
-      };
-      /** Microbatches that nobody is asked for. */
-      const orphans: TreeNode[] = [];
-      const collecting = new Map<Member, Promise<void>>();
-      const collectFromMember = (member: Member) => {
-        if (collecting.has(member)) return;
-        const arrival = arrivals.get(member) ?? {
-          member,
-          atMs: 0,
-          numSamples: 0,
-          computeMs: 0,
-          encodeMs: 0,
-          applyMs: 0,
-        };
+      const arrivals = new Map<Member, OpenArrival>();
+      const arrivalOf = (member: Member): OpenArrival => {
+        const arrival = arrivals.get(member) ?? openArrival(member);
         arrivals.set(member, arrival);
-        const collected = collectFrom(arrival, ledger, add(member))
-          .catch((error: unknown) => {
-            fleet.lose(member, plan.step, error);
-            orphans.push(...ledger.release(member));
-          })
-          .finally(() => {
-            collecting.delete(member);
-            // It may have been asked for more after its last answer was taken and before this.
-            if (!ledger.isDone(member)) collectFromMember(member);
-          });
-        collecting.set(member, collected);
+        return arrival;
       };
-      /** Gives orphans to members, in equal parts; a sum of which parts have come stays one. */
-      const placeOrphans = () => {
-        const ranges = orphans.splice(0).flatMap((node) => (buckets[0]!.has(node) ? [node] : leavesOf(node)));
-        const takers = [...fleet.members];
-        takers.forEach((member, index) => {
-          const { first, count } = part({ first: 0, count: ranges.length }, takers.length, index);
-          for (const range of joinRanges(ranges.slice(first, first + count), (node) => buckets[0]!.has(node))) {
-            ledger.assign(member, range);
-            sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
+      const add =
+        ({ transport }: Member) =>
+        (bucket: number, node: TreeNode, payload: Uint8Array<ArrayBuffer>) => {
+          // A part that came from a member before it was lost.
+          if (buckets[bucket]!.has(node)) transport.recycle(payload);
+          else if (buckets[bucket]!.add(node, payload, transport)) {
+            if (mayBeRead) complete.push(bucket);
+            else finish(bucket);
           }
-          if (isMember(member)) collectFromMember(member);
-          else orphans.push(...ledger.release(member));
-        });
-      };
-
-      for (const member of plan.shares.keys()) {
-        if (isMember(member)) collectFromMember(member);
-        else orphans.push(...ledger.release(member));
-      }
-      while (!ledger.isComplete()) {
-        if (orphans.length > 0) {
-          // One that owes a proof is heard by those who wait for it.
-          await proofs;
-          // The last member may be lost while this wait ends.
-          while (fleet.members.length === 0) await fleet.whenAny();
-          placeOrphans();
-        } else {
-          await Promise.race(collecting.values());
-        }
-      }
+        };
+      await collectAll({
+        plan,
+        fleet,
+        ledger,
+        receiveFrom: (member) => collectFrom(arrivalOf(member), ledger, add(member)),
+        ask: (member, range) => sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) }),
+        isBegun: (node) => buckets[0]!.has(node),
+        isFree: proofs,
+      });
       await proofs;
       const totals = ledger.close();
       const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
@@ -278,30 +238,18 @@ export function createStar(
   };
 }
 
-/** A node's microbatches one by one. */
-const leavesOf = ({ first, count }: TreeNode): Range[] =>
-  Array.from({ length: count }, (_, i) => ({ first: first + i, count: 1 }));
-
-/** Ranges in order, each joined to the one before where they meet; those that `isWhole` names stay as they are. */
-function joinRanges(ranges: readonly Range[], isWhole: (range: Range) => boolean): Range[] {
-  const joined: Range[] = [];
-  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
-    const before = joined.at(-1);
-    const meets = before && before.first + before.count === range.first && !isWhole(before) && !isWhole(range);
-    if (meets) joined[joined.length - 1] = { first: before.first, count: before.count + range.count };
-    else joined.push(range);
-  }
-  return joined;
-}
-
 /** One within a machine: what buckets gain is a link that carries both ways at once, and there is none. */
 const bucketsFor = (members: readonly Member[], layout: VectorLayout): number =>
   areLocal(members) ? 1 : bucketsOf(layout);
 
-function addTimes(
-  arrival: { numSamples: number; computeMs: number; encodeMs: number; applyMs: number },
-  result: MessageOf<'gradient'>,
-): void {
+/** An arrival whose answers are still coming. */
+type OpenArrival = { -readonly [K in keyof Arrival]: Arrival[K] };
+
+const openArrival = (member: Member): OpenArrival => {
+  return { member, atMs: 0, numSamples: 0, computeMs: 0, encodeMs: 0, applyMs: 0 };
+};
+
+function addTimes(arrival: OpenArrival, result: MessageOf<'gradient'>): void {
   arrival.computeMs += result.computeMs;
   arrival.encodeMs += result.encodeMs;
   arrival.applyMs = result.applyMs;
