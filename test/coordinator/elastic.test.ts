@@ -76,6 +76,32 @@ describe('a worker that is lost', () => {
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config: wide }));
   });
 
+  test('after a part of a sum that nobody else has a part of yet: the sum stays whole', async () => {
+    const wide = runConfig({ workers: 3, microbatches: 8, model: WIDE_MODEL, epochs: 1 });
+    let isLost = false;
+    const held: (() => void)[] = [];
+    let count = 0;
+    const isCut = ({ kind }: Message) => (kind === 'gradientBucket' || kind === 'gradient') && ++count > 1;
+    const outcome = await runCluster({
+      config: wide,
+      numBuckets: 6,
+      say(line) {
+        isLost ||= line.startsWith('lost');
+        for (const send of held.splice(0)) send();
+      },
+      tamper(transport, index) {
+        if (index === 2) return cutBefore(transport, isCut);
+        // The others' parts come after the loss.
+        const send = (message: Message) => {
+          if (isLost || !message.kind.startsWith('gradient')) transport.send(message);
+          else held.push(() => transport.send(message));
+        };
+        return { ...transport, send };
+      },
+    });
+    expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config: wide }));
+  });
+
   test('by hanging is found by a deadline, and the step goes on', async () => {
     const said: string[] = [];
     let numGradients = 0;
@@ -163,6 +189,63 @@ describe('a worker that joins', () => {
       expect.stringMatching(/^lost worker worker-0/),
       expect.stringMatching(/^worker-2 \(w3\) takes part/),
     ]);
+    expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
+  });
+
+  test('and stands by goes on alone when the last one is lost in mid-step', async () => {
+    const config = runConfig({ workers: 1, microbatches: 1, epochs: 6 });
+    let join!: () => Promise<string>;
+    let numSteps = 0;
+    const outcome = await runCluster({
+      config,
+      waitMs: 5000,
+      onStart: (given) => (join = given),
+      onProgress() {
+        if (numSteps++ === 0) void join();
+      },
+      tamper: (transport, index) => (index === 0 ? cutBefore(transport, nth('gradient', 25)) : transport),
+    });
+    expect(outcome.status).toBe('completed');
+    expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
+  });
+
+  test('slowly is not sent every average, and the state again when it has caught up', async () => {
+    const config = runConfig({ workers: 1, microbatches: 4, epochs: 12 });
+    const said: string[] = [];
+    const received: string[] = [];
+    const held: (() => void)[] = [];
+    let isHeld = true;
+    let join!: () => Promise<string>;
+    let numSteps = 0;
+    const outcome = await runCluster({
+      config,
+      say: (line) => said.push(line),
+      onStart: (given) => (join = given),
+      onProgress() {
+        if (numSteps++ === 0) void join();
+        if (numSteps !== 40) return;
+        isHeld = false;
+        for (const send of held.splice(0)) send();
+      },
+      tamper(transport, index) {
+        if (index === 0) return transport;
+        return {
+          ...transport,
+          send(message) {
+            if (isHeld && message.kind === 'applied') held.push(() => transport.send(message));
+            else transport.send(message);
+          },
+          async receive(timeoutMs, awaited) {
+            const message = await transport.receive(timeoutMs, awaited);
+            received.push(isHeld ? `held ${message.kind}` : message.kind);
+            return message;
+          },
+        };
+      },
+    });
+    expect(received.filter((kind) => kind === 'held update').length).toBeLessThan(17);
+    expect(received.filter((kind) => kind === 'snapshot').length).toBeGreaterThan(0);
+    expect(said).toEqual([expect.stringMatching(/^worker-1 \(w2\) takes part from step \d+ on$/)]);
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
   });
 });
