@@ -89,13 +89,17 @@ describe('a worker that is lost', () => {
       tamper(transport, index) {
         if (index === 2) return cutBefore(transport, isCut);
         const send = (message: Message) => {
-          if (index === 1 && 'firstMicrobatch' in message && message.firstMicrobatch >= 6) isTakenOver = true;
           if (index === 0 && !isTakenOver && message.kind.startsWith('gradient')) {
             held.push(() => transport.send(message));
             return;
           }
           transport.send(message);
-          if (isTakenOver) for (const sendHeld of held.splice(0)) sendHeld();
+          if (index !== 1 || message.kind !== 'gradient' || message.firstMicrobatch < 6) return;
+          isTakenOver = true;
+          // When the coordinator has read what was sent before.
+          setImmediate(() => {
+            for (const sendHeld of held.splice(0)) sendHeld();
+          });
         };
         return { ...transport, send };
       },
