@@ -131,7 +131,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
           received: bytes.received / since().steps / seen.size,
         },
         wireRatio,
-        slowestWorker: slowest.name,
+        slowestWorker: slowest.member.name,
+        slowestDelaySeconds: slowest.delayMs / 1000,
         workers: workers.map(({ member, samples, ...times }) => ({
           id: member.id,
           name: member.name,

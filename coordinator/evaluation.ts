@@ -1,8 +1,7 @@
 /** Evaluation: the test set, cut into fixed chunks, run across the workers. */
 import { ProtocolError } from '../protocol/errors.ts';
-import { part } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
-import { receiveKind } from '../protocol/wire/transport.ts';
+import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
 import type { Sums } from '../protocol/wire/messages.ts';
 import type { Fleet } from './fleet.ts';
 import type { Member } from './membership.ts';
@@ -18,10 +17,15 @@ export interface TestFigures {
 
 export const NOT_EVALUATED: TestFigures = { testLoss: null, testAccuracy: null, evaluationSeconds: 0 };
 
+/** A member whose chunks take so many times as long as any others did, and so long, is late. */
+const LATE_FACTOR = 4;
+const LATE_MS = 2000;
+
 /**
- * Evaluates the members' replicas, which are equal, on the test set: each runs some of the chunks. Chunks and the order
- * in which their sums are added do not depend on the number of members, so neither does the result. A member that fails is
- * lost, and its chunks are given to the others.
+ * Evaluates the members' replicas, which are equal, on the test set. Chunks go to whoever is free, several at a time, fewer
+ * towards the end: so unlike members are done at about the same time. Neither chunks nor the order in which their sums are
+ * added depend on the members, so neither does the result. One that fails is lost, one that is late set aside, and its
+ * chunks are given to the others.
  */
 export async function evaluateTestSet(
   {
@@ -33,36 +37,55 @@ export async function evaluateTestSet(
 ): Promise<TestFigures> {
   const startMs = performance.now();
   const numChunks = Math.ceil(numTestSamples / EVALUATION_BATCH);
-  // Each chunk has the deadline of a step.
-  const timeoutMs = config.stepTimeoutSeconds * 1000 * Math.max(1, numChunks);
-  const answers: (Sums | undefined)[] = Array.from({ length: numChunks }, () => undefined);
-  const evaluateOn = async (member: Member, chunks: readonly number[]) => {
-    for (const share of runsOf(chunks)) {
-      member.transport.send({ kind: 'evaluate', epoch, firstChunk: share.first, numChunks: share.count });
-      const answer = await receiveKind(member.transport, timeoutMs, 'evaluation');
-      if (answer.epoch !== epoch || answer.chunks.length !== share.count) {
-        throw new ProtocolError(
-          'ERR_SHAPE_MISMATCH',
-          `${answer.chunks.length} chunks evaluated, expected ${share.count}`,
-        );
-      }
-      answer.chunks.forEach((sums, i) => (answers[share.first + i] = sums));
+  const answers = Array.from<Sums | undefined>({ length: numChunks });
+  const runs = createRuns(numChunks);
+  const busy = new Map<Member, { run: Range; sinceMs: number; settled: Promise<void> }>();
+  let longestMs = 0;
+
+  const evaluateOn = async ({ transport }: Member, run: Range) => {
+    transport.send({ kind: 'evaluate', epoch, firstChunk: run.first, numChunks: run.count });
+    // Each chunk has the deadline of a step.
+    const timeoutMs = config.stepTimeoutSeconds * 1000 * run.count;
+    const { epoch: ofEpoch, chunks } = await receiveKind(transport, timeoutMs, 'evaluation');
+    if (ofEpoch !== epoch || chunks.length !== run.count) {
+      const message = `${chunks.length} chunks of epoch ${ofEpoch} evaluated, expected ${run.count} of epoch ${epoch}`;
+      throw new ProtocolError('ERR_SHAPE_MISMATCH', message);
+    }
+    chunks.forEach((sums, i) => (answers[run.first + i] = sums));
+  };
+  const begin = (member: Member, run: Range) => {
+    const sinceMs = performance.now();
+    const settled = evaluateOn(member, run)
+      .then(() => void (longestMs = Math.max(longestMs, performance.now() - sinceMs)))
+      .catch((error: unknown) => {
+        runs.giveBack(run);
+        if (!(error instanceof ReceiveInterrupted)) fleet.lose(member, undefined, error);
+      })
+      .finally(() => busy.delete(member));
+    busy.set(member, { run, sinceMs, settled });
+  };
+  /** Only when others have nothing to do. */
+  const setLateAside = () => {
+    for (const [member, { sinceMs }] of busy) {
+      if (performance.now() - sinceMs < lateAfter(longestMs)) continue;
+      member.transport.interrupt();
+      fleet.setAside(member, undefined);
     }
   };
+
   for (;;) {
-    // All of them, then what was left by members that were lost.
-    const missing = [...answers.keys()].filter((chunk) => !answers[chunk]);
-    if (missing.length === 0) break;
-    while (fleet.members.length === 0) await fleet.whenAny();
-    const members = [...fleet.members];
-    await Promise.all(
-      members.map((member, index) => {
-        const { first, count } = part({ first: 0, count: missing.length }, members.length, index);
-        return evaluateOn(member, missing.slice(first, first + count)).catch((error: unknown) => {
-          fleet.lose(member, undefined, error);
-        });
-      }),
-    );
+    const idle = fleet.members.filter((member) => !busy.has(member));
+    for (const member of idle) if (runs.numLeft() > 0) begin(member, runs.take(fleet.members.length));
+    if (busy.size === 0 && runs.numLeft() === 0) break;
+    if (fleet.members.length === 0) await fleet.whenAny();
+    else if (idle.length === 0) await Promise.race([...busy.values()].map(({ settled }) => settled));
+    else if (
+      await isLongerThan(
+        lateAfter(longestMs),
+        [...busy.values()].map(({ settled }) => settled),
+      )
+    )
+      setLateAside();
   }
   const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };
   for (const sums of answers) {
@@ -81,13 +104,32 @@ export async function evaluateTestSet(
   };
 }
 
-/** Numbers in rising order as runs without gaps. */
-function runsOf(numbers: readonly number[]): Range[] {
-  const runs: { first: number; count: number }[] = [];
-  for (const number of numbers) {
-    const run = runs.at(-1);
-    if (run && run.first + run.count === number) run.count++;
-    else runs.push({ first: number, count: 1 });
+const lateAfter = (longestMs: number): number => Math.max(LATE_MS, LATE_FACTOR * longestMs);
+
+/** Whether `milliseconds` have passed before one of the promises settles. */
+async function isLongerThan(milliseconds: number, promises: readonly Promise<void>[]): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const alarm = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(true), milliseconds)));
+  try {
+    return await Promise.race([alarm, ...promises.map((promise) => promise.then(() => false))]);
+  } finally {
+    clearTimeout(timer);
   }
-  return runs;
+}
+
+/** Chunks that nobody has been asked for, as runs. */
+function createRuns(numChunks: number) {
+  const runs: Range[] = numChunks > 0 ? [{ first: 0, count: numChunks }] : [];
+  const numLeft = () => runs.reduce((sum, { count }) => sum + count, 0);
+  return {
+    numLeft,
+    /** The next ones: all for one member, else half of an equal part. */
+    take(numMembers: number): Range {
+      const wanted = numMembers === 1 ? numLeft() : Math.ceil(numLeft() / (2 * numMembers));
+      const { first, count } = runs.shift()!;
+      if (count > wanted) runs.unshift({ first: first + wanted, count: count - wanted });
+      return { first, count: Math.min(count, wanted) };
+    },
+    giveBack: (run: Range) => void runs.push(run),
+  };
 }

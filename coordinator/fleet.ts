@@ -22,6 +22,11 @@ export interface Fleet {
    */
   lose(member: Member, step: number | undefined, error: unknown): void;
   /**
+   * Takes out a member that is late: it is sent the state, as a newcomer is, and is a member again when it has caught up.
+   * What it still sends of work that others have done is passed over.
+   */
+  setAside(member: Member, step: number | undefined): void;
+  /**
    * Waits until there is a member, and says so if there is none. Rejects with the error of the last one lost when none
    * has come within `waitMs`, or with the signal's reason.
    */
@@ -62,8 +67,13 @@ const MAX_UNANSWERED_BYTES = 16 * 2 ** 20;
 
 const NOT_PROVEN = -2;
 
+/** What may come before the proof of one that was set aside. */
+const LATE_KINDS = ['applied', 'gradientBucket', 'gradient', 'notFinite', 'evaluation'] as const;
+
 interface Newcomer {
   readonly member: Member;
+  /** Whether it has been a member, and may still send results. */
+  readonly wasSetAside: boolean;
   /** The last step that it was sent, and that it has proved. */
   sentStep: number;
   provenStep: number;
@@ -131,7 +141,13 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       const isIdle = newcomer.provenStep === newcomer.sentStep;
       // One that stands by has nothing to answer until a step ends.
       const timeoutMs = isIdle ? LIMITS.longestWaitMs : stepTimeoutMs;
-      const { step, parametersSha256 } = await receiveKind(transport, timeoutMs, 'applied');
+      const kinds = newcomer.wasSetAside ? LATE_KINDS : (['applied'] as const);
+      const answer = await receiveKind(transport, timeoutMs, ...kinds);
+      if (answer.kind !== 'applied') {
+        if ('payload' in answer) transport.recycle(answer.payload);
+        continue;
+      }
+      const { step, parametersSha256 } = answer;
       newcomer.provenStep = step;
       newcomer.numUnanswered--;
       if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
@@ -144,17 +160,37 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     }
   };
 
+  const bringUp = (member: Member, wasSetAside: boolean) => {
+    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
+    newcomers.add(newcomer);
+    catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
+  };
+
+  /** Returns whether it was one. */
+  const takeOut = (member: Member): boolean => {
+    const at = members.indexOf(member);
+    if (at === -1) return false;
+    members.splice(at, 1);
+    if (members.length < maxMembers) recall();
+    return true;
+  };
+
   return {
     members,
     lose(member, step, error) {
       const blamed = asBlame(member, step, error);
       if (!(blamed instanceof ProtocolError)) throw blamed;
-      const at = members.indexOf(member);
-      if (at === -1) return;
-      members.splice(at, 1);
+      if (!members.includes(member)) return;
       lastLoss = blamed;
       say(`lost ${blamed.message}`);
-      if (members.length < maxMembers) recall();
+      takeOut(member);
+    },
+    setAside(member, step) {
+      if (!takeOut(member)) return;
+      const { name, id } = member;
+      const when = step === undefined ? 'in evaluation' : `in step ${step}`;
+      say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
+      bringUp(member, true);
     },
     async whenAny() {
       if (members.length > 0) return;
@@ -175,11 +211,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
         if (signal?.aborted) abort();
       });
     },
-    join(member) {
-      const newcomer: Newcomer = { member, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
-      newcomers.add(newcomer);
-      catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
-    },
+    join: (member) => bringUp(member, false),
     follow(lastStep, messages) {
       if (newcomers.size === 0) return;
       const copies = messages().map((message) => {

@@ -15,13 +15,14 @@ import type { StepPlan } from './step-plan.ts';
 
 export interface Ledger {
   /**
-   * Enters a member's result. Throws `ProtocolError`: ERR_STALE_RESULT for another step or a node that is done,
-   * ERR_UNEXPECTED_MESSAGE for a node that is not this member's, ERR_SHAPE_MISMATCH for wrong numbers of samples.
+   * Enters a member's result; whoever else was asked for it is asked no more. Throws `ProtocolError`: ERR_STALE_RESULT for
+   * another step or a node that is done, ERR_UNEXPECTED_MESSAGE for a node that is not this member's, ERR_SHAPE_MISMATCH
+   * for wrong numbers of samples.
    */
   enter(
     member: Member,
     result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize,
-  ): TreeNode;
+  ): Entry;
   /** The node of a result, or of a part of one that is to come. Throws as `enter` does, and enters nothing. */
   expect(
     member: Member,
@@ -31,9 +32,15 @@ export interface Ledger {
   ): TreeNode;
   /** Whether everything that the member was asked for has been entered. */
   isDone(member: Member): boolean;
-  /** Takes from a member what it was asked for and has not finished. */
+  /** What the member was asked for and has not finished. */
+  owedBy(member: Member): readonly TreeNode[];
+  /** Who owes a node. */
+  owing(node: TreeNode): readonly Member[];
+  /** Takes a node from a member that owes it. */
+  withdraw(member: Member, node: TreeNode): void;
+  /** Takes all that it owes from the member; returns what nobody else is asked for. */
   release(member: Member): TreeNode[];
-  /** Asks a member for more: a range of microbatches that nobody else is asked for. */
+  /** Asks a member for more: a range of microbatches that nobody is asked for, or a node that another owes too. */
   assign(member: Member, range: Range): void;
   /** Whether every microbatch has been entered. */
   isComplete(): boolean;
@@ -43,6 +50,12 @@ export interface Ledger {
 
 interface NodeSize {
   readonly numMicrobatches: number;
+}
+
+export interface Entry {
+  readonly node: TreeNode;
+  /** Members that owed it too: what they send of it comes late. */
+  readonly overtaken: readonly Member[];
 }
 
 /** Opens the ledger of one step. */
@@ -89,6 +102,14 @@ export function openLedger(plan: StepPlan): Ledger {
   };
   type Found = ReturnType<typeof find>;
 
+  const owing = (node: TreeNode): Member[] =>
+    [...outstanding].filter(([, nodes]) => nodes.some((owed) => isSame(owed, node))).map(([member]) => member);
+  const withdraw = (member: Member, node: TreeNode) => {
+    const nodes = outstanding.get(member) ?? [];
+    const at = nodes.findIndex((owed) => isSame(owed, node));
+    if (at !== -1) nodes.splice(at, 1);
+  };
+
   return {
     expect(member, part) {
       const found = find(member, part);
@@ -99,14 +120,19 @@ export function openLedger(plan: StepPlan): Ledger {
       const { firstMicrobatch, microbatches, numMicrobatches } = result;
       const found = find(member, result);
       checkCounts(firstMicrobatch, microbatches, numMicrobatches, found);
-      found.nodes.splice(found.at, 1);
+      const node = found.nodes[found.at]!;
+      const overtaken = owing(node).filter((other) => other !== member);
+      for (const debtor of [member, ...overtaken]) withdraw(debtor, node);
       for (const [i, sums] of microbatches.entries()) entered[firstMicrobatch + i] = sums;
-      return { first: firstMicrobatch, count: numMicrobatches };
+      return { node, overtaken };
     },
+    owedBy: (member) => outstanding.get(member) ?? [],
+    owing,
+    withdraw,
     release(member) {
       const nodes = outstanding.get(member) ?? [];
       outstanding.delete(member);
-      return nodes;
+      return nodes.filter((node) => owing(node).length === 0);
     },
     assign(member, range) {
       const nodes = outstanding.get(member) ?? [];
@@ -129,3 +155,5 @@ export function openLedger(plan: StepPlan): Ledger {
     },
   };
 }
+
+const isSame = (a: TreeNode, b: TreeNode): boolean => a.first === b.first && a.count === b.count;

@@ -32,6 +32,8 @@ export interface WorkerTotals {
   waitMs: number;
   /** From the assignment to its arrival. */
   arrivalMs: number;
+  /** By how much the last one to arrive came after the one before it, over the steps in which that was this worker. */
+  delayMs: number;
 }
 
 /** The moments of one step on the coordinator's clock. */
@@ -52,7 +54,7 @@ export interface EpochMetrics {
   /** The end of an epoch: from the last update to the last proof. */
   recordConfirmation(startMs: number, confirmations: readonly Confirmation[], ownApplyMs: number): void;
   /** Closes the epoch at `endMs` on the same clock. */
-  close(endMs: number): { wallMs: number; breakdown: Breakdown; workers: WorkerTotals[]; slowest: Member };
+  close(endMs: number): { wallMs: number; breakdown: Breakdown; workers: WorkerTotals[]; slowest: WorkerTotals };
 }
 
 /** `members`: those at the start; others are added when they arrive. */
@@ -103,6 +105,8 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
         totals.waitMs += lastMs - arrival.atMs;
         totals.arrivalMs += sinceStartMs;
       }
+      const beforeLast = arrivals.at(-2);
+      if (beforeLast) totalsOf(arrivals.at(-1)!.member).delayMs += lastMs - beforeLast.atMs;
     },
 
     recordConfirmation(startMs, confirmations, ownApplyMs) {
@@ -122,8 +126,9 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
       const named = Object.values({ ...parts }).reduce((a, b) => a + b, 0);
       parts.otherMs += Math.max(0, wallMs - named);
       const totals = [...workers.values()];
-      const slowest = totals.reduce((a, b) => (b.arrivalMs > a.arrivalMs ? b : a), totals[0]!);
-      return { wallMs, breakdown: parts, workers: totals, slowest: slowest.member };
+      const isSlower = (a: WorkerTotals, b: WorkerTotals) => a.delayMs - b.delayMs || a.arrivalMs - b.arrivalMs;
+      const slowest = totals.reduce((a, b) => (isSlower(b, a) > 0 ? b : a), totals[0]!);
+      return { wallMs, breakdown: parts, workers: totals, slowest };
     },
   };
 }
@@ -135,6 +140,7 @@ const createTotals = (member: Member): WorkerTotals => ({
   communicationMs: 0,
   waitMs: 0,
   arrivalMs: 0,
+  delayMs: 0,
 });
 
 /** A span of time from which parts are taken, none more than is left. */

@@ -32,3 +32,32 @@ export function createPatience(mostMs: number): Patience {
     },
   };
 }
+
+/** A step that takes so many times as long as usual, and so much more, has late members. */
+const LATE_FACTOR = 2;
+const LATE_MS = 200;
+/** What is usual is the median over so many steps. */
+const STEPS_KEPT = 9;
+
+/** Pace: how long steps take until all answers are there, and so from when on those that are missing are late. */
+export interface Pace {
+  /** From a step's beginning; undefined as long as too few steps are known. */
+  lateAfterMs(): number | undefined;
+  observe(milliseconds: number): void;
+}
+
+/** `leastMs`: what a step may take beyond the usual in any case. */
+export function createPace(leastMs = LATE_MS): Pace {
+  const seen: number[] = [];
+  return {
+    lateAfterMs() {
+      if (seen.length < ANSWERS_TO_LEARN) return undefined;
+      const usualMs = [...seen].sort((a, b) => a - b)[seen.length >> 1]!;
+      return Math.max(LATE_FACTOR * usualMs, usualMs + leastMs);
+    },
+    observe(milliseconds) {
+      seen.push(milliseconds);
+      if (seen.length > STEPS_KEPT) seen.shift();
+    },
+  };
+}

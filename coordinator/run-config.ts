@@ -9,6 +9,7 @@ import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { ALL_REDUCES } from './all-reduce/choose.ts';
+import { SHARES } from './shares.ts';
 
 const count = z.int().min(1);
 
@@ -36,6 +37,8 @@ export const runConfigSchema = z.strictObject({
   wire: z.enum(WIRE_FORMATS),
   /** How they become an average; `auto` decides by the workers and the model, see `all-reduce/choose.ts`. */
   allReduce: z.enum(ALL_REDUCES),
+  /** How microbatches are shared out; `auto` goes by speed where the outcome does not depend on it. */
+  shares: z.enum(SHARES).default('auto'),
   joinTimeoutSeconds: z.number().gt(0),
   stepTimeoutSeconds: z.number().gt(0),
 });

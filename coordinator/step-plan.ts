@@ -3,10 +3,12 @@
  * is of a round: the steps that are taken between two averages.
  */
 import type { UpdateRates } from '../protocol/state/optimizer.ts';
-import { globalBatchRange, microbatchesOf, microbatchRange, part, stepsPerEpoch } from '../protocol/state/sharding.ts';
+import { globalBatchRange, microbatchesOf, microbatchRange, stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import type { Assignment } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
+import { EQUAL_SHARES } from './shares.ts';
+import type { Shares } from './shares.ts';
 
 export interface StepPlan {
   /** Number of the (first) step in the run, and of the epoch, from 1; of the step in its epoch, from 0. */
@@ -25,6 +27,8 @@ export interface StepPlan {
   readonly localRates?: readonly UpdateRates[];
   /** Microbatches of each member; a member without any has no entry. */
   readonly shares: ReadonlyMap<Member, Range>;
+  /** Whether the step is computed once more, because its average was not finite. */
+  readonly isRepeat?: true;
 }
 
 export interface Sizes {
@@ -37,11 +41,14 @@ export interface Sizes {
   readonly lastStep?: number;
   /** The rates of a step, by its number in the run and its epoch's. */
   readonly ratesAt: (step: number, epoch: number) => UpdateRates;
+  /** How microbatches are shared out; equally when left out. */
+  readonly sharedBy?: Pick<Shares, 'divide'>;
 }
 
-/** The plan that begins with step number `step`: microbatches in order, in equal runs, over the members in order. */
+/** The plan that begins with step number `step`: microbatches in order, one run for each of the members in order. */
 export function planStep(step: number, members: readonly Member[], sizes: Sizes): StepPlan {
   const { globalBatch, microbatches, numTrainSamples, localSteps = 1, lastStep = Infinity, ratesAt } = sizes;
+  const { sharedBy = EQUAL_SHARES } = sizes;
   const perEpoch = stepsPerEpoch(numTrainSamples, globalBatch);
   const stepInEpoch = (step - 1) % perEpoch;
   const epoch = Math.floor((step - 1) / perEpoch) + 1;
@@ -50,10 +57,6 @@ export function planStep(step: number, members: readonly Member[], sizes: Sizes)
   const batches = ofEachStep((i) => globalBatchRange(stepInEpoch + i, globalBatch, numTrainSamples));
   // Only an epoch's last batch may be short, so the first one has all microbatches that there are.
   const numMicrobatches = microbatchesOf(batches[0]!, microbatches);
-  const all = { first: 0, count: numMicrobatches };
-  const shares = members
-    .map((member, index) => [member, part(all, members.length, index)] as const)
-    .filter(([, share]) => share.count > 0);
   return {
     step,
     epoch,
@@ -64,8 +67,29 @@ export function planStep(step: number, members: readonly Member[], sizes: Sizes)
     numMicrobatches,
     rates: ratesAt(step, epoch),
     ...(localSteps > 1 && { localRates: ofEachStep((i) => ratesAt(step + i, epoch)) }),
-    shares: new Map(shares),
+    shares: shareOut(members, sharedBy.divide(members, numMicrobatches)),
   };
+}
+
+/** The plan for a step that is computed once more: each share by the next member, where those that had them are still there. */
+export function planRepeat(plan: StepPlan, members: readonly Member[]): StepPlan {
+  const before = [...plan.shares.keys()];
+  const areThere = before.every((member) => members.includes(member));
+  const shares = areThere
+    ? new Map([...plan.shares.values()].map((share, i) => [before[(i + 1) % before.length]!, share]))
+    : shareOut(members, EQUAL_SHARES.divide(members, plan.numMicrobatches));
+  return { ...plan, shares, isRepeat: true };
+}
+
+function shareOut(members: readonly Member[], counts: readonly number[]): Map<Member, Range> {
+  const shares = new Map<Member, Range>();
+  let first = 0;
+  for (const [index, member] of members.entries()) {
+    const count = counts[index]!;
+    if (count > 0) shares.set(member, { first, count });
+    first += count;
+  }
+  return shares;
 }
 
 /** Samples that microbatch `index` holds in all batches of the plan. */
@@ -81,7 +105,8 @@ export function assignmentOf(plan: StepPlan, member: Member): Omit<Assignment, '
 
 /** What whoever computes these microbatches is told. */
 export function assignmentOfRange(plan: StepPlan, { first, count }: Range): Omit<Assignment, 'numBuckets'> {
-  const { step, epoch, stepInEpoch, localRates } = plan;
+  const { step, epoch, stepInEpoch, localRates, isRepeat } = plan;
   const range = { firstMicrobatch: first, numMicrobatches: count };
-  return { step, epoch, stepInEpoch, ...range, ...(localRates && { localRates: [...localRates] }) };
+  const rates = localRates && { localRates: [...localRates] };
+  return { step, epoch, stepInEpoch, ...range, ...rates, ...(isRepeat && { isRepeat }) };
 }

@@ -10,7 +10,7 @@ import { updateRates } from '../protocol/state/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
-import type { AllReduce } from './all-reduce/all-reduce.ts';
+import type { AllReduce, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { EpochSums } from './checkpoint.ts';
 import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './fleet.ts';
@@ -19,7 +19,10 @@ import { createEpochRecorder } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
+import { createSpeedShares, EQUAL_SHARES } from './shares.ts';
+import type { SharesChoice } from './shares.ts';
 import { planStep } from './step-plan.ts';
+import type { StepPlan } from './step-plan.ts';
 
 export interface TrainingContext {
   readonly config: RunConfig;
@@ -62,10 +65,12 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
   const totalSteps = config.epochs * perEpoch;
   const lastStep = lastStepOf(config, numTrainSamples);
+  const shares = bySpeed(config.shares, allReduce) ? createSpeedShares() : EQUAL_SHARES;
   const sizes = {
     ...stepSizes,
     numTrainSamples,
     lastStep,
+    sharedBy: shares,
     ratesAt: (step: number, epoch: number) =>
       updateRates(config.optimizer, learningRateAt(config.schedule, { step, epoch, totalSteps }), step),
   };
@@ -87,7 +92,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     for (;;) {
       const reduced = await allReduce.collect(plan);
       recorder.reduced(reduced, plan.numSteps);
-      if (!reduced.isFinite) throw notFinite(plan.step, plan.epoch);
+      shares.observe(reduced.arrivals);
+      if (!reduced.isFinite) throw notFinite(plan, reduced);
 
       const step = plan.step + plan.numSteps - 1;
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
@@ -111,11 +117,16 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
   return replica.step < lastStep ? 'interrupted' : 'completed';
 }
 
-function notFinite(step: number, epoch: number): ProtocolError {
+/** Where an average depends on who computes what, so would a run's outcome on how fast its workers happen to be. */
+const bySpeed = (choice: SharesChoice, { isExact }: AllReduce): boolean =>
+  choice === 'speed' || (choice === 'auto' && isExact);
+
+function notFinite({ step, epoch }: StepPlan, reduced: ReducedStep): ProtocolError {
+  const what = reduced.notFinite ?? 'the loss or the averaged gradient';
   return new ProtocolError(
     'ERR_NOT_FINITE',
-    `step ${step} (epoch ${epoch}): the loss or the averaged gradient is not finite; it was not applied. ` +
-      'Training has diverged: try a smaller --learning-rate, or a warm-up',
+    `step ${step} (epoch ${epoch}): not finite: ${what}. It was not applied, nor when it was computed once more. ` +
+      'Training has diverged: try a smaller --learning-rate, a warm-up (--warmup-steps), or --clip-norm 1',
     { step },
   );
 }

@@ -15,6 +15,8 @@ import type { WireFormat } from '../protocol/wire/encoding.ts';
 import { ALL_REDUCES } from '../coordinator/all-reduce/choose.ts';
 import type { AllReduceChoice } from '../coordinator/all-reduce/choose.ts';
 import type { RunConfig } from '../coordinator/run-config.ts';
+import { SHARES } from '../coordinator/shares.ts';
+import type { SharesChoice } from '../coordinator/shares.ts';
 import { DEFAULT_RECIPE } from './recipe.ts';
 
 /** The values of the flags of a run, as commander hands them over. */
@@ -45,6 +47,7 @@ export interface RunFlags {
   wire?: WireFormat;
   sharedMemory?: boolean;
   allReduce?: AllReduceChoice;
+  shares?: SharesChoice;
   checkpointEvery?: number;
   keepCheckpoints: number;
   resume?: string;
@@ -158,6 +161,12 @@ export function allReduceFlag(): Option {
   return flag('--all-reduce <name>', description).choices(ALL_REDUCES).default('auto');
 }
 
+export function sharesFlag(): Option {
+  const description =
+    'microbatches of each worker: equal numbers, by measured speed, or auto: by speed where that changes no bit';
+  return flag('--shares <how>', description).choices(SHARES).default('auto');
+}
+
 export function dataDirFlag(): Option {
   return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
 }
@@ -205,6 +214,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     wire: flags.wire ?? 'f32',
     allReduce: flags.allReduce ?? 'auto',
+    shares: flags.shares ?? 'auto',
     joinTimeoutSeconds,
     stepTimeoutSeconds: flags.stepTimeout,
   };

@@ -14,8 +14,8 @@ type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
 function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
   const { name: optimizer, ...rule } = config.optimizer;
   const { name: schedule, ...rates } = config.schedule;
-  const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce } = config;
-  const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce };
+  const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares } = config;
+  const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
   const { trainSamples = null, testSamples = null, maxSteps = null } = config;
   const limits = { trainSamples, testSamples, maxSteps };
   const where = engine && { ...engine, device: engine.device ?? null };

@@ -12,7 +12,7 @@ type Floats = Float32Array<ArrayBuffer>;
 export interface AverageReader {
   /** Tells into how many buckets the next averages are cut. */
   expect(numBuckets: number): void;
-  /** Takes one of the buckets before the last. Throws ERR_UNEXPECTED_MESSAGE out of order, ERR_SHAPE_MISMATCH. */
+  /** Takes one of the buckets before the last; the first begins anew. Throws ERR_UNEXPECTED_MESSAGE out of order, ERR_SHAPE_MISMATCH. */
   add(bucket: number, payload: Bytes): void;
   /** Takes the last bucket; returns the average, valid as long as the payload and until the next `add`. */
   finish(payload: Bytes): Floats;
@@ -29,6 +29,8 @@ export function createAverageReader(format: WireFormat, plan: VectorLayout, vect
   let buckets = bucketsOf(1);
 
   const decode = (index: number, payload: Bytes): Floats => {
+    // A step that is computed once more, or a state that was sent anew: what had come of the average before is void.
+    if (index === 0) next = 0;
     if (index !== next || index >= buckets.length) {
       const message = `bucket ${index} of an average, expected ${next} of ${buckets.length}`;
       throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', message);

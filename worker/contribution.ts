@@ -4,6 +4,8 @@
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { VectorLayout } from '../protocol/state/exchange.ts';
+import { describeNonFinite } from '../protocol/state/non-finite.ts';
+import type { Replica } from '../protocol/state/replica.ts';
 import { globalBatchRange, microbatchesOf } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
@@ -20,11 +22,13 @@ export interface Contribution {
   readonly layout: VectorLayout;
   /** vector <- the contribution of microbatch `index` of the assigned step. `computeMs` is time of engine and optimizer. */
   compute(assignment: Assignment, index: number, vector: ContributionVector): Promise<Sums & { computeMs: number }>;
+  /** Which of a microbatch's numbers are not finite, in words; undefined where all are. */
+  describeNonFinite(sums: Sums, vector: ContributionVector): string | undefined;
 }
 
 export interface GradientContributionOptions extends SourceOptions {
   readonly engine: Engine;
-  readonly replica: { readonly plan: VectorLayout };
+  readonly replica: Pick<Replica, 'plan'>;
 }
 
 /** [gradient | statistics x samples] of a microbatch. */
@@ -42,6 +46,8 @@ export function createGradientContribution(options: GradientContributionOptions)
       for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= microbatch.numSamples;
       return { ...sums, computeMs };
     },
+    describeNonFinite: ({ lossSum }, { values }) =>
+      Number.isFinite(lossSum) ? describeNonFinite(replica.plan, values) : 'the loss',
   };
 }
 

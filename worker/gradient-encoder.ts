@@ -24,6 +24,8 @@ export interface GradientEncoder {
   encode(vector: Floats, numBuckets: number): Bytes[];
   /** Tells that all payloads so far have arrived: their memory may be used again. */
   arrived(): void;
+  /** Drops what rounding took away from vectors so far. */
+  reset(): void;
 }
 
 export function createGradientEncoder(
@@ -62,6 +64,9 @@ export function createGradientEncoder(
     },
     arrived() {
       for (const release of travelling.splice(0)) release();
+    },
+    reset() {
+      buckets = [];
     },
   };
 }

@@ -18,6 +18,8 @@ export interface GradientSender {
   send(parts: readonly Part[], waits: boolean): void;
   /** Tells that the average of one more bucket has arrived: the next part may go. */
   averageArrived(): void;
+  /** Sends nothing of what still waits. */
+  forget(): void;
 }
 
 export function createGradientSender(transport: Pick<Transport, 'send'>): GradientSender {
@@ -31,6 +33,9 @@ export function createGradientSender(transport: Pick<Transport, 'send'>): Gradie
     averageArrived() {
       const part = waiting.shift();
       if (part) transport.send(part);
+    },
+    forget() {
+      waiting.length = 0;
     },
   };
 }

@@ -19,6 +19,8 @@ export interface GradientTask {
   averageArrived(): void;
   /** Tells that the coordinator has the gradients of the last assignment: their memory may be used again. */
   gradientsArrived(): void;
+  /** Tells that nobody waits for what has not been sent. */
+  forget(): void;
 }
 
 interface TaskOptions {
@@ -48,6 +50,10 @@ export function createGradientTask(options: TaskOptions): GradientTask {
   return {
     averageArrived: () => sender.averageArrived(),
     gradientsArrived: () => encoder.arrived(),
+    forget() {
+      sender.forget();
+      encoder.arrived();
+    },
     async compute(assignment, applyMs) {
       const { step } = assignment;
       // More of a step is what another worker did not finish: everyone waits for it, and averages may be back already.
@@ -56,17 +62,30 @@ export function createGradientTask(options: TaskOptions): GradientTask {
       const { range, numParts } = assignedMicrobatches(assignment, welcome);
       const reducer = createReducer(numParts, wholeSubtrees(range, numParts), combine);
 
+      // What was carried over from vectors that were not finite is not, either.
+      if (assignment.isRepeat) encoder.reset();
+
       let microbatches: Sums[] = [];
       let computeMs = 0;
+      let whatIsNotFinite: string | undefined;
       let startMs = performance.now();
       for (let index = range.first; index < range.first + range.count; index++) {
         const vector = viewsOf(encoder.take());
         const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, vector);
         microbatches.push(sums);
         computeMs += ofMicrobatchMs;
+        if (assignment.isRepeat) whatIsNotFinite ??= contribution.describeNonFinite(sums, vector);
         const root = reducer.add({ first: index, count: 1 }, vector);
         if (!root) continue;
         const { first: firstMicrobatch, count } = root.node;
+        if (whatIsNotFinite !== undefined) {
+          encoder.free(root.value.values);
+          const what = whatIsNotFinite;
+          transport.send({ kind: 'notFinite', step, firstMicrobatch, numMicrobatches: count, what });
+          whatIsNotFinite = undefined;
+          microbatches = [];
+          continue;
+        }
         const payloads = encoder.encode(root.value.values, assignment.numBuckets);
         const encodeMs = performance.now() - startMs - computeMs;
         const place = { step, firstMicrobatch, numMicrobatches: count };

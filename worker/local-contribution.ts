@@ -8,6 +8,7 @@
  * communication efficient momentum SGD, 2019.
  */
 import { ProtocolError } from '../protocol/errors.ts';
+import { isFiniteVector } from '../protocol/state/non-finite.ts';
 import type { Exchange } from '../protocol/state/exchange.ts';
 import type { UpdateRates } from '../protocol/state/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
@@ -61,6 +62,10 @@ export function createLocalContribution(options: LocalOptions): Contribution {
       }
       workspace.deltaFrom(replica, vector.values);
       return totals;
+    },
+    describeNonFinite({ lossSum }, { values }) {
+      if (!Number.isFinite(lossSum)) return 'the loss';
+      return isFiniteVector(values) ? undefined : 'the state after local steps';
     },
   };
 }

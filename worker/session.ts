@@ -130,6 +130,7 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
     );
     switch (message.kind) {
       case 'snapshot':
+        task.forget();
         takeSnapshot(context, message);
         break;
       case 'step':

@@ -23,6 +23,8 @@ export interface ReducedStep {
   readonly totals: Sums;
   /** Whether every entry of the average is a number. */
   readonly isFinite: boolean;
+  /** Which numbers are not, where that was found out: "the loss", "the gradient of conv1.weight". */
+  readonly notFinite?: string;
   /** In order of arrival; members that had a part in the step. */
   readonly arrivals: readonly Arrival[];
   /** What the workers did among themselves between the last arrival and the end of the step; absent in a star. */
@@ -40,6 +42,8 @@ export interface PeerExchange {
 export interface AllReduce {
   /** Whether members may be lost and others join while it is in use: a step goes on with those that are left. */
   readonly isElastic: boolean;
+  /** Whether an average has the same bits whoever computes which microbatches. */
+  readonly isExact: boolean;
   /** Opens the first step of an epoch: tells every member its assignment. */
   open(plan: StepPlan): void;
   /**

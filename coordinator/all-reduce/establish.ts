@@ -43,5 +43,5 @@ export async function establishAllReduce(options: EstablishOptions): Promise<All
     }
     say(`all-reduce: star, because ${outcome.reason}`);
   }
-  return createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage }, vectorMath);
+  return createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say }, vectorMath);
 }

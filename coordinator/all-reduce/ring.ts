@@ -57,6 +57,8 @@ export function createRing(members: readonly Member[], replica: Replica, { stepT
 
   return {
     isElastic: false,
+    // Members' sums are added in the order of the ring.
+    isExact: false,
     open: openStep,
 
     async collect(plan) {

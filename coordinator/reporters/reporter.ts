@@ -43,8 +43,10 @@ export interface EpochRecord {
   readonly bytesPerStep: { readonly sent: number; readonly received: number };
   /** Bytes of a vector as float32 for each byte of it in the run's wire format. */
   readonly wireRatio: number;
-  /** Name of the worker whose answers took longest in sum. */
+  /** Name of the worker that others waited for longest. */
   readonly slowestWorker: string;
+  /** What it cost: the time in which all others were done, and the step waited for it alone. */
+  readonly slowestDelaySeconds: number;
   readonly workers: readonly WorkerRecord[];
 }
 

@@ -69,7 +69,8 @@ export function breakdownLine(record: EpochRecord): string {
     record.bytesSent + record.bytesReceived > 0
       ? `, sent ${megabytes(record.bytesSent)}, received ${megabytes(record.bytesReceived)}`
       : '';
-  const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker}` : '';
+  const delay = `${record.slowestDelaySeconds.toFixed(1)} s`;
+  const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker} (cost ${delay})` : '';
   return `  ${parts.join(', ')}; ${Math.round(record.samplesPerSecond)} samples/s${traffic}${slowest}`;
 }
 

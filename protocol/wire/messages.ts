@@ -13,7 +13,7 @@ import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts'
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -37,6 +37,8 @@ const assignmentSchema = z.strictObject({
   numBuckets: count,
   /** In a run with local steps: the rates of each step of the round that begins with this one. */
   localRates: z.array(updateRatesSchema).min(1).optional(),
+  /** The step is computed once more, its average was not finite: a sum that is not finite is told, and not sent. */
+  isRepeat: z.literal(true).optional(),
 });
 
 const sumsSchema = z.strictObject({ lossSum: anyNumber, numCorrect: index, numSamples: count });
@@ -176,6 +178,14 @@ export const MESSAGES = {
     from: from.worker,
     payload: 'bytes',
     header: z.strictObject({ step: count, ...microbatchRange, bucket: index }),
+  },
+
+  /** In place of a gradient, of a step that is computed once more: the sum over these microbatches is not finite. */
+  notFinite: {
+    code: 18,
+    from: from.worker,
+    payload: 'none',
+    header: z.strictObject({ step: count, ...microbatchRange, what: text }),
   },
 
   /** Before an update, in the same way: a bucket of the average, as soon as all have sent theirs. */

@@ -160,6 +160,7 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       sendFrame(message);
     },
     receive: (timeoutMs, awaited) => inbox.receive(timeoutMs, awaited),
+    interrupt: () => inbox.interrupt(),
     recycle: (payload) => assembler.recycle(payload),
     shareMemory(shared) {
       memories = shared;

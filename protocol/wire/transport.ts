@@ -32,6 +32,8 @@ export interface Transport {
    * sent an error; the decoder's code when its bytes were wrong; ERR_CLOSED when it went away.
    */
   receive(timeoutMs: number, awaited: string): Promise<Message>;
+  /** Ends a pending `receive` of this end with `ReceiveInterrupted`; the message that it waited for is for the next one. */
+  interrupt(): void;
   /**
    * Gives back a payload that this end has received and that nobody will read again, so that the next one of its length
    * needs no fresh memory. A payload that is not given back is garbage like any other.
@@ -56,6 +58,11 @@ export interface Transport {
 /** A coordinator's word that the run is over, where another message was awaited. */
 export class RunEnded extends ProtocolError {}
 
+/** Nobody waits for the message any more. No fault of anyone's. */
+export class ReceiveInterrupted extends Error {
+  override readonly name = 'ReceiveInterrupted';
+}
+
 /**
  * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for what may
  * come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED, as `RunEnded`.
@@ -79,6 +86,7 @@ export async function receiveKind<K extends MessageKind>(
  */
 export interface Inbox {
   receive(timeoutMs: number, awaited: string): Promise<Message>;
+  interrupt(): void;
   /** Delivers a message; an `error` message ends the inbox instead, with the peer's code. */
   push(message: Message): void;
   /** Ends it: what has arrived can still be received, then `error`. Later calls change nothing. */
@@ -89,7 +97,7 @@ export interface Inbox {
 
 export function createInbox(peer: string): Inbox {
   const queue: Message[] = [];
-  let reader: { resolve: (message: Message) => void; reject: (error: ProtocolError) => void } | undefined;
+  let reader: { resolve: (message: Message) => void; reject: (error: Error) => void } | undefined;
   let end: ProtocolError | undefined;
   let announceEnd!: (error: ProtocolError) => void;
   const ended = new Promise<ProtocolError>((resolve) => (announceEnd = resolve));
@@ -120,6 +128,9 @@ export function createInbox(peer: string): Inbox {
         };
         reader = { resolve: settle(resolve), reject: settle(reject) };
       });
+    },
+    interrupt() {
+      reader?.reject(new ReceiveInterrupted('the message is not waited for any more'));
     },
     push(message) {
       if (end) return;
@@ -158,6 +169,7 @@ export function memoryTransportPair(
       queueMicrotask(() => other.push(message));
     },
     receive: (timeoutMs, awaited) => own.receive(timeoutMs, awaited),
+    interrupt: () => own.interrupt(),
     // What was received here is the sender's own.
     recycle() {},
     // All memory is shared here.

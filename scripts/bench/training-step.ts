@@ -108,6 +108,7 @@ function createCatcher(): { transport: Transport; take(): MessageOf<'gradient'> 
         if (message.kind === 'gradient') caught = message;
       },
       receive: () => Promise.reject(internalError('the benchmark sends nothing')),
+      interrupt() {},
       recycle() {},
       shareMemory() {},
       limit() {},

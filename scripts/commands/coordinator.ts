@@ -6,7 +6,16 @@ import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { addRunFlags, allReduceFlag, flag, parseCount, parsePositive, sharedMemoryFlag, wireFlag } from '../flags.ts';
+import {
+  addRunFlags,
+  allReduceFlag,
+  flag,
+  parseCount,
+  parsePositive,
+  sharedMemoryFlag,
+  sharesFlag,
+  wireFlag,
+} from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
 import { withResume } from '../resume-flags.ts';
@@ -39,6 +48,7 @@ export function coordinatorCommand(): Command {
     .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
     .addOption(wireFlag())
     .addOption(allReduceFlag())
+    .addOption(sharesFlag())
     .addOption(sharedMemoryFlag());
   addRunFlags(addServerTlsFlags(command)).action(async (given: CoordinatorFlags) => {
     const flags = withResume(given, command);

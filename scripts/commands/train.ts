@@ -4,7 +4,16 @@ import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { addEngineFlags, addRunFlags, allReduceFlag, flag, parseCount, sharedMemoryFlag, wireFlag } from '../flags.ts';
+import {
+  addEngineFlags,
+  addRunFlags,
+  allReduceFlag,
+  flag,
+  parseCount,
+  sharedMemoryFlag,
+  sharesFlag,
+  wireFlag,
+} from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
@@ -28,6 +37,7 @@ export function trainCommand(): Command {
     )
     .addOption(wireFlag())
     .addOption(allReduceFlag())
+    .addOption(sharesFlag())
     .addOption(sharedMemoryFlag());
   addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags & { workers: number }) => {
     const flags = withResume(given, command);

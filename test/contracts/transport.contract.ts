@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
-import { receiveKind } from '../../protocol/wire/transport.ts';
+import { ReceiveInterrupted, receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { ALL_MESSAGES, SAMPLE_MESSAGES } from '../helpers/messages.ts';
 
@@ -81,6 +81,17 @@ export function transportContract(
       });
       a.send(SAMPLE_MESSAGES.hello);
       expect(await b.receive(SOON_MS, 'hello')).toEqual(SAMPLE_MESSAGES.hello);
+    });
+
+    test('ends a receive that is interrupted, and keeps the message for the next one', async () => {
+      const [a, b] = await pair();
+      const reception = b.receive(SOON_MS, 'hello');
+      b.interrupt();
+      const next = b.receive(SOON_MS, 'hello');
+      await expect(reception).rejects.toThrow(ReceiveInterrupted);
+      a.send(SAMPLE_MESSAGES.hello);
+      expect(await next).toEqual(SAMPLE_MESSAGES.hello);
+      b.interrupt();
     });
 
     test('rejects a message of another kind than the one awaited', async () => {

@@ -6,17 +6,8 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
-import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';
+import { madeUpDataset, runCluster, runConfig, TINY_MODEL, WIDE_MODEL } from '../helpers/cluster.ts';
 import type { ClusterOptions } from '../helpers/cluster.ts';
-
-/** 22,326 parameters: six buckets. */
-const WIDE_MODEL: ModelSpec = {
-  ...TINY_MODEL,
-  layers: TINY_MODEL.layers.flatMap((layer) => {
-    if (layer.kind === 'maxPool') return [];
-    return [layer.kind === 'dense' && layer.units === 12 ? { ...layer, units: 28 } : layer];
-  }),
-};
 
 const closing = () => new ProtocolError('ERR_CLOSED', 'the cable was cut');
 

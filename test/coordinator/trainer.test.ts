@@ -74,8 +74,8 @@ describe('training', () => {
             ...engine,
             async computeGradient(batch, into) {
               const result = await engine.computeGradient(batch, into);
-              // In the second step of four microbatches; the end of the gradient travels first.
-              if (++numGradients === 6) into.gradient[into.gradient.length - 1] = NaN;
+              // From the second step of four microbatches on; the end of the gradient travels first.
+              if (++numGradients >= 6) into.gradient[into.gradient.length - 1] = NaN;
               return result;
             },
           };
@@ -181,7 +181,7 @@ describe('the breakdown', () => {
 
   test('gives a worker that computes slowly its compute, the others their wait, and names it', async () => {
     const { epochs } = await runCluster({
-      config: runConfig({ workers: 2, epochs: 1 }),
+      config: runConfig({ workers: 2, epochs: 1, shares: 'equal' }),
       createEngine: async (options, index) => {
         const engine = await createReferenceEngine(options);
         if (index === 0) return engine;
@@ -199,8 +199,55 @@ describe('the breakdown', () => {
     });
     const [record] = epochs;
     expect(record!.slowestWorker).toBe('worker-1');
+    expect(record!.slowestDelaySeconds).toBeGreaterThan(0);
+    expect(record!.slowestDelaySeconds).toBeLessThanOrEqual(record!.breakdown.waitSeconds);
     expect(record!.workers[1]!.computeSeconds).toBeGreaterThan(5 * 2 * 0.02);
     expect(record!.workers[0]!.waitSeconds).toBeGreaterThan(record!.workers[1]!.waitSeconds);
+  });
+
+  test('a worker that is half as fast gets half the work, and the bits are the same', async () => {
+    const config = runConfig({ workers: 2, microbatches: 6, epochs: 4 });
+    const { replica, epochs } = await runCluster({
+      config,
+      createEngine: async (options, index) => {
+        const engine = await createReferenceEngine(options);
+        return {
+          ...engine,
+          async computeGradient(batch, into) {
+            await new Promise((resolve) => setTimeout(resolve, index === 0 ? 8 : 24));
+            return engine.computeGradient(batch, into);
+          },
+        };
+      },
+    });
+    const [fast, slow] = epochs.at(-1)!.workers;
+    expect(fast!.samples).toBeGreaterThan(1.5 * slow!.samples);
+    expect(slow!.samples).toBeGreaterThan(0);
+    const equal = await runCluster({ config: { ...config, shares: 'equal' } });
+    expect(equal.epochs.at(-1)!.workers.map(({ samples }) => samples)).toEqual([75, 75]);
+    expect(replica.parametersSha256()).toBe(equal.replica.parametersSha256());
+  });
+
+  test('shares are equal where the bits depend on who computes what, unless they are asked to follow the speed', async () => {
+    const samplesOf = async (shares: 'auto' | 'speed') => {
+      const { epochs } = await runCluster({
+        config: runConfig({ workers: 2, microbatches: 6, epochs: 2, wire: 'bf16', shares }),
+        createEngine: async (options, index) => {
+          const engine = await createReferenceEngine(options);
+          return {
+            ...engine,
+            async computeGradient(batch, into) {
+              await new Promise((resolve) => setTimeout(resolve, index === 0 ? 1 : 16));
+              return engine.computeGradient(batch, into);
+            },
+          };
+        },
+      });
+      return epochs.at(-1)!.workers.map(({ samples }) => samples);
+    };
+    expect(await samplesOf('auto')).toEqual([75, 75]);
+    const [fast, slow] = await samplesOf('speed');
+    expect(fast).toBeGreaterThan(slow!);
   });
 });
 

@@ -36,6 +36,15 @@ export const TINY_MODEL: ModelSpec = {
   ],
 };
 
+/** 22,326 parameters: six buckets. */
+export const WIDE_MODEL: ModelSpec = {
+  ...TINY_MODEL,
+  layers: TINY_MODEL.layers.flatMap((layer) => {
+    if (layer.kind === 'maxPool') return [];
+    return [layer.kind === 'dense' && layer.units === 12 ? { ...layer, units: 28 } : layer];
+  }),
+};
+
 export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
   return {
     model: TINY_MODEL,
@@ -50,6 +59,7 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     schedule: { name: 'cosine', learningRate: 0.05, warmupSteps: 2, decayEpochs: 1, decayFactor: 0.5 },
     wire: 'f32',
     allReduce: 'star',
+    shares: 'auto',
     joinTimeoutSeconds: 20,
     stepTimeoutSeconds: 20,
     ...changes,
@@ -104,6 +114,8 @@ export interface ClusterOptions {
   readonly shareReplica?: boolean;
   /** How many buckets vectors are cut into; one when left out. */
   readonly numBuckets?: number;
+  /** See `StarOptions`. */
+  readonly lateMs?: number;
   readonly signal?: AbortSignal;
   /** How long the run waits for a worker when none is left; not at all when left out. */
   readonly waitMs?: number;
@@ -175,6 +187,8 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
         wire: config.wire,
         exchange: createExchange(replica, config.localSteps, config.microbatches),
         ...(options.numBuckets !== undefined && { numBuckets: options.numBuckets }),
+        ...(options.lateMs !== undefined && { lateMs: options.lateMs }),
+        say: (line) => options.say?.(line),
       }),
       replica,
       signal,

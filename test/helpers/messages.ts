@@ -59,6 +59,13 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     bucket: 0,
     payload: Uint8Array.of(0, 255, 7, 1),
   },
+  notFinite: {
+    kind: 'notFinite',
+    step: 7,
+    firstMicrobatch: 1,
+    numMicrobatches: 2,
+    what: 'the gradient of conv1.weight',
+  },
   averageBucket: { kind: 'averageBucket', step: 7, bucket: 1, payload: Uint8Array.of(9, 8, 7, 6) },
   update: {
     kind: 'update',

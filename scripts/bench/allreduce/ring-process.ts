@@ -69,6 +69,7 @@ async function work({ numFloats, numWorkers, wire, name }: RingJob, joinUrl: str
       values[0] = first;
       return Promise.resolve({ lossSum: 1, numCorrect: 0, numSamples: 1, computeMs: 0 });
     },
+    describeNonFinite: () => undefined,
   };
   const { globalBatch, microbatches: numMicrobatches, numTrainSamples } = stepSizes(numWorkers);
   const member = createRingMember({

@@ -51,6 +51,7 @@ export function configOf({ model, globalBatch, numWorkers, wire }: TrainJob, num
     accumulate: 1,
     localSteps: 1,
     allReduce: 'star',
+    shares: 'equal',
     seed: BENCH_SEED,
     optimizer: BENCH_OPTIMIZER,
     schedule: { name: 'constant', learningRate, warmupSteps: 0, decayEpochs: 1, decayFactor: 1 },

@@ -1,0 +1,34 @@
+/** What is not finite in a vector: whether anything is, by one fast pass, and where, in words for an error. */
+import { internalError } from '../errors.ts';
+import { slotView } from './model-spec.ts';
+import type { ModelPlan } from './model-spec.ts';
+
+/** Whether no value is an infinity or NaN; true of an empty vector. */
+export function isFiniteVector(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}
+
+/**
+ * Which tensors of a [gradient | statistics], or of a gradient alone, hold an infinity or NaN: the first in layout order
+ * by its name in model.safetensors, and how many more. Undefined when all values are finite.
+ *
+ *     the gradient of conv1.weight (and of 11 more tensors)
+ *     the batch statistics of norm1.mean
+ */
+export function describeNonFinite(plan: ModelPlan, vector: Float32Array<ArrayBuffer>): string | undefined {
+  const { parameters, buffers, numParameters, numBuffers } = plan;
+  if (vector.length !== numParameters && vector.length !== numParameters + numBuffers) {
+    throw internalError(`cannot name the tensors of ${vector.length} values for ${numParameters} + ${numBuffers}`);
+  }
+  // Of a gradient alone the second part is empty, and so is every tensor's view of it.
+  const parts = [
+    { what: 'gradient', slots: parameters, values: vector.subarray(0, numParameters) },
+    { what: 'batch statistics', slots: buffers, values: vector.subarray(numParameters) },
+  ];
+  const [first, ...others] = parts.flatMap(({ what, slots, values }) =>
+    slots.filter((slot) => !isFiniteVector(slotView(values, slot))).map(({ name }) => `the ${what} of ${name}`),
+  );
+  if (first === undefined || others.length === 0) return first;
+  return `${first} (and of ${others.length} more ${others.length === 1 ? 'tensor' : 'tensors'})`;
+}

@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Member } from '../../coordinator/membership.ts';
+import { createSpeedShares, divideByCost, EQUAL_SHARES } from '../../coordinator/shares.ts';
+import { memoryTransportPair } from '../../protocol/wire/transport.ts';
+
+const member = (id: string): Member => {
+  return { id, name: id, engine: 'native', device: 'cpu', threads: 1, transport: memoryTransportPair()[0] };
+};
+const [a, b, c] = [member('a'), member('b'), member('c')];
+
+/** Answers for 10 samples that took so many milliseconds each. */
+const answers = (costs: readonly (readonly [Member, number])[], times = 3) =>
+  Array.from({ length: times }, () =>
+    costs.map(([one, cost]) => {
+      return { member: one, atMs: 0, numSamples: 10, computeMs: 10 * cost, encodeMs: 0, applyMs: 0 };
+    }),
+  );
+
+describe('shares by speed', () => {
+  test('are equal as long as nothing is known, and as long as speeds are about equal', () => {
+    const shares = createSpeedShares();
+    expect(shares.divide([a, b, c], 8)).toEqual(EQUAL_SHARES.divide([a, b, c], 8));
+    expect(shares.divide([a, b, c], 8)).toEqual([2, 3, 3]);
+    for (const step of answers([[a, 1], [b, 1.05], [c, 0.97]], 9)) shares.observe(step); // prettier-ignore
+    expect(shares.divide([a, b, c], 8)).toEqual([2, 3, 3]);
+  });
+
+  test('give one that is half as fast half of the work', () => {
+    const shares = createSpeedShares();
+    for (const step of answers([[a, 1], [b, 2]])) shares.observe(step); // prettier-ignore
+    expect(shares.divide([a, b], 6)).toEqual([4, 2]);
+    expect(shares.divide([b, a], 6)).toEqual([2, 4]);
+  });
+
+  test('follow a member that changes, not one hiccup of it', () => {
+    const shares = createSpeedShares();
+    const evenly = [[a, 1], [b, 1]] as const; // prettier-ignore
+    for (const step of answers(evenly, 9)) shares.observe(step);
+    for (const step of answers([[a, 1], [b, 50]], 1)) shares.observe(step); // prettier-ignore
+    expect(shares.divide([a, b], 8)).toEqual([4, 4]);
+    for (const step of answers([[a, 1], [b, 3]], 9)) shares.observe(step); // prettier-ignore
+    expect(shares.divide([a, b], 8)).toEqual([6, 2]);
+    for (const step of answers(evenly, 9)) shares.observe(step);
+    expect(shares.divide([a, b], 8)).toEqual([4, 4]);
+  });
+
+  test('take a member that nothing is known of for an ordinary one', () => {
+    const shares = createSpeedShares();
+    for (const step of answers([[a, 5], [b, 5]])) shares.observe(step); // prettier-ignore
+    expect(shares.divide([a, b, c], 9)).toEqual([3, 3, 3]);
+  });
+
+  test('leave nobody without work who could have some', () => {
+    expect(divideByCost([1, 1000], 8)).toEqual([7, 1]);
+    expect(divideByCost([1, 1, 1], 2)).toEqual([1, 1, 0]);
+    expect(divideByCost([], 0)).toEqual([]);
+  });
+
+  test('end as early as any shares do in which everyone has some', () => {
+    const costs = fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(costs, fc.integer({ min: 3, max: 9 }), (all, numMicrobatches) => {
+        const longest = (counts: readonly number[]) => Math.max(...counts.map((count, i) => count * all[i]!));
+        const counts = divideByCost(all, numMicrobatches);
+        expect(counts.reduce((x, y) => x + y)).toBe(numMicrobatches);
+        const every = (left: number, n: number): number[][] =>
+          n === 1
+            ? [[left]]
+            : Array.from({ length: left - n + 1 }, (_, i) =>
+                every(left - 1 - i, n - 1).map((rest) => [i + 1, ...rest]),
+              ).flat();
+        const best = Math.min(...every(numMicrobatches, all.length).map(longest));
+        expect(longest(counts)).toBeCloseTo(best, 9);
+      }),
+    );
+  });
+});
