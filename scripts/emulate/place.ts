@@ -79,10 +79,13 @@ export function makePlace(numHosts: number, link: Link, { delay }: Emulation): P
     async joinUrl(worker, url, group) {
       if (delay !== 'relay') return url;
       const { hostname, port } = new URL(url);
-      const options = relayOptionsOf(link, { host: hostname, port: Number(port) });
-      const command = at(network.hosts[worker]!, [process.execPath, RELAY_PROGRAM, JSON.stringify(options)]);
+      const host = network.hosts[worker]!;
+      const target = { host: hostname, port: Number(port) };
+      // Not on loopback: where a worker reaches the coordinator, there it listens for other workers.
+      const options = { ...relayOptionsOf(link, target), address: host.address };
+      const command = at(host, [process.execPath, RELAY_PROGRAM, JSON.stringify(options)]);
       const message = (await group.start(`relay of host ${worker + 1}`, command).message) as { port: number };
-      return `ws://127.0.0.1:${message.port}`;
+      return `ws://${host.address}:${message.port}`;
     },
     remove: () => network.remove(),
   };
@@ -92,7 +95,10 @@ export function makePlace(numHosts: number, link: Link, { delay }: Emulation): P
  * Timers count whole milliseconds, so the two directions share a round trip in whole milliseconds: 1 ms is 1 ms on the
  * way out and nothing on the way back. To a step, which waits for the round trip only, that is the same.
  */
-export function relayOptionsOf({ bitsPerSecond, roundTripMs }: Link, target: RelayOptions['target']): RelayOptions {
+export function relayOptionsOf(
+  { bitsPerSecond, roundTripMs }: Link,
+  target: RelayOptions['target'],
+): Omit<RelayOptions, 'address'> {
   const out = Math.ceil(roundTripMs / 2);
   const delaysMs = { out, back: roundTripMs - out };
   const delayedBytes = Number.isFinite(bitsPerSecond) ? (bitsPerSecond / 8) * (roundTripMs / 1000) : 0;

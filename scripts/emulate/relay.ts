@@ -11,6 +11,8 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
 export interface RelayOptions {
+  /** Where it listens. */
+  readonly address: string;
   readonly target: { readonly host: string; readonly port: number };
   /** Towards the target, and back. */
   readonly delaysMs: { readonly out: number; readonly back: number };
@@ -19,13 +21,12 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  /** On loopback. */
   readonly port: number;
   /** Cuts all connections and stops listening. */
   close(): Promise<void>;
 }
 
-export async function startRelay({ target, delaysMs, maxHeldBytes }: RelayOptions): Promise<Relay> {
+export async function startRelay({ address, target, delaysMs, maxHeldBytes }: RelayOptions): Promise<Relay> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
     const far = connect({ ...target, noDelay: true, allowHalfOpen: true });
@@ -43,7 +44,7 @@ export async function startRelay({ target, delaysMs, maxHeldBytes }: RelayOption
     passOn(near, far, delaysMs.out, maxHeldBytes);
     passOn(far, near, delaysMs.back, maxHeldBytes);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, address);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,

@@ -64,7 +64,14 @@ export function trainAcross(place: Place, run: TrainingRun, signal: AbortSignal)
       await group.start(`worker ${worker + 1}`, place.atWorker(worker, command)).ended;
     });
     await Promise.all([coordinator.ended, ...workers]);
+    if (extra.includes('ring')) checkRing(readFileSync(join(runDir, 'log.jsonl'), 'utf8'));
   });
+}
+
+/** Throws when the run fell back to the star: what was measured is then not what was asked for. */
+export function checkRing(log: string): void {
+  const line = /"msg":"(all-reduce: [^"]*)"/.exec(log)?.[1] ?? 'all-reduce: not said';
+  if (!line.startsWith('all-reduce: ring')) throw new Error(`expected a ring, got ${line}`);
 }
 
 /** The same steps by one worker in one process, without a network: the baseline. */

@@ -18,7 +18,7 @@ async function relayTo(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const relay = await startRelay({ target: { host: '127.0.0.1', port }, delaysMs, maxHeldBytes });
+  const relay = await startRelay({ address: '127.0.0.1', target: { host: '127.0.0.1', port }, delaysMs, maxHeldBytes });
   const socket = connect({ port: relay.port, host: '127.0.0.1', allowHalfOpen: true });
   await once(socket, 'connect');
   onTestFinished(async () => {
@@ -124,7 +124,7 @@ describe('a relay', () => {
     const { port } = server.address() as AddressInfo;
     server.close();
     await once(server, 'close');
-    const relay = await startRelay({ target: { host: '127.0.0.1', port }, delaysMs: NO_DELAY, maxHeldBytes: 1 });
+    const relay = await startRelay({ address: '127.0.0.1', target: { host: '127.0.0.1', port }, delaysMs: NO_DELAY, maxHeldBytes: 1 });
     onTestFinished(() => relay.close());
     const socket = connect(relay.port, '127.0.0.1');
     await closed(socket);
