@@ -2,9 +2,11 @@
  * Shares: how many microbatches of a step each member computes. Equal ones; or by speed, so that unlike machines are done
  * at the same time: one that is half as fast gets half as many.
  */
+import { wholeSubtrees } from '../protocol/state/reduction.ts';
 import { part } from '../protocol/state/sharding.ts';
 import type { Arrival } from './all-reduce/all-reduce.ts';
 import type { Member } from './membership.ts';
+import type { StepPlan } from './step-plan.ts';
 
 export const SHARES = ['auto', 'equal', 'speed'] as const;
 export type SharesChoice = (typeof SHARES)[number];
@@ -12,8 +14,8 @@ export type SharesChoice = (typeof SHARES)[number];
 export interface Shares {
   /** Microbatches of each member, in the members' order: together `numMicrobatches`. */
   divide(members: readonly Member[], numMicrobatches: number): readonly number[];
-  /** Tells how long members took for a step. */
-  observe(arrivals: readonly Arrival[]): void;
+  /** Tells how long members took for a step that was opened at `openedMs`: what came in with which shares. */
+  observe(plan: Pick<StepPlan, 'shares' | 'numMicrobatches'>, arrivals: readonly Arrival[], openedMs: number): void;
 }
 
 /** They differ by one at most. */
@@ -23,22 +25,26 @@ export const EQUAL_SHARES: Shares = {
   observe() {},
 };
 
-/** A member's speed is the median over so many of its answers: a hiccup changes nothing. */
+/** What is known of a member is the median over so many of its answers, all of them there: a hiccup changes nothing. */
 const ANSWERS_KEPT = 9;
-/** Before it has given so many, it counts as one of ordinary speed. */
-const ANSWERS_TO_LEARN = 3;
 /** Shares change where the step is expected to take so much less time: others' noise is not worth following. */
 const LEAST_GAIN = 0.1;
 
-/** By the engine's time for a sample, as members report it of themselves. */
+/**
+ * By the engine's time for a sample, as members report it of themselves. A share that is no whole subtree of the reduction
+ * costs more than its microbatches: a vector for each subtree in it has to be sent. That, too, is measured.
+ */
 export function createSpeedShares(): Shares {
-  /** Milliseconds a sample, of each member's last answers. */
-  const seen = new WeakMap<Member, number[]>();
+  /** Milliseconds a sample, of each member's last answers; and beyond computing, for each vector that was sent. */
+  const computing = new WeakMap<Member, number[]>();
+  const sending: number[] = [];
   let last: { members: readonly Member[]; counts: readonly number[] } | undefined;
+  /** A microbatch's, about. */
+  let numSamples = 1;
 
   const costOf = (member: Member): number | undefined => {
-    const costs = seen.get(member) ?? [];
-    return costs.length < ANSWERS_TO_LEARN ? undefined : median(costs);
+    const costs = computing.get(member) ?? [];
+    return costs.length < ANSWERS_KEPT ? undefined : numSamples * median(costs);
   };
 
   return {
@@ -46,24 +52,33 @@ export function createSpeedShares(): Shares {
       const known = members.map(costOf);
       const ordinary = median(known.filter((cost) => cost !== undefined));
       const costs = known.map((cost) => cost ?? ordinary);
+      const sendMs = sending.length === 0 ? 0 : median(sending);
       const isLike = last?.members.length === members.length && last.members.every((one, i) => one === members[i]);
       const before = isLike && sum(last!.counts) === numMicrobatches ? last!.counts : undefined;
       const current = before ?? EQUAL_SHARES.divide(members, numMicrobatches);
       const best = divideByCost(costs, numMicrobatches);
-      const counts = longest(best, costs) < (1 - LEAST_GAIN) * longest(current, costs) ? best : current;
+      const counts = longest(best, costs, sendMs) < (1 - LEAST_GAIN) * longest(current, costs, sendMs) ? best : current;
       last = { members: [...members], counts };
       return counts;
     },
-    observe(arrivals) {
-      for (const { member, computeMs, numSamples } of arrivals) {
-        if (numSamples === 0) continue;
-        const costs = seen.get(member) ?? [];
-        costs.push(computeMs / numSamples);
-        if (costs.length > ANSWERS_KEPT) costs.shift();
-        seen.set(member, costs);
+    observe({ shares, numMicrobatches }, arrivals, openedMs) {
+      for (const { member, computeMs, numSamples: ofMember, atMs } of arrivals) {
+        const share = shares.get(member);
+        if (ofMember === 0 || !share) continue;
+        numSamples = ofMember / share.count;
+        const costs = computing.get(member) ?? [];
+        computing.set(member, costs);
+        keep(costs, computeMs / ofMember);
+        const numVectors = wholeSubtrees(share, numMicrobatches).length;
+        keep(sending, Math.max(0, atMs - openedMs - computeMs) / numVectors);
       }
     },
   };
+}
+
+function keep(values: number[], value: number): void {
+  values.push(value);
+  if (values.length > ANSWERS_KEPT) values.shift();
 }
 
 /**
@@ -81,9 +96,17 @@ export function divideByCost(costs: readonly number[], numMicrobatches: number):
   return counts;
 }
 
-/** What the slowest needs for its share. */
-const longest = (counts: readonly number[], costs: readonly number[]): number =>
-  Math.max(0, ...counts.map((count, index) => count * costs[index]!));
+/** What the slowest needs for its share, of microbatches in a row. */
+function longest(counts: readonly number[], costs: readonly number[], sendMs: number): number {
+  const numMicrobatches = sum(counts);
+  let first = 0;
+  const times = counts.map((count, index) => {
+    const numVectors = wholeSubtrees({ first, count }, numMicrobatches).length;
+    first += count;
+    return count * costs[index]! + numVectors * sendMs;
+  });
+  return Math.max(0, ...times);
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 

@@ -90,9 +90,10 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     recorder.opened();
 
     for (;;) {
+      const openedMs = performance.now();
       const reduced = await allReduce.collect(plan);
       recorder.reduced(reduced, plan.numSteps);
-      shares.observe(reduced.arrivals);
+      shares.observe(plan, reduced.arrivals, openedMs);
       if (!reduced.isFinite) throw notFinite(plan, reduced);
 
       const step = plan.step + plan.numSteps - 1;

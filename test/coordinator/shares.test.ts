@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Member } from '../../coordinator/membership.ts';
 import { createSpeedShares, divideByCost, EQUAL_SHARES } from '../../coordinator/shares.ts';
+import type { Shares } from '../../coordinator/shares.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 
 const member = (id: string): Member => {
@@ -9,45 +10,63 @@ const member = (id: string): Member => {
 };
 const [a, b, c] = [member('a'), member('b'), member('c')];
 
-/** Answers for 10 samples that took so many milliseconds each. */
-const answers = (costs: readonly (readonly [Member, number])[], times = 3) =>
-  Array.from({ length: times }, () =>
-    costs.map(([one, cost]) => {
-      return { member: one, atMs: 0, numSamples: 10, computeMs: 10 * cost, encodeMs: 0, applyMs: 0 };
-    }),
-  );
+/** Tells of so many steps, in which members took so many milliseconds a sample, and for each vector that they sent. */
+function observe(shares: Shares, costs: readonly (readonly [Member, number])[], { times = 9, sendMs = 0 } = {}): void {
+  const members = costs.map(([one]) => one);
+  const plan = {
+    shares: new Map(members.map((one, i) => [one, { first: 2 * i, count: 2 }])),
+    numMicrobatches: 2 * members.length,
+  };
+  for (let i = 0; i < times; i++) {
+    const arrivals = costs.map(([one, cost]) => {
+      return { member: one, atMs: 20 * cost + sendMs, numSamples: 20, computeMs: 20 * cost, encodeMs: 0, applyMs: 0 };
+    });
+    shares.observe(plan, arrivals, 0);
+  }
+}
 
 describe('shares by speed', () => {
   test('are equal as long as nothing is known, and as long as speeds are about equal', () => {
     const shares = createSpeedShares();
     expect(shares.divide([a, b, c], 8)).toEqual(EQUAL_SHARES.divide([a, b, c], 8));
     expect(shares.divide([a, b, c], 8)).toEqual([2, 3, 3]);
-    for (const step of answers([[a, 1], [b, 1.05], [c, 0.97]], 9)) shares.observe(step); // prettier-ignore
+    observe(shares, [[a, 1], [b, 1.05], [c, 0.97]]); // prettier-ignore
     expect(shares.divide([a, b, c], 8)).toEqual([2, 3, 3]);
   });
 
   test('give one that is half as fast half of the work', () => {
     const shares = createSpeedShares();
-    for (const step of answers([[a, 1], [b, 2]])) shares.observe(step); // prettier-ignore
+    observe(shares, [[a, 1], [b, 2]]); // prettier-ignore
     expect(shares.divide([a, b], 6)).toEqual([4, 2]);
     expect(shares.divide([b, a], 6)).toEqual([2, 4]);
+  });
+
+  test('stay equal where the vectors of unequal ones would take longer to send than is won', () => {
+    // 6 and 2 microbatches, instead of 4 and 4: two vectors from the first member instead of one.
+    const speeds = [[a, 1], [b, 3]] as const; // prettier-ignore
+    const shares = createSpeedShares();
+    observe(shares, speeds, { sendMs: 1000 });
+    expect(shares.divide([a, b], 8)).toEqual([4, 4]);
+    const quick = createSpeedShares();
+    observe(quick, speeds, { sendMs: 1 });
+    expect(quick.divide([a, b], 8)).toEqual([6, 2]);
   });
 
   test('follow a member that changes, not one hiccup of it', () => {
     const shares = createSpeedShares();
     const evenly = [[a, 1], [b, 1]] as const; // prettier-ignore
-    for (const step of answers(evenly, 9)) shares.observe(step);
-    for (const step of answers([[a, 1], [b, 50]], 1)) shares.observe(step); // prettier-ignore
+    observe(shares, evenly);
+    observe(shares, [[a, 1], [b, 50]], { times: 1 }); // prettier-ignore
     expect(shares.divide([a, b], 8)).toEqual([4, 4]);
-    for (const step of answers([[a, 1], [b, 3]], 9)) shares.observe(step); // prettier-ignore
+    observe(shares, [[a, 1], [b, 3]]); // prettier-ignore
     expect(shares.divide([a, b], 8)).toEqual([6, 2]);
-    for (const step of answers(evenly, 9)) shares.observe(step);
+    observe(shares, evenly);
     expect(shares.divide([a, b], 8)).toEqual([4, 4]);
   });
 
   test('take a member that nothing is known of for an ordinary one', () => {
     const shares = createSpeedShares();
-    for (const step of answers([[a, 5], [b, 5]])) shares.observe(step); // prettier-ignore
+    observe(shares, [[a, 5], [b, 5]]); // prettier-ignore
     expect(shares.divide([a, b, c], 9)).toEqual([3, 3, 3]);
   });
 

@@ -231,7 +231,7 @@ describe('the breakdown', () => {
   test('shares are equal where the bits depend on who computes what, unless they are asked to follow the speed', async () => {
     const samplesOf = async (shares: 'auto' | 'speed') => {
       const { epochs } = await runCluster({
-        config: runConfig({ workers: 2, microbatches: 6, epochs: 2, wire: 'bf16', shares }),
+        config: runConfig({ workers: 2, microbatches: 6, epochs: 4, wire: 'bf16', shares }),
         createEngine: async (options, index) => {
           const engine = await createReferenceEngine(options);
           return {

@@ -76,13 +76,28 @@ describe('a worker that is', () => {
     expect(steps % (4096 / 256)).toBe(0);
   });
 
-  test('stopped in mid-epoch is left behind at the deadline of a step, and is gone too at the end', async () => {
+  /** What is said of a worker that hangs: late where others can do its work, lost where only its own answer will do. */
+  const missed = /local-[12] \(w[12]\) is late|lost worker local-[12] \(w[12]\)/;
+
+  test('stopped in mid-epoch is left behind, and is gone too at the end', async () => {
     const { cli, runDir, workers } = await startShortTraining('--step-timeout', '2');
     process.kill(workers[1]!, 'SIGSTOP');
-    await cli.line(/lost worker local-[12] \(w[12]\), step \d+: no gradientBucket or gradient .* within/);
+    await cli.line(missed);
     expect(await cli.exit, cli.output()).toBe(0);
     await allGone(workers);
     expect(readResult(runDir)).toMatchObject({ status: 'completed', parametersSha256: await quietHash() });
+  });
+
+  test('stopped for a while takes part again when it goes on', async () => {
+    const { cli, runDir, workers } = await startShortTraining();
+    process.kill(workers[1]!, 'SIGSTOP');
+    await cli.line(missed);
+    process.kill(workers[1]!, 'SIGCONT');
+    await cli.line(/local-[12] \(w[123]\) takes part from step \d+ on/);
+    expect(await cli.exit, cli.output()).toBe(0);
+    await allGone(workers);
+    expect(readResult(runDir)).toMatchObject({ status: 'completed', parametersSha256: await quietHash() });
+    for (const { samples } of readEpochs(runDir)) expect(samples).toBe(4096);
   });
 
   test('interrupted by its user leaves; with no other the run waits for one', async () => {
