@@ -93,13 +93,12 @@ export function allReduceContract(name: 'star' | 'ring', { workers, payloadsPerS
       expectEqualReplicas(cluster);
     });
 
-    test.each(['gradient', 'loss'])('a %s that is no number is applied by nobody', async (what) => {
+    test.each(['gradient', 'loss'])('a %s that is no number, whoever computes it, is applied by nobody', async (what) => {
       const cluster = await start(3, 'bf16', {
-        engine: (engine, index) => ({
+        engine: (engine) => ({
           ...engine,
           async computeGradient(batch, into) {
             const sums = await engine.computeGradient(batch, into);
-            if (index !== 1) return sums;
             if (what === 'loss') return { ...sums, lossSum: NaN };
             into.gradient[77_777] = Infinity;
             return sums;
