@@ -121,6 +121,8 @@ export function createExperiment(options: ExperimentOptions): Experiment {
     const { computeMs, applyMs } = (await alone(model)).figures;
     return {
       ...{ algorithm, numWorkers, link, cores, stepsPerEpoch },
+      // A relay stands between a worker and the coordinator only.
+      ...(emulation.delay === 'relay' && { peerRoundTripMs: 0 }),
       buckets: bucketsOfModel(model, algorithm, numWorkers),
       ...{ payloadBytes: payloadBytesOf(model, wire), computeMs: computeMs + applyMs },
       handling: await shared(numWorkers, wire),

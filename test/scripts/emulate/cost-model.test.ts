@@ -27,15 +27,16 @@ describe('the cost model', () => {
     expect(cost).toMatchObject({ stepMs: 10, computeMs: 10, exchangeMs: 0, wireMs: 0, roundTripMs: 0 });
   });
 
-  it('without limits of rate and handling, only round trips are left: one for a star, N - 1 for a ring', () => {
+  it('without limits of rate and handling, only round trips are left: one for a star, N for a ring', () => {
     const link = { bitsPerSecond: Infinity, roundTripMs: 20 };
     expect(predictStep({ ...input, link }).stepMs).toBe(10 + 20);
-    expect(predictStep({ ...input, link, algorithm: 'ring' }).stepMs).toBe(10 + 3 * 20);
+    expect(predictStep({ ...input, link, algorithm: 'ring' }).stepMs).toBe(10 + 4 * 20);
+    expect(predictStep({ ...input, link, algorithm: 'ring', peerRoundTripMs: 1 }).stepMs).toBe(10 + 3 + 20);
     expect(predictStep({ ...input, link, stepsPerEpoch: 10 }).stepMs).toBe(10 + 22);
   });
 
   it('a star sends every payload over one link, in both directions; a ring shares them out', () => {
-    expect(predictStep(input).stepMs).toBeCloseTo(10 + 2 * 4 * W, 9);
+    expect(predictStep(input).stepMs).toBeCloseTo(10 + 1.75 * 4 * W, 9);
     expect(predictStep({ ...input, algorithm: 'ring' }).stepMs).toBeCloseTo(10 + (2 * 3 * W) / 4, 9);
     expect(predictStep({ ...input, algorithm: 'ring', numWorkers: 1000 }).wireMs).toBeCloseTo(2 * 0.999 * W, 9);
   });
@@ -56,8 +57,8 @@ describe('the cost model', () => {
       predictStep({ ...input, algorithm, payloadBytes, numWorkers: 8, link: parseLink('1gbit/20ms') }).stepMs;
     expect(stepOf('star', 1e4)).toBeLessThan(stepOf('ring', 1e4));
     expect(stepOf('ring', 1e7)).toBeLessThan(stepOf('star', 1e7));
-    // Where they are equal: 2 N w - 2 (N - 1) w / N = (N - 2) round trips.
-    const crossing = (6 * 20) / ((2 * 8 - (2 * 7) / 8) * (W / 1e6));
+    // Where they are equal: 7/4 N w - 2 (N - 1) w / N = (N - 1) round trips.
+    const crossing = (7 * 20) / ((1.75 * 8 - (2 * 7) / 8) * (W / 1e6));
     expect(stepOf('star', crossing)).toBeCloseTo(stepOf('ring', crossing), 6);
   });
 
@@ -79,7 +80,7 @@ describe('the cost model', () => {
   it('with buckets on shared cores wire and handling add up', () => {
     const handling = { fixedMs: 1, msPerByte: 1e-6 };
     const { exchangeMs, wireMs, handlingMs } = predictStep({ ...input, cores: 2, handling, buckets: 7 });
-    expect(wireMs).toBeCloseTo((1 + 1 / 7) * 4 * W, 9);
+    expect(wireMs).toBeCloseTo((1 + 0.75 / 7) * 4 * W, 9);
     expect(exchangeMs).toBeCloseTo(wireMs + handlingMs, 9);
   });
 

@@ -124,7 +124,12 @@ describe('a relay', () => {
     const { port } = server.address() as AddressInfo;
     server.close();
     await once(server, 'close');
-    const relay = await startRelay({ address: '127.0.0.1', target: { host: '127.0.0.1', port }, delaysMs: NO_DELAY, maxHeldBytes: 1 });
+    const relay = await startRelay({
+      address: '127.0.0.1',
+      target: { host: '127.0.0.1', port },
+      delaysMs: NO_DELAY,
+      maxHeldBytes: 1,
+    });
     onTestFinished(() => relay.close());
     const socket = connect(relay.port, '127.0.0.1');
     await closed(socket);
