@@ -36,6 +36,7 @@ export interface RunFlags {
   beta1: number;
   beta2: number;
   epsilon: number;
+  clipNorm?: number;
   schedule: ScheduleName;
   warmupSteps: number;
   decayEpochs: number;
@@ -103,6 +104,12 @@ export function addRunFlags(command: Command): Command {
     .addOption(flag('--beta1 <x>', "decay of adam's first moment").argParser(fraction).default(0.9))
     .addOption(flag('--beta2 <x>', "decay of adam's second moment").argParser(fraction).default(0.999))
     .addOption(flag('--epsilon <x>', "added to adam's divisor").argParser(positive).default(1e-8))
+    .addOption(
+      flag(
+        '--clip-norm <x>',
+        'the largest L2 norm of a gradient, longer ones are scaled down; any when left out',
+      ).argParser(positive),
+    )
     .addOption(flag('--schedule <name>', 'of the rate').choices(['constant', 'step', 'cosine']).default(schedule))
     .addOption(flag('--warmup-steps <n>', 'steps in which the rate climbs to its value').argParser(index).default(0))
     .addOption(flag('--decay-epochs <n>', 'of the step schedule: epochs between decays').argParser(count).default(10))
@@ -207,7 +214,10 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     accumulate: flags.accumulate,
     localSteps: flags.localSteps,
     seed: flags.seed,
-    optimizer: { name: flags.optimizer, momentum, nesterov, weightDecay, beta1, beta2, epsilon },
+    optimizer: {
+      ...{ name: flags.optimizer, momentum, nesterov, weightDecay, beta1, beta2, epsilon },
+      ...(flags.clipNorm !== undefined && { clipNorm: flags.clipNorm }),
+    },
     schedule: { name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },
     ...(flags.trainSamples !== undefined && { trainSamples: flags.trainSamples }),
     ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),

@@ -12,14 +12,14 @@ type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
 
 /** What the record of a run says for each flag that decides its outcome; undefined where it says nothing. */
 function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
-  const { name: optimizer, ...rule } = config.optimizer;
+  const { name: optimizer, clipNorm = null, ...rule } = config.optimizer;
   const { name: schedule, ...rates } = config.schedule;
   const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares } = config;
   const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
   const { trainSamples = null, testSamples = null, maxSteps = null } = config;
   const limits = { trainSamples, testSamples, maxSteps };
   const where = engine && { ...engine, device: engine.device ?? null };
-  return { model: config.model, ...sizes, ...limits, optimizer, ...rule, schedule, ...rates, ...where };
+  return { model: config.model, ...sizes, ...limits, optimizer, clipNorm, ...rule, schedule, ...rates, ...where };
 }
 
 /**

@@ -5,6 +5,7 @@
  * Whatever needs more (powers, cosines) is computed once by the coordinator and arrives as `UpdateRates`.
  */
 import { z } from 'zod';
+import { withClipping } from './clipping.ts';
 
 export const optimizerConfigSchema = z.strictObject({
   name: z.enum(['sgd', 'adam', 'adamw']),
@@ -17,6 +18,8 @@ export const optimizerConfigSchema = z.strictObject({
   beta1: z.number().min(0).lt(1),
   beta2: z.number().min(0).lt(1),
   epsilon: z.number().gt(0),
+  /** The gradient's largest L2 norm over all parameters: a longer one is scaled down to it. Any, when absent. */
+  clipNorm: z.number().gt(0).optional(),
 });
 
 export type OptimizerConfig = Readonly<z.infer<typeof optimizerConfigSchema>>;
@@ -33,7 +36,10 @@ export const updateRatesSchema = z.strictObject({
 
 export type UpdateRates = Readonly<z.infer<typeof updateRatesSchema>>;
 
-/** A rule. `state` holds `numStateVectors` vectors as long as the parameters, zero at the start; both are changed. */
+/**
+ * A rule. `state` holds `numStateVectors` vectors as long as the parameters, zero at the start; both are changed. The
+ * gradient is read only, and whole: its norm may matter.
+ */
 export interface Optimizer {
   readonly numStateVectors: number;
   apply(parameters: Float32Array, gradient: Float32Array, state: readonly Float32Array[], rates: UpdateRates): void;
@@ -47,8 +53,10 @@ const OPTIMIZERS = {
   adamw: (config) => adaptiveMoments(config, 'parameters'),
 } satisfies Record<OptimizerName, (config: OptimizerConfig) => Optimizer>;
 
+/** The rule of a configuration, with its clipping. */
 export function createOptimizer(config: OptimizerConfig): Optimizer {
-  return OPTIMIZERS[config.name](config);
+  const rule = OPTIMIZERS[config.name](config);
+  return config.clipNorm === undefined ? rule : withClipping(rule, config.clipNorm);
 }
 
 /** p <- p - rate (g + decay p) */

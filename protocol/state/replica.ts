@@ -23,6 +23,7 @@ export interface Replica {
   readonly step: number;
   /**
    * Applies one averaged [gradient | statistics], length numParameters + numBuffers; reads it, does not keep it.
+   * The gradient is clipped where the configuration says so, the statistics never.
    * `step` is the update's number: the replica must be one step before it, else ERR_STATE_MISMATCH.
    */
   applyUpdate(average: Float32Array<ArrayBuffer>, rates: UpdateRates, step: number): void;

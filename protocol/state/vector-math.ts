@@ -6,6 +6,7 @@
  */
 import { createEncoding } from '../wire/encoding.ts';
 import type { CompactFormat, Encoding } from '../wire/encoding.ts';
+import { isFiniteVector } from './non-finite.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Optimizer, OptimizerConfig } from './optimizer.ts';
 import { addVectors, divideVector, subtractVectors } from './reduction.ts';
@@ -17,6 +18,8 @@ export interface VectorMath {
   readonly subtractVectors: (difference: Float32Array, left: Float32Array, right: Float32Array) => void;
   /** mean[i] <- sum[i] / numSamples, and whether all are finite; see {@link divideVector}. */
   readonly divideVector: (mean: Float32Array, sum: Float32Array, numSamples: number) => boolean;
+  /** Whether no value is an infinity or NaN; see {@link isFiniteVector}. */
+  readonly isFiniteVector: (values: Float32Array) => boolean;
   /** The update rule of a configuration; see {@link createOptimizer}. */
   readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
   /** How values travel in a format; see `wire/encoding.ts`. */
@@ -42,6 +45,7 @@ export const plainVectorMath: VectorMath = {
   addVectors,
   subtractVectors,
   divideVector,
+  isFiniteVector,
   createOptimizer,
   createEncoding,
   gatherRows,

@@ -59,6 +59,7 @@ const cases: [string, Partial<RunConfig>, number][] = [
     150,
   ],
   ['plain descent', { localSteps: 4, optimizer: { ...momentum, momentum: 0 } }, 128],
+  ['each step clipped', { localSteps: 3, optimizer: { ...momentum, clipNorm: 0.3 } }, 150],
   ['3 microbatches', { localSteps: 4, microbatches: 3 }, 150],
   ['a last batch of one sample at the end of a round', { localSteps: 4 }, 33],
   ['a last round of one sample', { localSteps: 2 }, 65],

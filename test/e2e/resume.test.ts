@@ -162,6 +162,8 @@ describe('--resume', () => {
       String(EPOCHS),
       '--engine',
       'onnx',
+      '--clip-norm',
+      '1',
     ];
     const { code, output } = await runCli(['train', '--resume', runDir, ...changed]);
     expect(code).toBe(2);
@@ -173,6 +175,7 @@ describe('--resume', () => {
       expect(output).toContain(name);
     }
     expect(output).toContain('--engine (given onnx, the run has auto)');
+    expect(output).toContain('--clip-norm (given 1, the run has none)');
     expect(output).not.toContain('--epochs');
 
     const workers = await runCli(['train', '--resume', runDir, '--workers', '1']);

@@ -75,6 +75,21 @@ describe('replicas', () => {
     expect(replica.buffers[120]).toBeCloseTo(0.9 + 0.1 * average[plan.numParameters + 120]!, 6);
   });
 
+  test('clip the gradient of an update, not its statistics', () => {
+    const [clipped, plain] = [{ ...PLAIN_SGD, clipNorm: 2 }, PLAIN_SGD].map((config) => createReplica(plan, config, 1));
+    const gradient = average.subarray(0, plan.numParameters);
+    const scale = 2 / Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0));
+    clipped!.applyUpdate(average, rates, 1);
+    plain!.applyUpdate(
+      average.map((value, i) => (i < plan.numParameters ? scale * value : value)),
+      rates,
+      1,
+    );
+    for (const [i, value] of clipped!.parameters.entries()) expect(value).toBeCloseTo(plain!.parameters[i]!, 6);
+    expect(clipped!.buffers).toEqual(plain!.buffers);
+    expect(average[1]).toBe(Math.fround(Math.sin(1)));
+  });
+
   test('refuse an update out of turn, and a snapshot of another size', () => {
     const replica = createReplica(plan, adam, 1);
     expect(() => replica.applyUpdate(average, rates, 2)).toThrow(

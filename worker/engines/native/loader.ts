@@ -18,8 +18,8 @@ export interface NativeHandle {
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;
 
-type FourNumbers = [number, number, number, number];
-type NineNumbers = [...FourNumbers, ...FourNumbers, number];
+type FiveNumbers = [number, number, number, number, number];
+type TenNumbers = [...FiveNumbers, ...FiveNumbers];
 
 type ComputeGradient<Result> = (
   handle: NativeHandle,
@@ -58,16 +58,21 @@ export interface NativeAddon {
   readonly addVectors: (sum: Float32Array, left: Float32Array, right: Float32Array) => void;
   readonly subtractVectors: (difference: Float32Array, left: Float32Array, right: Float32Array) => void;
   readonly divideVector: (mean: Float32Array, sum: Float32Array, divisor: number) => boolean;
-  descend(parameters: Float32Array, gradient: Float32Array, rate: number, decay: number): void;
-  /** The last four: rate, decay, momentum, and 1 for Nesterov or 0. */
-  descendWithMomentum(
-    ...args: [parameters: Float32Array, gradient: Float32Array, velocity: Float32Array, ...rates: FourNumbers]
+  readonly isFiniteVector: (values: Float32Array) => boolean;
+  readonly sumOfSquares: (values: Float32Array) => number;
+  // Of the rules, gradientScale is what clipping multiplies the gradient by, 1 where it does not.
+  descend(
+    ...args: [parameters: Float32Array, gradient: Float32Array, rate: number, decay: number, gradientScale: number]
   ): void;
-  /** The last nine: beta1, beta2, rest1, rest2, epsilon, stepSize, scale, gradientDecay, parameterDecay. */
+  /** The last five: rate, decay, momentum, 1 for Nesterov or 0, gradientScale. */
+  descendWithMomentum(
+    ...args: [parameters: Float32Array, gradient: Float32Array, velocity: Float32Array, ...rates: FiveNumbers]
+  ): void;
+  /** The last ten: beta1, beta2, rest1, rest2, epsilon, stepSize, scale, gradientDecay, parameterDecay, gradientScale. */
   adapt(
     ...args: [
       ...vectors: [parameters: Float32Array, gradient: Float32Array, first: Float32Array, second: Float32Array],
-      ...rates: NineNumbers,
+      ...rates: TenNumbers,
     ]
   ): void;
 

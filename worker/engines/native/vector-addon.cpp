@@ -57,32 +57,52 @@ napi_value divide(napi_env env, napi_callback_info info) {
   });
 }
 
-// descend(parameters, gradient, rate, decay)
+// isFiniteVector(values) -> boolean
+napi_value isFinite(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const VectorArguments a(env, info, 1, 0);
+    napi_value answer;
+    check(napi_get_boolean(env, isFiniteVector(a.arrays[0], a.count), &answer));
+    return answer;
+  });
+}
+
+// sumOfSquares(values) -> number
+napi_value squares(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const VectorArguments a(env, info, 1, 0);
+    napi_value sum;
+    check(napi_create_double(env, sumOfSquares(a.arrays[0], a.count), &sum));
+    return sum;
+  });
+}
+
+// descend(parameters, gradient, rate, decay, gradientScale)
 napi_value plainDescent(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
-    const VectorArguments a(env, info, 2, 2);
-    descend(a.arrays[0], a.arrays[1], a.count, a.numbers[0], a.numbers[1]);
+    const VectorArguments a(env, info, 2, 3);
+    descend(a.arrays[0], a.arrays[1], a.count, a.numbers[0], a.numbers[1], a.numbers[2]);
     return nullptr;
   });
 }
 
-// descendWithMomentum(parameters, gradient, velocity, rate, decay, momentum, nesterov: 0 or 1)
+// descendWithMomentum(parameters, gradient, velocity, rate, decay, momentum, nesterov: 0 or 1, gradientScale)
 napi_value momentumDescent(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
-    const VectorArguments a(env, info, 3, 4);
+    const VectorArguments a(env, info, 3, 5);
     descendWithMomentum(a.arrays[0], a.arrays[1], a.arrays[2], a.count, a.numbers[0], a.numbers[1], a.numbers[2],
-                        a.numbers[3] != 0);
+                        a.numbers[3] != 0, a.numbers[4]);
     return nullptr;
   });
 }
 
-// adapt(parameters, gradient, first, second, then the nine numbers of AdaptiveRates)
+// adapt(parameters, gradient, first, second, then the ten numbers of AdaptiveRates)
 napi_value adaptiveMoments(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
-    const VectorArguments a(env, info, 4, 9);
+    const VectorArguments a(env, info, 4, 10);
     const auto &n = a.numbers;
     adapt(a.arrays[0], a.arrays[1], a.arrays[2], a.arrays[3], a.count,
-          {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]});
+          {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]});
     return nullptr;
   });
 }
@@ -162,6 +182,8 @@ void exportVectorMath(napi_env env, napi_value exports) {
                   {{"addVectors", add},
                    {"subtractVectors", subtract},
                    {"divideVector", divide},
+                   {"isFiniteVector", isFinite},
+                   {"sumOfSquares", squares},
                    {"descend", plainDescent},
                    {"descendWithMomentum", momentumDescent},
                    {"adapt", adaptiveMoments},

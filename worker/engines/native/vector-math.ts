@@ -2,6 +2,7 @@
  * The update rules and sums of protocol/state, and the wire's encodings, as the addon's loops: the same bits as their plain TypeScript, faster.
  * See vector-math.h; `test/worker/engines/native/vector-math.test.ts` holds one against the other.
  */
+import { clipScale } from '../../../protocol/state/clipping.ts';
 import type { Optimizer, OptimizerConfig } from '../../../protocol/state/optimizer.ts';
 import type { VectorMath } from '../../../protocol/state/vector-math.ts';
 import { createEncoding } from '../../../protocol/wire/encoding.ts';
@@ -24,6 +25,7 @@ export function createNativeVectorMath(addon = loadNativeAddon()): VectorMath {
     addVectors: addon.addVectors,
     subtractVectors: addon.subtractVectors,
     divideVector: addon.divideVector,
+    isFiniteVector: addon.isFiniteVector,
     gatherRows: addon.gatherRows,
     createEncoding: (format) => ({ ...createEncoding(format), ...encodings[format] }),
     createOptimizer: (config) => {
@@ -33,29 +35,39 @@ export function createNativeVectorMath(addon = loadNativeAddon()): VectorMath {
   };
 }
 
+/** What clipping multiplies a gradient by. The rules do so as they read it, rounding each product as the plain ones do. */
+function gradientScaleOf(addon: NativeAddon, { clipNorm }: OptimizerConfig): (gradient: Float32Array) => number {
+  return clipNorm === undefined ? () => 1 : (gradient) => clipScale(addon.sumOfSquares(gradient), clipNorm);
+}
+
 // Numbers are rounded to float32 by the addon, as the plain rules round them.
 
-function plainDescent(addon: NativeAddon, { weightDecay }: OptimizerConfig): Optimizer {
+function plainDescent(addon: NativeAddon, config: OptimizerConfig): Optimizer {
+  const { weightDecay } = config;
+  const scaleOf = gradientScaleOf(addon, config);
   return {
     numStateVectors: 0,
     apply: (parameters, gradient, _state, { learningRate }) =>
-      addon.descend(parameters, gradient, learningRate, weightDecay),
+      addon.descend(parameters, gradient, learningRate, weightDecay, scaleOf(gradient)),
   };
 }
 
-function momentumDescent(addon: NativeAddon, { weightDecay, momentum, nesterov }: OptimizerConfig): Optimizer {
+function momentumDescent(addon: NativeAddon, config: OptimizerConfig): Optimizer {
+  const { weightDecay, momentum, nesterov } = config;
+  const scaleOf = gradientScaleOf(addon, config);
   return {
     numStateVectors: 1,
     apply: (parameters, gradient, [velocity], { learningRate }) =>
       addon.descendWithMomentum(
         ...([parameters, gradient, velocity!] as const),
-        ...([learningRate, weightDecay, momentum, Number(nesterov)] as const),
+        ...([learningRate, weightDecay, momentum, Number(nesterov), scaleOf(gradient)] as const),
       ),
   };
 }
 
 function adaptiveMoments(addon: NativeAddon, config: OptimizerConfig): Optimizer {
   const { name, beta1, beta2, epsilon, weightDecay } = config;
+  const scaleOf = gradientScaleOf(addon, config);
   return {
     numStateVectors: 2,
     apply: (parameters, gradient, [first, second], { learningRate, stepSize, secondMomentScale }) => {
@@ -64,7 +76,7 @@ function adaptiveMoments(addon: NativeAddon, config: OptimizerConfig): Optimizer
       addon.adapt(
         ...([parameters, gradient, first!, second!] as const),
         ...([beta1, beta2, 1 - beta1, 1 - beta2] as const),
-        ...([epsilon, stepSize, secondMomentScale, gradientDecay, parameterDecay] as const),
+        ...([epsilon, stepSize, secondMomentScale, gradientDecay, parameterDecay, scaleOf(gradient)] as const),
       );
     },
   };

@@ -1,6 +1,8 @@
 /** The addon's element-wise loops against the plain TypeScript that they stand for: bit for bit. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sumOfSquares } from '../../../../protocol/state/clipping.ts';
+import { isFiniteVector } from '../../../../protocol/state/non-finite.ts';
 import { createOptimizer, updateRates } from '../../../../protocol/state/optimizer.ts';
 import type { OptimizerConfig } from '../../../../protocol/state/optimizer.ts';
 import { addVectors, divideVector, subtractVectors } from '../../../../protocol/state/reduction.ts';
@@ -13,7 +15,7 @@ const availability = nativeAvailability();
 const instructionSets = availability.available ? availability.instructionSets : [];
 
 const defaults = { momentum: 0, nesterov: false, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-const CONFIGS: readonly OptimizerConfig[] = [
+const RULES: readonly OptimizerConfig[] = [
   { ...defaults, name: 'sgd' },
   { ...defaults, name: 'sgd', weightDecay: 0.01 },
   { ...defaults, name: 'sgd', momentum: 0.9, weightDecay: 0.01 },
@@ -21,6 +23,7 @@ const CONFIGS: readonly OptimizerConfig[] = [
   { ...defaults, name: 'adam', weightDecay: 0.01 },
   { ...defaults, name: 'adamw', weightDecay: 0.1 },
 ];
+const CONFIGS = RULES.flatMap((rule): OptimizerConfig[] => [rule, { ...rule, clipNorm: 0.7 }]);
 
 /** The bits of each value; all NaN are one. */
 function bitsOf(...vectors: Float32Array[]): string {
@@ -30,6 +33,11 @@ function bitsOf(...vectors: Float32Array[]): string {
     )
     .join(';');
 }
+
+/** Lengths around whole registers and lanes. */
+const LENGTHS = [0, 1, 3, 15, 16, 17, 31, 32, 33, 4099];
+const ordinaryVector = (length: number, seed: number, size: number) =>
+  Float32Array.from({ length }, (_, i) => size * Math.sin((i + 1) * seed));
 
 /** Floats of every kind: subnormal, huge, infinite, NaN; lengths around the vectors' of each instruction set. */
 const float = fc.float({ noDefaultInfinity: false });
@@ -77,22 +85,59 @@ describe.each(instructionSets)('element-wise loops with %s', (instructionSet) =>
     );
   });
 
-  it.each(CONFIGS)('update as the plain rule does: $name, momentum $momentum, decay $weightDecay', (config) => {
+  const title = '$name, momentum $momentum, decay $weightDecay, clipped to $clipNorm';
+  it.each(CONFIGS)(`update as the plain rule does: ${title}`, (config) => {
     const plain = createOptimizer(config);
     const optimizer = native.createOptimizer(config);
     expect(optimizer.numStateVectors).toBe(plain.numStateVectors);
+    const check = (parameters: Float32Array, gradient: Float32Array) => {
+      const before = bitsOf(gradient);
+      const [expected, actual] = [plain, optimizer].map((rule) => {
+        const own = parameters.slice();
+        const state = Array.from({ length: rule.numStateVectors }, () => new Float32Array(own.length));
+        for (let step = 1; step <= 3; step++) rule.apply(own, gradient, state, updateRates(config, 0.05, step));
+        return bitsOf(own, ...state);
+      });
+      expect(actual).toBe(expected);
+      expect(bitsOf(gradient)).toBe(before);
+    };
     fc.assert(
-      fc.property(pairOfVectors, ([parameters, gradient]) => {
-        const [expected, actual] = [plain, optimizer].map((rule) => {
-          const own = parameters.slice();
-          const state = Array.from({ length: rule.numStateVectors }, () => new Float32Array(own.length));
-          for (let step = 1; step <= 3; step++) rule.apply(own, gradient, state, updateRates(config, 0.05, step));
-          return bitsOf(own, ...state);
-        });
-        expect(actual).toBe(expected);
-      }),
+      fc.property(pairOfVectors, ([parameters, gradient]) => check(parameters, gradient)),
       { seed: 1 },
     );
+    // Of ordinary size, which clipping scales by an ordinary number; the last is shorter than 0.7.
+    for (const [length, size] of [...LENGTHS.map((length) => [length, 1] as const), [16, 0.1] as const]) {
+      check(ordinaryVector(length, 1, 1), ordinaryVector(length, 2, size));
+    }
+  });
+
+  it('add up squares as the plain loop does', () => {
+    const addon = loadNativeAddon(instructionSet);
+    fc.assert(
+      fc.property(pairOfVectors, ([values]) => Object.is(addon.sumOfSquares(values), sumOfSquares(values))),
+      { seed: 1 },
+    );
+    for (const length of [...LENGTHS, 60_598, 100_003]) {
+      const values = ordinaryVector(length, 3, 1);
+      expect(addon.sumOfSquares(values)).toBe(sumOfSquares(values));
+      // Elsewhere in memory the lanes are the same.
+      expect(addon.sumOfSquares(values.subarray(1))).toBe(sumOfSquares(values.subarray(1)));
+    }
+  });
+
+  it('see what is not finite, wherever it is', () => {
+    fc.assert(
+      fc.property(pairOfVectors, ([values]) => native.isFiniteVector(values) === isFiniteVector(values)),
+      { seed: 1 },
+    );
+    const finite = [0, -0, 3.4028234663852886e38, -3.4028234663852886e38, 2 ** -149, -(2 ** -149), 2 ** 127];
+    for (const length of [0, 1, 2, 15, 16, 17, 67, 1000]) {
+      const values = Float32Array.from({ length }, (_, i) => finite[i % finite.length]!);
+      expect(native.isFiniteVector(values)).toBe(true);
+      for (const poison of [NaN, Infinity, -Infinity]) {
+        for (let i = 0; i < length; i++) expect(native.isFiniteVector(values.with(i, poison))).toBe(false);
+      }
+    }
   });
 
   it.each(['bf16', 'f16', 'int8'] as const)('encode and decode %s as the plain loops do', (format) => {
