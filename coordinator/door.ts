@@ -1,4 +1,4 @@
-/** The door: how many connections may be open that are not members of the run. */
+/** The door: how many connections may be open that are not members of the run. It remembers those only. */
 import type { Socket } from 'node:net';
 
 export interface DoorLimits {

@@ -35,6 +35,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   const { epoch, epochs, stepsPerEpoch, members, wireRatio } = place;
   const carried = place.carried ?? { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
   const startMs = performance.now();
+  /** By connection: a worker that comes back has several. */
   const seen = new Map([...members].map((member) => [member, bytesOf(member)]));
   const metrics = openEpochMetrics(startMs, members);
   const totals = { ...carried };
@@ -99,6 +100,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         bytes.sent += now.sent - before.sent;
         bytes.received += now.received - before.received;
       }
+      const numWorkers = new Set([...seen.keys()].map(({ id }) => id)).size;
       const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
       return {
         epoch,
@@ -127,8 +129,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         bytesSent: bytes.sent,
         bytesReceived: bytes.received,
         bytesPerStep: {
-          sent: bytes.sent / since().steps / seen.size,
-          received: bytes.received / since().steps / seen.size,
+          sent: bytes.sent / since().steps / numWorkers,
+          received: bytes.received / since().steps / numWorkers,
         },
         wireRatio,
         slowestWorker: slowest.member.name,

@@ -66,6 +66,8 @@ export interface RunOptions {
   readonly sharedMemory?: SharedMemorySystem | undefined;
   /** What workers must prove to know; nothing when left out. Kept out of every file of the run directory. */
   readonly token?: string | undefined;
+  /** Why its workers cannot average in a ring, if they cannot: the star is taken, with this reason. */
+  readonly ringObstacle?: string | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
   readonly signal: AbortSignal;
   readonly reporter: Reporter & { readonly line: (text: string) => void };
@@ -203,7 +205,8 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
     const parties = { fleet, replica, exchange, allocateAverage };
-    const allReduce = await establishAllReduce({ config, ...parties, vectorMath: parts.vectorMath, say });
+    const { vectorMath, ringObstacle } = parts;
+    const allReduce = await establishAllReduce({ config, ...parties, vectorMath, ringObstacle, say });
     membership.passNewcomers(allReduce.isElastic ? (member) => fleet.join(member) : undefined);
     const status = await train({
       config,

@@ -12,13 +12,15 @@ import type { MessageOf } from '../protocol/wire/messages.ts';
 import { NO_PEER_LIMITS, STRANGER_LIMITS } from '../protocol/wire/peer-limits.ts';
 import type { PeerLimits } from '../protocol/wire/peer-limits.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
-import { authenticateWorker } from './authenticate.ts';
+import { greetWorker } from './authenticate.ts';
+import { createIdentities } from './identities.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import type { MemoryPool } from './shared-memory.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 
 /** A worker that is ready. */
 export interface Member {
-  /** Given by the coordinator, unique in the run: "w1". */
+  /** Given by the coordinator: "w1". No other worker has it; one that lost its connection has it again when it is back. */
   readonly id: string;
   /** Given by the worker, for people: "local-1". */
   readonly name: string;
@@ -33,7 +35,8 @@ export interface Membership {
   readonly members: readonly Member[];
   /**
    * Leads a new connection through the handshake. Never rejects: what fails is logged, and that connection ended. A
-   * worker on the same machine is offered memory to share, if there is any.
+   * worker on the same machine is offered memory to share, if there is any. One that proves to have had an id gets it
+   * again, and its connection before is ended with ERR_REPLACED if that is open.
    */
   admit(transport: Transport, isSameMachine?: boolean): Promise<void>;
   /**
@@ -51,7 +54,7 @@ export interface Membership {
 }
 
 export interface MembershipOptions {
-  readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'>;
+  readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'returnKey' | 'dataset'>;
   /** What a worker must prove to know before it is told anything; whoever says hello is welcome when left out. */
   readonly token?: string | undefined;
   /** For members; no more than frames have anyway when left out. */
@@ -60,6 +63,8 @@ export interface MembershipOptions {
   readonly datasetBytes?: DatasetBytes;
   /** Memory for workers on this machine; none is offered when left out. */
   readonly memory?: Pick<MemoryPool, 'offer'>;
+  /** How long a connection has for its hello, and for its proof; that of `LIMITS` when left out. */
+  readonly handshakeMs?: number;
   readonly log: (level: 'info' | 'warn', line: string, fields?: object) => void;
   /** Called when a worker has become ready. */
   readonly onReady?: (member: Member, numReady: number) => void;
@@ -67,9 +72,13 @@ export interface MembershipOptions {
 
 export function createMembership(options: MembershipOptions): Membership {
   const { welcome, token, limits = NO_PEER_LIMITS, datasetBytes, memory, log, onReady } = options;
+  const { handshakeMs = LIMITS.handshakeMs } = options;
+  const identities = createIdentities();
+  const refusals = createRefusalLog((line, fields) => log('warn', line, fields));
   const connections = new Set<Transport>();
+  /** By the id of the worker at the other end. */
+  const connectionOf = new Map<string, Transport>();
   const members: Member[] = [];
-  let numHellos = 0;
   let isOpen = true;
   let isOver = false;
   /** Of those who are ready before it is known what becomes of them. */
@@ -79,14 +88,16 @@ export function createMembership(options: MembershipOptions): Membership {
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     transport.limit(STRANGER_LIMITS);
-    const { name, nonce } = await receiveKind(transport, LIMITS.handshakeMs, 'hello');
-    if (token !== undefined) await authenticateWorker(transport, token, nonce);
+    const { name, returningAs } = await greetWorker(transport, { token, keyOf: identities.keyOf, handshakeMs });
     transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes: limits.maxQueuedBytes });
     if (isOver || !passOn) throw runFull();
-    const id = `w${++numHellos}`;
+    const id = returningAs ?? identities.give();
+    connectionOf.get(id)?.close(new ProtocolError('ERR_REPLACED', 'it has come back on another connection'));
+    connectionOf.set(id, transport);
     const shared = isSameMachine ? memory?.offer() : undefined;
+    const key = returningAs === undefined ? { returnKey: identities.keyOf(id) } : {};
     const offer = shared ? { sharedMemory: shared.offer } : {};
-    transport.send({ kind: 'welcome', ...welcome, workerId: id, dataset: DATASET_SHA256, ...offer });
+    transport.send({ kind: 'welcome', ...welcome, workerId: id, ...key, dataset: DATASET_SHA256, ...offer });
     // Files are long, and lie in memory until they are read at the other end.
     const filesSent = new Set<string>();
     for (;;) {
@@ -108,6 +119,7 @@ export function createMembership(options: MembershipOptions): Membership {
 
   const forget = (transport: Transport) => {
     connections.delete(transport);
+    for (const [id, connection] of connectionOf) if (connection === transport) connectionOf.delete(id);
     const at = members.findIndex((member) => member.transport === transport);
     if (at !== -1 && isOpen) members.splice(at, 1);
     changed();
@@ -117,13 +129,16 @@ export function createMembership(options: MembershipOptions): Membership {
     members,
     async admit(transport, isSameMachine = false) {
       connections.add(transport);
+      let isAdmitted = false;
       void transport.closed.then((reason) => {
-        log('info', `${transport.peer}: ${reason.message}`, { code: reason.code });
+        // Why another was not admitted is said below.
+        if (isAdmitted) log('info', `${transport.peer}: ${reason.message}`, { code: reason.code });
         forget(transport);
       });
       try {
         const member = await handshake(transport, isSameMachine);
         if (isOver || !passOn) throw runFull();
+        isAdmitted = true;
         if (isOpen) members.push(member);
         else passOn(member);
         const { id, name, engine, device, threads } = member;
@@ -134,7 +149,7 @@ export function createMembership(options: MembershipOptions): Membership {
         changed();
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        log('warn', `${transport.peer} was not admitted: ${printable(error.message)}`, { code: error.code });
+        refusals.add(`${transport.peer} was not admitted: ${printable(error.message)}`, { code: error.code });
         transport.close(error);
       }
     },
@@ -172,6 +187,7 @@ export function createMembership(options: MembershipOptions): Membership {
     dismiss(reason) {
       isOpen = false;
       isOver = true;
+      refusals.flush();
       for (const transport of connections) {
         try {
           transport.send({ kind: 'shutdown', reason });

@@ -23,7 +23,8 @@ export interface Breakdown {
 }
 
 export interface WorkerTotals {
-  readonly member: Member;
+  /** The worker on its last connection: one that comes back goes on with its totals. */
+  member: Member;
   samples: number;
   computeMs: number;
   /** From the assignment to its arrival, less computing and applying; and the exchange among workers. */
@@ -68,10 +69,12 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     applyMs: 0,
     otherMs: 0,
   };
-  const workers = new Map<Member, WorkerTotals>();
+  /** By the worker's id. */
+  const workers = new Map<string, WorkerTotals>();
   const totalsOf = (member: Member): WorkerTotals => {
-    const totals = workers.get(member) ?? createTotals(member);
-    workers.set(member, totals);
+    const totals = workers.get(member.id) ?? createTotals(member);
+    workers.set(member.id, totals);
+    totals.member = member;
     return totals;
   };
   for (const member of members) totalsOf(member);

@@ -74,7 +74,7 @@ export function welcomeOf(
   config: RunConfig,
   runId: string,
   { train, test }: Dataset,
-): Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'dataset'> {
+): Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'returnKey' | 'dataset'> {
   const { model, seed, optimizer, wire, joinTimeoutSeconds, stepTimeoutSeconds } = config;
   const { globalBatch, microbatches, localSteps } = stepSizesOf(config);
   // The longest silence: others may still be joining, or be on the last of the test set's chunks.

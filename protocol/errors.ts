@@ -34,6 +34,7 @@ export const PROTOCOL_ERROR_CODES = [
   'ERR_UNAUTHENTICATED',
   'ERR_TOO_MANY_MESSAGES',
   'ERR_SEND_QUEUE_FULL',
+  'ERR_REPLACED',
 ] as const;
 
 export type ProtocolErrorCode = (typeof PROTOCOL_ERROR_CODES)[number];

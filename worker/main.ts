@@ -3,6 +3,7 @@ import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts
 import { datasetPlaces } from '../protocol/state/dataset-files.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
+import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import { connectToCoordinator } from './client.ts';
 import type { ClientTransport } from './client.ts';
@@ -41,18 +42,19 @@ export interface WorkerProcessOptions {
 /**
  * Works until the run is over; returns the reason that the coordinator gave, or undefined when the user's signal ended it.
  *
- * When the connection is lost it waits for the coordinator and joins again, with the samples that it has. Rejects with
+ * When the connection is lost it waits for the coordinator and joins again, as the worker that it was and with the samples
+ * that it has. Rejects with
  * `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost for good.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
   const { url, signal, warn } = options;
   keepFreedMemory();
-  const samples = rememberSamples(options);
+  const kept: Kept = { loadSamples: rememberSamples(options) };
   try {
     return await workAndRejoin({
       patienceMs: options.reconnectSeconds * 1000,
       connect: (patienceMs) => connectToCoordinator(url, signal, options.tls, patienceMs),
-      work: (transport, onReady) => takePart(transport, options, samples, onReady),
+      work: (transport, onReady) => takePart(transport, options, kept, onReady),
       signal,
       warn,
     });
@@ -63,11 +65,17 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
   }
 }
 
+/** What outlives a connection. */
+interface Kept {
+  readonly loadSamples: ReturnType<typeof rememberSamples>;
+  identity?: WorkerIdentity;
+}
+
 /** One connection's part in a run; `onReady` is called when the engine is made. */
 async function takePart(
   transport: ClientTransport,
   options: WorkerProcessOptions,
-  loadSamples: ReturnType<typeof rememberSamples>,
+  kept: Kept,
   onReady: () => void,
 ): Promise<string> {
   const { name, threads, device, signal, log, warn } = options;
@@ -84,11 +92,13 @@ async function takePart(
     return await runWorkerSession(transport, {
       name,
       token: options.token,
+      identity: kept.identity,
+      onIdentity: (identity) => (kept.identity = identity),
       vectorMath: fastestVectorMath(),
       sharedMemory: sharedMemorySystem(),
       log: warn,
       peers: peerSockets(transport.localAddress),
-      loadDataset: loadSamples,
+      loadDataset: kept.loadSamples,
       createEngine: async (engineOptions) => {
         const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });
         announceChoice(chosen, { log, warn });

@@ -14,6 +14,7 @@ import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
+import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { allocateOwn } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
@@ -37,6 +38,10 @@ export interface WorkerOptions {
   readonly name: string;
   /** The run's: proved to the coordinator, and demanded of it. A run without one is joined when left out. */
   readonly token?: string | undefined;
+  /** Whom this worker was on a connection before, to be that one again. */
+  readonly identity?: WorkerIdentity | undefined;
+  /** Told whom it is on this one, if it is another. */
+  readonly onIdentity?: (identity: WorkerIdentity) => void;
   /** Finds the samples of the run that was joined; may ask the coordinator for files. */
   loadDataset(welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset>;
   /** Creates and probes the engine that the user chose. */
@@ -64,7 +69,9 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
   let engine: Engine | undefined;
   let ring: RingMember | undefined;
   try {
-    const welcome = await joinRun(transport, options.name, options.token);
+    const welcome = await joinRun(transport, options.name, options.token, options.identity);
+    if (welcome.kind === 'shutdown') return welcome.reason;
+    if (welcome.returnKey !== undefined) options.onIdentity?.({ id: welcome.workerId, key: welcome.returnKey });
     const dataset = await options.loadDataset(welcome, transport);
     const plan = planModel(welcome.model);
     const makeReplica = () => createReplica(plan, welcome.optimizer, welcome.seed, vectorMath);

@@ -22,6 +22,8 @@ export interface EstablishOptions {
   /** Where a star's averages lie. */
   readonly allocateAverage: PayloadAllocator;
   readonly vectorMath: VectorMath;
+  /** Why this run can have no ring, if it cannot, whatever was asked for. */
+  readonly ringObstacle?: string | undefined;
   /** For what the user should know: which all-reduce it is, unless it is the star by choice. */
   readonly say: (line: string) => void;
 }
@@ -36,7 +38,9 @@ export async function establishAllReduce(options: EstablishOptions): Promise<All
   const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members) };
   const wanted = config.allReduce === 'auto' ? chooseAllReduce(facts) : config.allReduce;
   if (wanted === 'ring') {
-    const outcome = await setUpRing(members, stepTimeoutMs);
+    const { ringObstacle: reason } = options;
+    const outcome =
+      reason === undefined ? await setUpRing(members, stepTimeoutMs) : { isReady: false as const, reason };
     if (outcome.isReady) {
       say(`all-reduce: ring of ${members.length} workers`);
       return createRing(members, replica, { stepTimeoutMs });

@@ -5,6 +5,12 @@
  *     coordinator  challenge  its nonce, HMAC-SHA256(token, "gradsock coordinator" | worker's nonce | coordinator's nonce)
  *     worker       proof                 HMAC-SHA256(token, "gradsock worker" | worker's nonce | coordinator's nonce)
  *
+ * In the same way a worker that comes back shows that it is the one that was told this id's key, in a welcome before:
+ *
+ *     worker       hello      its nonce, its id
+ *     coordinator  challenge  its nonce
+ *     worker       proof                 HMAC-SHA256(key, "gradsock returning" | worker's nonce | coordinator's nonce)
+ *
  * Both nonces are fresh, so a recorded conversation proves nothing; the labels differ, so neither proof can be sent back
  * as the other. Whoever sees a proof can try tokens on it: a token must be too long to be guessed. Source: Bellare and
  * Rogaway, Entity Authentication and Key Distribution, 1993.
@@ -20,10 +26,20 @@ export const MIN_TOKEN_LENGTH = 22;
 /** What to do about ERR_UNAUTHENTICATED, for its message. */
 export const AUTHENTICATION_CURE = 'join with the URL that the coordinator printed, #token included';
 
+/** Whom a worker was on a connection before: its id in the run, and the key that proves it. */
+export interface WorkerIdentity {
+  readonly id: string;
+  /** From its welcome; it never travels again. */
+  readonly key: string;
+}
+
 export interface Nonces {
   readonly worker: string;
   readonly coordinator: string;
 }
+
+/** What is proved: to know the token, as one of the two ends; or as a worker that comes back, to know its id's key. */
+export type ProofRole = keyof Nonces | 'returning';
 
 /** A fresh token: base64url, 43 characters. */
 export function createToken(): string {
@@ -40,15 +56,15 @@ export function createNonce(): string {
   return randomBytes(SECRET_BYTES).toString('hex');
 }
 
-/** What `role` shows the other end: 64 hexadecimal digits. */
-export function proofOf(token: string, role: keyof Nonces, nonces: Nonces): string {
+/** What `role` shows the other end: 64 hexadecimal digits. `secret`: the token, or the key of a worker's id. */
+export function proofOf(secret: string, role: ProofRole, nonces: Nonces): string {
   const text = `gradsock ${role}|${nonces.worker}|${nonces.coordinator}`;
-  return createHmac('sha256', token).update(text).digest('hex');
+  return createHmac('sha256', secret).update(text).digest('hex');
 }
 
 /** Whether `proof` is that of `role`. Takes the same time whatever its digits are. */
-export function isProof(proof: string, token: string, role: keyof Nonces, nonces: Nonces): boolean {
-  const expected = Buffer.from(proofOf(token, role, nonces));
+export function isProof(proof: string, secret: string, role: ProofRole, nonces: Nonces): boolean {
+  const expected = Buffer.from(proofOf(secret, role, nonces));
   const actual = Buffer.from(proof);
   return actual.length === expected.length && timingSafeEqual(actual, expected);
 }

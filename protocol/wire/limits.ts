@@ -21,8 +21,12 @@ export const LIMITS = {
   /** Connections that are not members: in all, and from one address. The run's workers may come on top of it at once. */
   maxPending: 256,
   maxPendingPerAddress: 32,
-  /** What may be queued for any peer, beyond what its run needs. */
+  /** What may be queued for any peer, or wait from it to be read, beyond what its run needs. */
   queueSlackBytes: MEBIBYTE,
+  queueSlackMessages: 64,
+  /** Refused connections that are told of one by one in a time of this length; of the others, their number. */
+  refusalLines: 20,
+  refusalWindowMs: 10 * SECOND,
   /** From one preparation message to the next: a dataset file found, an engine built and probed. */
   prepareMs: 120 * SECOND,
   /** A peer that sent nothing, not even the answer to a ping, for this long is lost. */
@@ -33,6 +37,8 @@ export const LIMITS = {
   closeMs: 2 * SECOND,
   /** A worker keeps trying to reach a coordinator that is not up yet for this long. */
   connectMs: 30 * SECOND,
+  /** How long a coordinator waits for workers of a run that is over: they try again every 5 s, or sooner. */
+  farewellMs: 6 * SECOND,
   /** In a ring, a worker has this long to reach its successor, and to be reached by its predecessor. */
   peerConnectMs: 5 * SECOND,
   /** The most that a timer can hold: a wait that is made of others' ends here. */

@@ -51,20 +51,31 @@ export const MESSAGES = {
     code: 1,
     from: from.worker,
     payload: 'none',
-    /** `nonce`: of a worker that has a token, and demands and gives proof of it. See `authentication.ts`. */
-    header: z.strictObject({ name: text, nonce: sha256.optional() }),
+    /**
+     * `nonce`: of a worker that has something to prove, and if that is a token, demands proof of it. `returningAs`: the id
+     * that it had on a connection before. See `authentication.ts`.
+     */
+    header: z.strictObject({ name: text, nonce: sha256.optional(), returningAs: text.optional() }),
   },
 
-  /** Answers the hello of a run with a token: proof that this coordinator knows it, and what is to be proved with it. */
+  /**
+   * Answers hello where there is something to prove: what is to be proved with it, and in a run with a token proof that
+   * this coordinator knows it.
+   */
   challenge: {
     code: 48,
     from: from.coordinator,
     payload: 'none',
-    header: z.strictObject({ nonce: sha256, proof: sha256 }),
+    header: z.strictObject({ nonce: sha256, proof: sha256.optional() }),
   },
 
-  /** Answers a challenge: proof that the worker knows the token. */
-  proof: { code: 49, from: from.worker, payload: 'none', header: z.strictObject({ proof: sha256 }) },
+  /** Answers a challenge: proof that the worker knows the token, and that it is the one that it said it was. */
+  proof: {
+    code: 49,
+    from: from.worker,
+    payload: 'none',
+    header: z.strictObject({ proof: sha256.optional(), returnProof: sha256.optional() }),
+  },
 
   /** Answers hello, or proof: the run that the worker has joined, and all that it needs to build its replica and its engine. */
   welcome: {
@@ -74,6 +85,11 @@ export const MESSAGES = {
     header: z.strictObject({
       runId: text,
       workerId: text,
+      /**
+       * With a new id: a secret between the coordinator and this worker, by which it proves its id when it has to come back.
+       * Absent for one that has just done so.
+       */
+      returnKey: sha256.optional(),
       model: modelSpecSchema,
       seed: z.int(),
       optimizer: optimizerConfigSchema,
@@ -235,7 +251,7 @@ export const MESSAGES = {
     header: z.strictObject({ epoch: index, chunks: z.array(sumsSchema).min(1), computeMs: durationMs }),
   },
 
-  /** The run is over; the worker closes the connection and ends. */
+  /** The run is over, or answers proof or hello when it was over before; the worker closes the connection and ends. */
   shutdown: { code: 13, from: from.coordinator, payload: 'none', header: z.strictObject({ reason: text }) },
 
   /** The worker was asked by its user to stop: it leaves now. */

@@ -10,6 +10,12 @@ export interface PeerLimits {
   readonly messagesPerSecond: number;
   /** What may be waiting to be sent when more is sent. A peer that reads too slowly for that is dropped. */
   readonly maxQueuedBytes: number;
+  /**
+   * What may wait here until it is read. Beyond it no more is taken from the connection before half of it is read: what a
+   * peer sends that nobody asked for stays with the peer.
+   */
+  readonly maxUnreadMessages: number;
+  readonly maxUnreadBytes: number;
 }
 
 /** No more than frames have anyway. */
@@ -18,6 +24,8 @@ export const NO_PEER_LIMITS: PeerLimits = {
   maxPayloadBytes: LIMITS.maxPayloadBytes,
   messagesPerSecond: Infinity,
   maxQueuedBytes: Infinity,
+  maxUnreadMessages: Infinity,
+  maxUnreadBytes: Infinity,
 };
 
 /** For a peer that has proved nothing yet: a few small messages without payloads. */
@@ -26,6 +34,8 @@ export const STRANGER_LIMITS: PeerLimits = {
   maxPayloadBytes: 0,
   messagesPerSecond: LIMITS.messagesPerSecond,
   maxQueuedBytes: LIMITS.queueSlackBytes,
+  maxUnreadMessages: LIMITS.queueSlackMessages,
+  maxUnreadBytes: LIMITS.queueSlackBytes,
 };
 
 export interface RateLimit {

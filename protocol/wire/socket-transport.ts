@@ -17,6 +17,9 @@ export interface OpenSocket {
   readonly bufferedAmount: number;
   send(data: Uint8Array): void;
   ping(): void;
+  /** No more is read from the connection until `resume`; what has been read may still come. */
+  pause(): void;
+  resume(): void;
   close(code: number, reason: string): void;
   terminate(): void;
   on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown;
@@ -39,16 +42,34 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   const inbox = createInbox(peer);
   const assembler = createAssembler();
   const bytes = { sent: 0, received: 0 };
+  /** Received before the message that is arriving. */
+  let bytesBefore = 0;
   let memories: readonly ArrayBuffer[] = [];
   let lastHeardMs = performance.now();
   let lastBeatMs = lastHeardMs;
   let closing = false;
+  let isPaused = false;
   let limits = NO_PEER_LIMITS;
   let messageRate = createRateLimit(limits.messagesPerSecond);
   const pingRate = createRateLimit(LIMITS.messagesPerSecond);
   let overflow: ProtocolError | undefined;
 
   const heard = () => (lastHeardMs = performance.now());
+
+  /** Stops reading when too much waits unread, and goes on when half of that has been read: always, if all of it has. */
+  const pace = () => {
+    const { messages, bytes: unreadBytes } = inbox.unread;
+    const fill = Math.max(messages / limits.maxUnreadMessages, unreadBytes / limits.maxUnreadBytes);
+    if (!isPaused && fill > 1) {
+      isPaused = true;
+      socket.pause();
+    } else if (isPaused && fill <= 0.5) {
+      isPaused = false;
+      heard();
+      socket.resume();
+    }
+  };
+
   const closedByPeer = (why: string) => new ProtocolError('ERR_CLOSED', `the connection to ${peer} was lost${why}`);
 
   const tooManyMessages = (limit: string) =>
@@ -60,6 +81,8 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     if (closing) return;
     closing = true;
     clearInterval(heartbeat);
+    // The other end's goodbye must be read.
+    if (isPaused) socket.resume();
     if (error && tellPeer) sendFrame(errorMessage(error));
     socket.close(error ? PROTOCOL_VIOLATION : NORMAL_CLOSURE, error?.code ?? '');
     // Not waited for: a peer that is hung must not keep this process alive.
@@ -96,7 +119,9 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       if (!message) return;
       if ('payload' in message && memories.includes(message.payload.buffer))
         bytes.received += message.payload.byteLength;
-      inbox.push(message);
+      inbox.push(message, bytes.received - bytesBefore);
+      bytesBefore = bytes.received;
+      pace();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       close(error, true);
@@ -127,6 +152,8 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     // When this process itself was stopped or busy, answers may lie unread: ask again before blaming the peer.
     const wasAway = nowMs - lastBeatMs > 2 * LIMITS.pingIntervalMs;
     lastBeatMs = nowMs;
+    // Its answers wait behind what was not read.
+    if (isPaused) heard();
     if (nowMs - lastHeardMs > LIMITS.silenceMs && !wasAway) {
       const error = new ProtocolError('ERR_TIMEOUT', `${peer} has not answered for ${LIMITS.silenceMs / 1000} s`);
       close(error, false);
@@ -159,7 +186,11 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       }
       sendFrame(message);
     },
-    receive: (timeoutMs, awaited) => inbox.receive(timeoutMs, awaited),
+    receive(timeoutMs, awaited) {
+      const received = inbox.receive(timeoutMs, awaited);
+      if (isPaused && !closing) pace();
+      return received;
+    },
     interrupt: () => inbox.interrupt(),
     recycle: (payload) => assembler.recycle(payload),
     shareMemory(shared) {

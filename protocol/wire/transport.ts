@@ -87,8 +87,10 @@ export async function receiveKind<K extends MessageKind>(
 export interface Inbox {
   receive(timeoutMs: number, awaited: string): Promise<Message>;
   interrupt(): void;
-  /** Delivers a message; an `error` message ends the inbox instead, with the peer's code. */
-  push(message: Message): void;
+  /** Delivers a message of so many bytes; an `error` message ends the inbox instead, with the peer's code. */
+  push(message: Message, numBytes?: number): void;
+  /** What has arrived and was not received yet. */
+  readonly unread: { readonly messages: number; readonly bytes: number };
   /** Ends it: what has arrived can still be received, then `error`. Later calls change nothing. */
   end(error: ProtocolError): void;
   readonly ended: Promise<ProtocolError>;
@@ -96,7 +98,8 @@ export interface Inbox {
 }
 
 export function createInbox(peer: string): Inbox {
-  const queue: Message[] = [];
+  const queue: { readonly message: Message; readonly numBytes: number }[] = [];
+  const unread = { messages: 0, bytes: 0 };
   let reader: { resolve: (message: Message) => void; reject: (error: Error) => void } | undefined;
   let end: ProtocolError | undefined;
   let announceEnd!: (error: ProtocolError) => void;
@@ -107,9 +110,14 @@ export function createInbox(peer: string): Inbox {
     get isEnded() {
       return end !== undefined;
     },
+    unread,
     receive(timeoutMs, awaited) {
-      const message = queue.shift();
-      if (message) return Promise.resolve(message);
+      const next = queue.shift();
+      if (next) {
+        unread.messages--;
+        unread.bytes -= next.numBytes;
+        return Promise.resolve(next.message);
+      }
       if (end) return Promise.reject(end);
       return new Promise((resolve, reject) => {
         const timer = setTimeout(
@@ -132,14 +140,16 @@ export function createInbox(peer: string): Inbox {
     interrupt() {
       reader?.reject(new ReceiveInterrupted('the message is not waited for any more'));
     },
-    push(message) {
+    push(message, numBytes = 0) {
       if (end) return;
       if (message.kind === 'error') {
         this.end(new ProtocolError(message.code, `${peer} reports ${message.code}: ${message.message}`));
       } else if (reader) {
         reader.resolve(message);
       } else {
-        queue.push(message);
+        queue.push({ message, numBytes });
+        unread.messages++;
+        unread.bytes += numBytes;
       }
     },
     end(error) {

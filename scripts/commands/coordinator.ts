@@ -1,5 +1,7 @@
 /** `gradsock coordinator`: waits for workers from anywhere, then trains with them. */
 import { Command } from 'commander';
+import { sayFarewell } from '../../coordinator/farewell.ts';
+import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
@@ -61,16 +63,19 @@ export function coordinatorCommand(): Command {
     }
     const token = flags.token === false ? undefined : runToken(flags, flags.resumed?.path);
     const tls = readServerTls(flags);
-    if (tls) flags.allReduce = allReduceWithTls(flags.allReduce);
-    const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token };
+    const ringObstacle = tls && 'this run is encrypted, which links between the workers of a ring are not';
+    const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token, ringObstacle };
     const { line } = options.reporter;
+    const listen = (admit: (transport: Transport, isSameMachine: boolean) => Promise<void>, health: () => object) =>
+      startServer(address, health, admit, { tls, numWorkers: flags.workers });
+    let hasListened = false;
     const result = await carryOutRun({
       ...options,
       async summonWorkers({ membership, runDir }) {
+        hasListened = true;
         if (token !== undefined) await keepToken(runDir, token);
         const health = () => ({ status: 'running', workers: membership.members.length });
-        const admit = (transport: Transport, isSameMachine: boolean) => membership.admit(transport, isSameMachine);
-        const server = await startServer(address, health, admit, { tls, numWorkers: flags.workers });
+        const server = await listen((transport, isSameMachine) => membership.admit(transport, isSameMachine), health);
         const joinUrl = joinUrlOf(server.joinUrl, token);
         try {
           if (joinFile !== undefined) await writeFileAtomically(joinFile, `${joinUrl}\n`, OWNER_ONLY);
@@ -85,12 +90,32 @@ export function coordinatorCommand(): Command {
       },
     });
     process.exitCode = exitCodeOf(result);
+    const wasOver = flags.resumed && !flags.resumed.completed && result.status === 'completed' && !hasListened;
+    // A port that chance chose is not the one where workers wait.
+    if (!wasOver || address.port === 0) return;
+    await tellWaitingWorkers({
+      token,
+      numWorkers: flags.workers,
+      signal: options.signal,
+      listen: (admit) => listen(admit, () => ({ status: 'completed', workers: 0 })),
+      line,
+      warn: options.warn,
+    });
   });
   return command;
 }
 
-/** Links between the workers of a ring are not encrypted: where the run's are to be, it takes the star. */
-function allReduceWithTls(choice: CoordinatorFlags['allReduce']): 'star' {
-  if (choice !== 'ring') return 'star';
-  throw new ConfigError('--all-reduce ring with --tls-cert: links between workers are not encrypted: use star');
+/** Of a run that was resumed after its last step: what it is has been recorded, and does not change if this fails. */
+async function tellWaitingWorkers({
+  line,
+  ...farewell
+}: Omit<FarewellOptions, 'reason'> & { readonly line: (text: string) => void }): Promise<void> {
+  line('the run was over already: for a few seconds, workers that wait for it are told so');
+  try {
+    const numTold = await sayFarewell({ ...farewell, reason: 'the run is completed' });
+    line(`${numTold} of ${farewell.numWorkers} workers were told`);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    farewell.warn(`workers that wait were not told: ${error.message}`);
+  }
 }

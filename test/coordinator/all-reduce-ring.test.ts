@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LIMITS } from '../../protocol/wire/limits.ts';
+import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import { allReduceContract } from '../contracts/all-reduce.contract.ts';
 import { startAllReduce } from '../helpers/all-reduce-cluster.ts';
 import type { Tampering } from '../helpers/all-reduce-cluster.ts';
@@ -37,6 +38,28 @@ describe('a ring', () => {
     });
   });
 
+  test('no more of a neighbour waits unread than a step brings', async () => {
+    const limits: PeerLimits[] = [];
+    await start(3, {
+      peers: (peers) => ({
+        ...peers,
+        async connect(url) {
+          const transport = await peers.connect(url);
+          const limit = transport.limit.bind(transport);
+          return Object.assign(transport, {
+            limit(given: PeerLimits) {
+              limits.push(given);
+              limit(given);
+            },
+          });
+        },
+      }),
+    });
+    // Some 160,000 values: a piece for each of three chunks, and one for the statistics and the loss.
+    expect(limits.map(({ maxUnreadMessages }) => maxUnreadMessages)).toEqual([68, 68, 68]);
+    for (const { maxUnreadBytes } of limits) expect(maxUnreadBytes).toBeLessThan(2 ** 21);
+  });
+
   test('a worker that never answers is the one that is named, not those that wait for it', async () => {
     const { allReduce, planOf } = await start(
       3,
@@ -70,6 +93,23 @@ describe('where no ring can be, the star is taken, and the reason told:', () => 
     const cluster = await start(1);
     expect(cluster.said).toEqual(['all-reduce: star, because a ring needs two workers or more']);
     await trainsOn(cluster);
+  });
+
+  test('a run that must not have one', async () => {
+    const listening: number[] = [];
+    const cluster = await start(2, {
+      ringObstacle: 'this run is encrypted',
+      peers: (peers, index) => ({
+        ...peers,
+        listen(onConnection) {
+          listening.push(index);
+          return peers.listen(onConnection);
+        },
+      }),
+    });
+    expect(cluster.said).toEqual(['all-reduce: star, because this run is encrypted']);
+    await trainsOn(cluster);
+    expect(listening).toEqual([]);
   });
 
   test('a worker without sockets', async () => {

@@ -18,4 +18,7 @@ test.each(['f32', 'int8'] as const)('a member may send its whole state or gradie
   const longest = Math.max(replica.state.byteLength, createVectorCodec(wire, layout).payloadBytes);
   expect(limits.maxPayloadBytes).toBe(longest);
   expect(limits.maxQueuedBytes).toBe(4 * longest + 5000 + LIMITS.queueSlackBytes);
+  // Of four microbatches a member has at most six whole subtrees under way, each in one bucket.
+  expect(limits.maxUnreadBytes).toBe(6 * longest + LIMITS.queueSlackBytes);
+  expect(limits.maxUnreadMessages).toBe(6 + LIMITS.queueSlackMessages);
 });

@@ -64,6 +64,19 @@ describe('the parts of a step', () => {
     expect(workers.map(({ communicationMs }) => communicationMs)).toEqual([10 - 6 - 0.5 + 6, 14 - 9 - 0.5 + 6]);
   });
 
+  test('of a worker that comes back in the middle of an epoch go to the totals that it has', () => {
+    const metrics = openEpochMetrics(1000, [a, b]);
+    metrics.recordStep(moments);
+    const again = member('a');
+    metrics.recordStep({ ...moments, arrivals: [{ ...moments.arrivals[0]!, member: again }, moments.arrivals[1]!] });
+    const { workers } = metrics.close(1017);
+    expect(workers.map(({ member: { id }, samples, computeMs }) => [id, samples, computeMs])).toEqual([
+      ['a', 256, 12],
+      ['b', 256, 18],
+    ]);
+    expect(workers[0]!.member).toBe(again);
+  });
+
   test('never exceed the time that was seen, when a worker began before the step was counted', () => {
     const metrics = openEpochMetrics(1000, [a]);
     metrics.recordStep({

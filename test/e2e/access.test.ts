@@ -132,6 +132,22 @@ describe('a run over TLS', () => {
   });
 });
 
+test('a ring over TLS is a star, and the reason is told', async () => {
+  const folder = temporaryFolder();
+  const [runDir, undisturbed] = [join(folder, 'run'), join(folder, 'undisturbed')];
+  const flags = ['--workers', '2', '--all-reduce', 'ring', ...SERVE_TLS, '--run-dir', runDir];
+  const { coordinator, url } = await startCoordinator([...flags, ...run]);
+  const workers = await Promise.all([1, 2].map(() => runCli(['worker', url, '--tls-ca', CERTIFICATE])));
+  for (const { code, output } of workers) expect(code, output).toBe(0);
+  expect(await coordinator.exit, coordinator.output()).toBe(0);
+  expect(coordinator.output()).toContain(
+    'all-reduce: star, because this run is encrypted, which links between the workers of a ring are not',
+  );
+  // Equal bits for any number of workers are the star's.
+  expect((await runCli(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
+  expect(readResult(runDir).parametersSha256).toBe(readResult(undisturbed).parametersSha256);
+});
+
 describe('a mistake about access ends with exit 2 and names the cure:', () => {
   const url = 'ws://127.0.0.1:1';
   test.each<[string[], string]>([
@@ -140,7 +156,6 @@ describe('a mistake about access ends with exit 2 and names the cure:', () => {
     [['coordinator', '--tls-key', CERTIFICATE], `--tls-key ${CERTIFICATE} needs --tls-cert`],
     [['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'], '--tls-cert /nowhere: cannot be read: ENOENT'],
     [['coordinator', '--tls-cert', CERTIFICATE, '--tls-key', CERTIFICATE], 'no certificate with its key'],
-    [['coordinator', '--all-reduce', 'ring', ...SERVE_TLS], '--all-reduce ring with --tls-cert: links between workers'],
     [['coordinator', '--token-file', '/nowhere'], '--token-file /nowhere: cannot be read: ENOENT'],
     [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
     [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, or --join-file'],

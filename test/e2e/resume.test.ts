@@ -101,6 +101,33 @@ describe('killed in the middle of an epoch and resumed,', () => {
   });
 });
 
+test('killed after the last checkpoint, and resumed, a coordinator tells the workers that wait that the run is over', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const joinFile = join(temporaryFolder(), 'join');
+  const flags = ['--workers', '2', '--join-file', joinFile];
+  const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...often, '--run-dir', runDir]);
+  await first.line(/waiting for 2 workers/);
+  const url = readFileSync(joinFile, 'utf8').trim();
+  const workers = ['one', 'two'].map((name) => startCli(['worker', url, '--name', name]));
+  await first.line(/^epoch 1,/);
+  first.kill('SIGKILL');
+  await first.exit;
+  await Promise.all(workers.map((worker) => worker.line(/was lost.*: trying again for up to 60 s$/)));
+  // Comes as far as that without them, and is as if it had been killed before it could tell.
+  expect((await runCli(['baseline', '--resume', runDir])).code).toBe(0);
+  rmSync(join(runDir, 'result.json'));
+
+  const listen = ['--listen', `127.0.0.1:${new URL(url).port}`];
+  const { code, output } = await runCli(['coordinator', ...listen, '--resume', runDir]);
+  expect(code, output).toBe(0);
+  expect(output).toContain('2 of 2 workers were told');
+  for (const worker of workers) {
+    expect(await worker.exit, worker.output()).toBe(0);
+    expect(worker.output()).toContain('the run is completed');
+  }
+  await expectAsQuiet(runDir);
+});
+
 test('interrupted and resumed with another number of workers, a run ends with the same bits', async () => {
   const runDir = join(temporaryFolder(), 'run');
   const first = startCli(['baseline', ...run, '--run-dir', runDir]);

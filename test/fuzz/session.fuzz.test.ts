@@ -225,6 +225,8 @@ function pretendSocket() {
     bufferedAmount: 0,
     send() {},
     ping() {},
+    pause() {},
+    resume() {},
     terminate() {},
     close: (code: number) => void socket.emit('close', code, Buffer.alloc(0)),
   });

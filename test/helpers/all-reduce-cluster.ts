@@ -51,6 +51,7 @@ export interface Tampering {
   /** The engine of worker `index`, and its connection to the coordinator. */
   readonly engine?: (engine: Engine, index: number, transport: Transport) => Engine;
   readonly peers?: (peers: PeerSockets, index: number) => PeerSockets | undefined;
+  readonly ringObstacle?: string;
 }
 
 /** Starts everything up to the all-reduce; ended with the test. */
@@ -97,7 +98,8 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
   const { microbatches, localSteps } = stepSizesOf(config);
   const exchange = createExchange(replica, localSteps, microbatches);
   const parties = { fleet, replica, exchange, allocateAverage: allocateOwn };
-  const allReduce = await establishAllReduce({ config, ...parties, vectorMath: plainVectorMath, say });
+  const { ringObstacle } = tampering;
+  const allReduce = await establishAllReduce({ config, ...parties, vectorMath: plainVectorMath, ringObstacle, say });
 
   const ratesAt = (step: number) => updateRates(config.optimizer, 1, step);
   const sizes = { ...config, numTrainSamples: numSamples, ratesAt };

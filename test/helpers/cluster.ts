@@ -16,6 +16,7 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
+import type { WorkerIdentity } from '../../protocol/wire/authentication.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
@@ -120,8 +121,11 @@ export interface ClusterOptions {
   /** How long the run waits for a worker when none is left; not at all when left out. */
   readonly waitMs?: number;
   readonly say?: (line: string) => void;
-  /** Given a function that lets one more worker join, which resolves as its session ends. */
-  readonly onStart?: (join: () => Promise<string>) => void;
+  /**
+   * Given a function that lets one more worker join, which resolves as its session ends; or the worker of connection
+   * `returning` come back.
+   */
+  readonly onStart?: (join: (returning?: number) => Promise<string>) => void;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -147,12 +151,15 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     log: () => {},
   });
   const sessions: Promise<string>[] = [];
-  const join = () => {
+  const identities: WorkerIdentity[] = [];
+  const join = (returning?: number) => {
     const index = sessions.length;
     const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', `connection ${index}`]);
     void membership.admit(coordinatorEnd);
     const session = runWorkerSession(options.tamper?.(workerEnd, index) ?? workerEnd, {
-      name: `worker-${index}`,
+      name: `worker-${returning ?? index}`,
+      ...(returning !== undefined && { identity: identities[returning] }),
+      onIdentity: (identity) => (identities[index] = identity),
       loadDataset: () => Promise.resolve(dataset),
       createEngine: (engineOptions) => createEngine({ ...engineOptions, threads: 1 }, index),
       ...(options.shareReplica && { sharedReplica: replica }),

@@ -7,6 +7,7 @@ import type { Exchange } from '../../protocol/state/exchange.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
+import { NO_PEER_LIMITS } from '../../protocol/wire/peer-limits.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createGate } from './gate.ts';
 import type { Gate } from './gate.ts';
@@ -14,6 +15,8 @@ import { createLinks } from './links.ts';
 import type { RingLinks } from './links.ts';
 import { createLocalSum, numExactValues } from './local-sum.ts';
 import type { LocalSum, LocalSumOptions } from './local-sum.ts';
+import { planPieces } from './pieces.ts';
+import type { Sizes } from './pieces.ts';
 import { createRingReduce } from './reduce.ts';
 import type { RingReduce } from './reduce.ts';
 
@@ -120,6 +123,7 @@ export function createRingMember(options: RingMemberOptions): RingMember {
   const createRing = (links: RingLinks, stepTimeoutMs: number): Ring => {
     const { layout } = exchange;
     const sizes = { numParameters: layout.numParameters, numExact: numExactValues(layout) };
+    limitUnread(links, sizes);
     // The coordinator waits for a sum and for an exchange one step's time each, and knows better whom to blame.
     const timeoutMs = Math.min(3 * stepTimeoutMs, LIMITS.longestWaitMs);
     const reduce = createRingReduce({ links, ...sizes, wire: welcome.wire, vectorMath, timeoutMs });
@@ -183,4 +187,15 @@ export function createRingMember(options: RingMemberOptions): RingMember {
       }
     },
   };
+}
+
+/** A neighbour may be ahead by the pieces of a step, while this worker computes its own sum; a successor sends nothing. */
+function limitUnread({ predecessor, successor, size }: RingLinks, sizes: Sizes): void {
+  const numValues = sizes.numParameters + sizes.numExact;
+  const limits = {
+    ...NO_PEER_LIMITS,
+    maxUnreadMessages: planPieces(sizes, size).flat().length + LIMITS.queueSlackMessages,
+    maxUnreadBytes: numValues * Float32Array.BYTES_PER_ELEMENT + LIMITS.queueSlackBytes,
+  };
+  for (const { transport } of [predecessor, successor]) transport.limit(limits);
 }

@@ -1,8 +1,11 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { ProtocolError } from '../../../protocol/errors.ts';
+import { encodeFrame } from '../../../protocol/wire/frame.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { createRateLimit, NO_PEER_LIMITS, STRANGER_LIMITS } from '../../../protocol/wire/peer-limits.ts';
+import { socketTransport } from '../../../protocol/wire/socket-transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
 import { SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 import { connectedPair, startTestServer } from '../../helpers/sockets.ts';
@@ -67,6 +70,69 @@ describe('a peer with limits', () => {
     const [own, peer] = await pair({});
     for (let i = 0; i < 1000; i++) peer.send(SAMPLE_MESSAGES.applied);
     for (let i = 0; i < 1000; i++) expect((await own.receive(10_000, 'applied')).kind).toBe('applied');
+  });
+
+  test('sends what is not read no further than its limit, and all of it arrives when it is read', async () => {
+    const [own, peer] = await pair({ maxUnreadMessages: 4 });
+    const count = 20_000;
+    for (let step = 0; step < count; step++) peer.send({ ...SAMPLE_MESSAGES.applied, step });
+    await expect.poll(() => own.bytesReceived).toBeGreaterThan(0);
+    // Another connection's coming and going takes longer than to read all would.
+    for (let i = 0; i < 5; i++) (await pair({}))[0].close();
+    // A read from the system, of 64 KiB, is more than four messages.
+    expect(own.bytesReceived).toBeLessThan(100_000);
+    for (let step = 0; step < count; step++) {
+      expect(await own.receive(10_000, 'applied')).toMatchObject({ step });
+    }
+    expect(own.bytesReceived).toBe(peer.bytesSent);
+  });
+
+  test('whose payloads wait unread is held back by their bytes', async () => {
+    const payload = new Float32Array(2 ** 16);
+    const [own, peer] = await pair({ maxUnreadBytes: 2 * payload.byteLength });
+    const count = 40;
+    for (let step = 0; step < count; step++) peer.send({ ...SAMPLE_MESSAGES.snapshot, step, payload });
+    await expect.poll(() => own.bytesReceived).toBeGreaterThan(2 * payload.byteLength);
+    for (let i = 0; i < 5; i++) (await pair({}))[0].close();
+    expect(own.bytesReceived).toBeLessThan(5 * payload.byteLength);
+    for (let step = 0; step < count; step++) {
+      expect(await own.receive(10_000, 'snapshot')).toMatchObject({ step });
+    }
+  });
+
+  test('that is held back learns why it is ended', async () => {
+    const [own, peer] = await pair({ maxUnreadMessages: 4 });
+    for (let i = 0; i < 20_000; i++) peer.send(SAMPLE_MESSAGES.applied);
+    await expect.poll(() => own.bytesReceived).toBeGreaterThan(0);
+    own.close(new ProtocolError('ERR_STALE_RESULT', 'enough'));
+    expect((await peer.closed).code).toBe('ERR_STALE_RESULT');
+  });
+
+  test('is not blamed for its silence while nobody listens, but after that it is', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const calls: string[] = [];
+    const socket = Object.assign(new EventEmitter(), {
+      bufferedAmount: 0,
+      send() {},
+      ping() {},
+      pause: () => void calls.push('pause'),
+      resume: () => void calls.push('resume'),
+      terminate() {},
+      close() {},
+    });
+    const own = socketTransport(socket, { cork() {}, uncork() {} }, 'peer');
+    own.limit({ ...NO_PEER_LIMITS, maxUnreadMessages: 2 });
+    let end: string | undefined;
+    void own.closed.then(({ code }) => (end = code));
+    for (let i = 0; i < 3; i++) socket.emit('message', Buffer.from(encodeFrame(SAMPLE_MESSAGES.applied).head), true);
+    expect(calls).toEqual(['pause']);
+    await vi.advanceTimersByTimeAsync(5 * LIMITS.silenceMs);
+    expect(end).toBeUndefined();
+    for (let i = 0; i < 2; i++) await own.receive(1, 'applied');
+    expect(calls).toEqual(['pause', 'resume']);
+    await vi.advanceTimersByTimeAsync(2 * LIMITS.silenceMs);
+    expect(end).toBe('ERR_TIMEOUT');
   });
 
   test('that does not read is dropped when more is queued for it than its limit', async () => {
