@@ -28,6 +28,8 @@ export interface Member {
   readonly device: string;
   readonly threads: number;
   readonly transport: Transport;
+  /** How long a message and its answer took as it joined; unknown in a run without a token. */
+  readonly roundTripMs?: number | undefined;
 }
 
 export interface Membership {
@@ -88,7 +90,11 @@ export function createMembership(options: MembershipOptions): Membership {
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     transport.limit(STRANGER_LIMITS);
-    const { name, returningAs } = await greetWorker(transport, { token, keyOf: identities.keyOf, handshakeMs });
+    const { name, returningAs, roundTripMs } = await greetWorker(transport, {
+      token,
+      keyOf: identities.keyOf,
+      handshakeMs,
+    });
     transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes: limits.maxQueuedBytes });
     if (isOver || !passOn) throw runFull();
     const id = returningAs ?? identities.give();
@@ -112,7 +118,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { engine, device, threads } = message;
         transport.limit(limits);
         if (message.sharesMemory && shared) transport.shareMemory(shared.memories);
-        return { id, name, engine, device, threads, transport };
+        return { id, name, engine, device, threads, transport, roundTripMs };
       }
     }
   };
@@ -144,7 +150,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { id, name, engine, device, threads } = member;
         const about = { worker: id, name, engine, device, threads };
         const { peer, sharesMemory } = transport;
-        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory });
+        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory, roundTripMs: member.roundTripMs });
         if (isOpen) onReady?.(member, members.length);
         changed();
       } catch (error) {

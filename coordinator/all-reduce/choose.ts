@@ -11,19 +11,26 @@ export interface RunFacts {
   readonly payloadBytes: number;
   /** Whether no worker is known to be on another machine. */
   readonly areLocal: boolean;
+  /** The longest between coordinator and a worker, where it is known. */
+  readonly roundTripMs?: number;
 }
 
-/** With two workers a ring moves as many bytes over each link as the star moves to and from each worker. */
-const FEWEST_WORKERS = 3;
-/** Below this the ring's 2 (n - 1) hops, one after the other, cost more than the coordinator's one link does. */
-const FEWEST_BYTES = 1_000_000;
+/** With two workers already, the coordinator's link carries twice what a ring's links do. */
+const FEWEST_WORKERS = 2;
+/** Of the payloads that were measured, the smallest with which a ring was the faster one by more than noise. */
+const FEWEST_BYTES = 200_000;
+/** What a gigabit link carries. */
+const BYTES_PER_MS = 125_000;
 
 /**
  * A star brings all gradients through the coordinator's one network link, n payloads in and n out; a ring moves less than
- * two each way on any link. Within one machine there is no such link to be short of: the star.
+ * two each way on any link, in 2 (n - 1) hops one after the other. So a star's step has about n - 1 payloads more to wait
+ * for, a ring's n - 1 round trips: the ring pays where a payload takes longer than a round trip. Within one machine there is
+ * no link to be short of: the star. Measured: docs/results/network.md.
  */
-export function chooseAllReduce({ numWorkers, payloadBytes, areLocal }: RunFacts): 'star' | 'ring' {
-  return !areLocal && numWorkers >= FEWEST_WORKERS && payloadBytes >= FEWEST_BYTES ? 'ring' : 'star';
+export function chooseAllReduce({ numWorkers, payloadBytes, areLocal, roundTripMs = 0 }: RunFacts): 'star' | 'ring' {
+  const leastBytes = Math.max(FEWEST_BYTES, roundTripMs * BYTES_PER_MS);
+  return !areLocal && numWorkers >= FEWEST_WORKERS && payloadBytes >= leastBytes ? 'ring' : 'star';
 }
 
 /** Whether any member lives in this process, or all of them are connected over loopback. */

@@ -35,7 +35,8 @@ export async function establishAllReduce(options: EstablishOptions): Promise<All
   const members = [...fleet.members];
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const { payloadBytes } = createVectorCodec(wire, exchange.layout, vectorMath);
-  const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members) };
+  const roundTripMs = Math.max(0, ...members.map((member) => member.roundTripMs ?? 0));
+  const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members), roundTripMs };
   const wanted = config.allReduce === 'auto' ? chooseAllReduce(facts) : config.allReduce;
   if (wanted === 'ring') {
     const { ringObstacle: reason } = options;

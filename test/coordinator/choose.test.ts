@@ -2,16 +2,22 @@ import { describe, expect, test } from 'vitest';
 import { areLocal, chooseAllReduce } from '../../coordinator/all-reduce/choose.ts';
 
 describe('the choice of an all-reduce', () => {
-  const apart = { numWorkers: 3, payloadBytes: 1_000_000, areLocal: false };
+  const apart = { numWorkers: 2, payloadBytes: 200_000, areLocal: false, roundTripMs: 1 };
 
-  test('is the ring for three workers or more on several machines, from a megabyte on', () => {
+  test('is the ring for workers on several machines, where a payload takes longer than a round trip', () => {
     expect(chooseAllReduce(apart)).toBe('ring');
     expect(chooseAllReduce({ ...apart, numWorkers: 8 })).toBe('ring');
+    expect(chooseAllReduce({ ...apart, roundTripMs: 20, payloadBytes: 3_800_000 })).toBe('ring');
+    const { roundTripMs: _, ...unknown } = apart;
+    expect(chooseAllReduce(unknown)).toBe('ring');
   });
 
-  test.each([{ numWorkers: 2 }, { payloadBytes: 999_999 }, { areLocal: true }])('is the star for %o', (change) => {
-    expect(chooseAllReduce({ ...apart, ...change })).toBe('star');
-  });
+  test.each([{ numWorkers: 1 }, { payloadBytes: 199_999 }, { areLocal: true }, { roundTripMs: 2 }])(
+    'is the star for %o',
+    (change) => {
+      expect(chooseAllReduce({ ...apart, ...change })).toBe('star');
+    },
+  );
 });
 
 describe('workers are local', () => {
