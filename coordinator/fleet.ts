@@ -3,7 +3,7 @@
  *
  * A newcomer is given a copy of the state, and of every average after it, while the others go on. When it has proved the
  * state that the replica has, it is a member, unless there is no work for one more: then it stands by, up to date, until
- * a member is lost.
+ * a member is lost. Where the coordinator does not see the averages, newcomers wait until it has the state that they need.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Replica } from '../protocol/state/replica.ts';
@@ -12,9 +12,11 @@ import type { Message } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import { asBlame } from './blame.ts';
 import type { Member } from './membership.ts';
+import { giveState } from './snapshot.ts';
+import { createWaitingRoom } from './waiting-room.ts';
 
 export interface Fleet {
-  /** Who may be given work: all have the replica's state. Others are here after any wait. */
+  /** Who may be given work: all have the same state, the replica's unless that follows. Others are here after any wait. */
   readonly members: readonly Member[];
   /**
    * Takes out a member that failed, and ends its connection with the reason. What it owed is the caller's to give to
@@ -33,6 +35,10 @@ export interface Fleet {
   whenAny(): Promise<void>;
   /** Takes in a worker that is ready, while the run is under way. */
   join(member: Member): void;
+  /** Whether somebody waits for `admit` who would have work. */
+  readonly canAdmit: boolean;
+  /** Gives the replica's state to those who wait, and resolves when they are members, or have failed. */
+  admit(): Promise<void>;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
   /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
@@ -42,6 +48,8 @@ export interface Fleet {
 export interface FleetService {
   readonly numBuckets: number;
   readonly onMember: (member: Member) => void;
+  /** Newcomers are not given averages, and wait for `admit` as long as there are members. */
+  readonly holdsNewcomers?: boolean;
 }
 
 export interface FleetOptions {
@@ -84,27 +92,38 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const { replica, stepTimeoutMs, waitMs, maxMembers, signal, say = () => {} } = options;
   const members = [...initial];
   const newcomers = new Set<Newcomer>();
+  const waitingRoom = createWaitingRoom();
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
 
+  const refuse = (member: Member, error: unknown) => {
+    const blamed = asBlame(member, replica.step, error);
+    if (!(blamed instanceof ProtocolError)) throw blamed;
+    say(`${member.name} has not joined: ${blamed.message}`);
+  };
+
   const fail = (newcomer: Newcomer, error: unknown) => {
     newcomers.delete(newcomer);
-    const blamed = asBlame(newcomer.member, replica.step, error);
-    if (!(blamed instanceof ProtocolError)) throw blamed;
-    say(`${newcomer.member.name} has not joined: ${blamed.message}`);
+    refuse(newcomer.member, error);
+  };
+
+  const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
+
+  const welcome = (member: Member) => {
+    members.push(member);
+    say(`${member.name} (${member.id}) takes part from step ${replica.step + 1} on`);
+    service.onMember(member);
+    arrived();
   };
 
   /** A newcomer that is where the replica is becomes a member, if there is work for it. */
   const promote = () => {
     for (const newcomer of newcomers) {
-      if (members.length >= maxMembers) return;
+      if (members.length >= maxMembers || isHolding()) return;
       if (newcomer.provenStep !== replica.step || newcomer.sentStep !== replica.step) continue;
       newcomers.delete(newcomer);
-      members.push(newcomer.member);
-      say(`${newcomer.member.name} (${newcomer.member.id}) takes part from step ${replica.step + 1} on`);
-      service.onMember(newcomer.member);
-      arrived();
+      welcome(newcomer.member);
     }
   };
 
@@ -153,6 +172,11 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
         throw new ProtocolError('ERR_STATE_MISMATCH', `its parameters at step ${step} are not the coordinator's`);
       }
+      if (isHolding() && step === newcomer.sentStep) {
+        newcomers.delete(newcomer);
+        waitingRoom.enter(newcomer.member);
+        return;
+      }
       if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
       promote();
       // A member's answers are for whoever gives it work.
@@ -166,17 +190,31 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
   };
 
+  const join = (member: Member) => {
+    if (isHolding()) waitingRoom.enter(member);
+    else bringUp(member, false);
+  };
+
+  /** Those who wait need wait no longer, unless there is still a reason to. */
+  const release = () => {
+    for (const member of waitingRoom.leave()) join(member);
+  };
+
   /** Returns whether it was one. */
   const takeOut = (member: Member): boolean => {
     const at = members.indexOf(member);
     if (at === -1) return false;
     members.splice(at, 1);
     if (members.length < maxMembers) recall();
+    if (members.length === 0) release();
     return true;
   };
 
   return {
     members,
+    get canAdmit() {
+      return waitingRoom.size > 0 && members.length < maxMembers;
+    },
     lose(member, step, error) {
       const blamed = asBlame(member, step, error);
       if (!(blamed instanceof ProtocolError)) throw blamed;
@@ -211,7 +249,17 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
         if (signal?.aborted) abort();
       });
     },
-    join: (member) => bringUp(member, false),
+    join,
+    async admit() {
+      await Promise.all(
+        waitingRoom.leave(maxMembers - members.length).map((member) =>
+          giveState(member, replica, stepTimeoutMs).then(
+            () => welcome(member),
+            (error: unknown) => refuse(member, error),
+          ),
+        ),
+      );
+    },
     follow(lastStep, messages) {
       if (newcomers.size === 0) return;
       const copies = messages().map((message) => {
@@ -237,6 +285,9 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     },
     serve(given) {
       service = given;
+      // Those who stand by answer once more, and then wait like others.
+      if (isHolding()) recall();
+      else release();
     },
   };
 }

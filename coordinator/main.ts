@@ -207,7 +207,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     const parties = { fleet, replica, exchange, allocateAverage };
     const { vectorMath, ringObstacle } = parts;
     const allReduce = await establishAllReduce({ config, ...parties, vectorMath, ringObstacle, say });
-    membership.passNewcomers(allReduce.isElastic ? (member) => fleet.join(member) : undefined);
+    membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,

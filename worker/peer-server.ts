@@ -6,7 +6,7 @@ import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import { connectToPeer } from './client.ts';
-import type { PeerListener, PeerSockets } from './ring/member.ts';
+import type { PeerListener, PeerSockets } from './ring/set-up.ts';
 
 /** Connections between workers, listening on `address`: the one by which this machine reaches the coordinator. */
 export function peerSockets(address: string): PeerSockets {

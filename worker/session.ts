@@ -30,8 +30,9 @@ import type { GradientTask } from './gradient-task.ts';
 import { joinRun } from './join.ts';
 import { joinMemory } from './join-memory.ts';
 import { createLocalContribution } from './local-contribution.ts';
-import { createRingMember, RING_MESSAGES } from './ring/member.ts';
-import type { PeerSockets, RingMember } from './ring/member.ts';
+import { createRingMember, isRingMessage, RING_MESSAGES } from './ring/member.ts';
+import type { RingMember } from './ring/member.ts';
+import type { PeerSockets } from './ring/set-up.ts';
 
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
@@ -94,7 +95,9 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const averages = createAverageReader(welcome.wire, exchange.layout, vectorMath);
     const parts = { transport, welcome, dataset, replica, workspace, engine, vectorMath, exchange };
     const contribution = localSteps > 1 ? createLocalContribution(parts) : createGradientContribution(parts);
-    ring = createRingMember({ ...parts, contribution, peers: options.peers });
+    // What fails beside the reading ends the connection, and with it the reading.
+    const onError = (error: unknown) => transport.close(asProtocolError(error));
+    ring = createRingMember({ ...parts, contribution, peers: options.peers, onError });
     const memory = { averages, allocate: allocate ?? allocateOwn };
     return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring });
   } catch (error) {
@@ -103,7 +106,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     // Also what a coordinator's numbers led to, such as memory that nobody has, is told by a code.
     throw error instanceof ConfigError ? error : told;
   } finally {
-    ring?.close();
+    await ring?.close();
     transport.close();
     await engine?.dispose();
   }
@@ -135,6 +138,8 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
       welcome.patienceMs,
       ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown', ...RING_MESSAGES] as const),
     );
+    // A ring's step goes on beside the reading: only the end of the run, or of the ring, overtakes it.
+    if (ring.underWay && message.kind !== 'shutdown' && !isRingMessage(message)) await ring.underWay;
     switch (message.kind) {
       case 'snapshot':
         task.forget();

@@ -40,16 +40,13 @@ export interface PeerExchange {
 }
 
 export interface AllReduce {
-  /** Whether members may be lost and others join while it is in use: a step goes on with those that are left. */
-  readonly isElastic: boolean;
   /** Whether an average has the same bits whoever computes which microbatches. */
   readonly isExact: boolean;
   /** Opens the first step of an epoch: tells every member its assignment. */
   open(plan: StepPlan): void;
   /**
    * Waits for the step's gradients and averages them. A member that fails is lost, see `Fleet`: a wrong answer, none
-   * within the deadline, or a connection that broke. Rejects with its `ProtocolError` when no other takes its place, or
-   * at once where the all-reduce is not elastic.
+   * within the deadline, or a connection that broke. Rejects with its `ProtocolError` when no other takes its place.
    */
   collect(plan: StepPlan): Promise<ReducedStep>;
   /** Lets every member apply the step's average, and opens the next step. */

@@ -8,8 +8,7 @@ import type { Fleet } from '../fleet.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { AllReduce } from './all-reduce.ts';
 import { areLocal, chooseAllReduce } from './choose.ts';
-import { createRing } from './ring.ts';
-import { setUpRing } from './ring-setup.ts';
+import { createElasticRing } from './elastic-ring.ts';
 import { createStar } from './star.ts';
 
 export interface EstablishOptions {
@@ -28,9 +27,9 @@ export interface EstablishOptions {
   readonly say: (line: string) => void;
 }
 
-/** Rejects with a `ProtocolError` that names the member when one is lost on the way. */
+/** Members that fail on the way are lost. */
 export async function establishAllReduce(options: EstablishOptions): Promise<AllReduce> {
-  const { config, fleet, replica, exchange, allocateAverage, vectorMath, say } = options;
+  const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say } = options;
   const { wire } = config;
   const members = [...fleet.members];
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
@@ -38,15 +37,12 @@ export async function establishAllReduce(options: EstablishOptions): Promise<All
   const roundTripMs = Math.max(0, ...members.map((member) => member.roundTripMs ?? 0));
   const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members), roundTripMs };
   const wanted = config.allReduce === 'auto' ? chooseAllReduce(facts) : config.allReduce;
-  if (wanted === 'ring') {
-    const { ringObstacle: reason } = options;
-    const outcome =
-      reason === undefined ? await setUpRing(members, stepTimeoutMs) : { isReady: false as const, reason };
-    if (outcome.isReady) {
-      say(`all-reduce: ring of ${members.length} workers`);
-      return createRing(members, replica, { stepTimeoutMs });
-    }
-    say(`all-reduce: star, because ${outcome.reason}`);
+  const makeStar = (forFleet: Fleet) =>
+    createStar(forFleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say }, vectorMath);
+  if (wanted === 'star') return makeStar(fleet);
+  if (ringObstacle !== undefined) {
+    say(`all-reduce: star, because ${ringObstacle}`);
+    return makeStar(fleet);
   }
-  return createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say }, vectorMath);
+  return createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say });
 }

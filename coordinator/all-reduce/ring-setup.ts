@@ -1,15 +1,19 @@
 /**
  * Ring set-up: every member listens for its predecessor and connects to its successor, in an order that is made here.
- * Nothing is taken for granted: when one member cannot reach another, all are told to let go, and the reason is returned.
+ * Nothing is taken for granted: when one member cannot reach another, or is lost, all are told to let go.
  */
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../../protocol/wire/limits.ts';
-import type { MessageOf } from '../../protocol/wire/messages.ts';
-import { receiveKind } from '../../protocol/wire/transport.ts';
-import { blame, blameNow } from '../blame.ts';
 import type { Member } from '../membership.ts';
+import type { RingTalk } from './ring-talk.ts';
 
-export type RingOutcome = { readonly isReady: true } | { readonly isReady: false; readonly reason: string };
+export interface RingSetUpOptions {
+  readonly talk: RingTalk;
+  /** Told to the members: the longest that each other's part of a step may take. */
+  readonly stepTimeoutMs: number;
+  /** Two members that are not to be neighbours, if there are enough others. */
+  readonly apart?: readonly [Member, Member] | undefined;
+}
 
 /** A member that can be reached. */
 interface Listener {
@@ -17,60 +21,56 @@ interface Listener {
   readonly url: string;
 }
 
-interface Refusal {
-  readonly because: MessageOf<'ringUnavailable'>['because'];
-  readonly reason: string;
-}
-
-/** Rejects, naming the member, when one is lost or does not answer; that no ring can be is no error. */
-export async function setUpRing(members: readonly Member[], stepTimeoutMs: number): Promise<RingOutcome> {
-  if (members.length < 2) return { isReady: false, reason: 'a ring needs two workers or more' };
-  const giveUp = (reason: string): RingOutcome => {
-    for (const member of members)
-      blameNow(member, undefined, () => member.transport.send({ kind: 'ringClose', reason }));
-    return { isReady: false, reason };
-  };
-
+/** The members in their order around a ring that stands; undefined when there can be none, and the talk says why. */
+export async function setUpRing(
+  members: readonly Member[],
+  options: RingSetUpOptions,
+): Promise<readonly Member[] | undefined> {
+  const { talk } = options;
   const token = randomBytes(32).toString('hex');
-  const listening = await Promise.all(members.map((member) => blame(member, undefined, () => prepare(member, token))));
-  const deaf = listening.find((answer) => 'because' in answer);
-  if (deaf) return giveUp(`${deaf.member.name} cannot listen for other workers: ${deaf.reason}`);
-
-  const ring = orderByMachine(listening.filter((answer) => 'url' in answer));
-  const connected = await Promise.all(
-    ring.map(({ member }, rank) => blame(member, undefined, () => connect(ring, rank, stepTimeoutMs))),
-  );
-  // Whoever could not be reached explains why somebody was not reached.
-  const failed =
-    connected.findIndex((answer) => answer?.because === 'successor') + 1 || connected.findIndex(Boolean) + 1;
-  if (failed === 0) return { isReady: true };
-  const { because, reason } = connected[failed - 1]!;
-  const [self, before, after] = [failed - 1, failed - 2, failed].map((rank) => neighbour(ring, rank).member.name);
-  const [from, to] = because === 'predecessor' ? [before!, self!] : [self!, after!];
-  return giveUp(`${from} cannot reach ${to}: ${reason}`);
+  talk.tell(members, undefined, () => ({ kind: 'ringPrepare', token }));
+  const listeners = await Promise.all(members.map((member) => hearListener(member, talk)));
+  if (!talk.end) {
+    const ring = keepApart(orderByMachine(listeners.filter((listener) => listener !== undefined)), options.apart);
+    await connectAll(ring, options);
+    if (!talk.end) return ring.map(({ member }) => member);
+  }
+  await talk.allGone();
+  return undefined;
 }
 
-async function prepare(member: Member, token: string): Promise<Listener | (Refusal & { readonly member: Member })> {
-  member.transport.send({ kind: 'ringPrepare', token });
-  const answer = await receiveKind(member.transport, LIMITS.prepareMs, 'ringListening', 'ringUnavailable');
-  return answer.kind === 'ringListening' ? { member, url: answer.url } : { ...answer, member };
+async function hearListener(member: Member, talk: RingTalk): Promise<Listener | undefined> {
+  const answer = await talk.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringListening', 'ringUnavailable');
+  if (answer?.kind === 'ringListening') return { member, url: answer.url };
+  if (answer) talk.endFor({ reason: `${member.name} cannot listen for other workers: ${answer.reason}` });
+  return undefined;
 }
 
-/** Tells a member its place, and waits until both of its neighbours are connected; returns why not otherwise. */
-async function connect(ring: readonly Listener[], rank: number, stepTimeoutMs: number): Promise<Refusal | undefined> {
-  const { transport } = ring[rank]!.member;
-  const successor = neighbour(ring, rank + 1);
-  transport.send({
-    kind: 'ringConnect',
-    rank,
-    size: ring.length,
-    successorUrl: successor.url,
-    successor: successor.member.name,
-    predecessor: neighbour(ring, rank - 1).member.name,
-    stepTimeoutMs: Math.ceil(stepTimeoutMs),
+/** Tells all members their places, and waits until everyone's neighbours are connected. */
+async function connectAll(ring: readonly Listener[], { talk, stepTimeoutMs }: RingSetUpOptions): Promise<void> {
+  const members = ring.map(({ member }) => member);
+  talk.tell(members, undefined, (member) => {
+    const rank = members.indexOf(member);
+    const successor = neighbour(ring, rank + 1);
+    return {
+      kind: 'ringConnect',
+      rank,
+      size: ring.length,
+      successorUrl: successor.url,
+      successor: successor.member.name,
+      predecessor: neighbour(ring, rank - 1).member.name,
+      stepTimeoutMs: Math.ceil(stepTimeoutMs),
+    };
   });
-  const answer = await receiveKind(transport, LIMITS.prepareMs, 'ringReady', 'ringUnavailable');
-  return answer.kind === 'ringReady' ? undefined : answer;
+  await Promise.all(
+    members.map(async (member, rank) => {
+      const answer = await talk.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringReady', 'ringUnavailable');
+      if (answer?.kind !== 'ringUnavailable') return;
+      const [from, to] = answer.because === 'predecessor' ? [rank - 1, rank] : [rank, rank + 1];
+      const between = [neighbour(ring, from).member, neighbour(ring, to).member] as const;
+      talk.endFor({ reason: `${between[0].name} cannot reach ${between[1].name}: ${answer.reason}`, between });
+    }),
+  );
 }
 
 /** Members of one machine stand side by side, so that as few links as can be lead from one machine to another. */
@@ -79,6 +79,19 @@ function orderByMachine(listeners: readonly Listener[]): Listener[] {
   return [...listeners.entries()]
     .sort(([a], [b]) => hosts.indexOf(hosts[a]!) - hosts.indexOf(hosts[b]!) || a - b)
     .map(([, listener]) => listener);
+}
+
+/** The ring with one more member between two neighbours; of three members, each has both others as neighbours anyway. */
+function keepApart(ring: readonly Listener[], apart: RingSetUpOptions['apart']): readonly Listener[] {
+  const first = ring.findIndex(({ member }, rank) => {
+    const pair = [member, neighbour(ring, rank + 1).member];
+    return apart?.every((one) => pair.includes(one));
+  });
+  if (first === -1) return ring;
+  // Turned so that the two come first.
+  const turned = [...ring.slice(first), ...ring.slice(0, first)];
+  const [before, after, next, ...rest] = turned;
+  return next ? [before!, next, after!, ...rest] : ring;
 }
 
 function neighbour(ring: readonly Listener[], rank: number): Listener {

@@ -1,75 +1,126 @@
 /**
  * Ring all-reduce: the workers sum and average among themselves, each connected to two others; the coordinator only says
- * when, keeps the ledger, and sees no gradient.
+ * when, keeps the ledger, and sees no gradient. This is one ring, from the moment it stands; `elastic-ring.ts` makes one
+ * after the other into an `AllReduce`.
  *
- * Its replica follows at the end of an epoch, from a member's state that all other members prove to have too: a run that
- * fails in an epoch keeps the state of the epoch before. Every step ends when all members hold the whole average, so the
- * opening of the next tells each that nothing it sent is still on its way.
+ * Every step has two phases. When all members hold the whole average, the opening of the next step tells each so: that it
+ * may apply it, and that nothing it sent is still on its way. A ring that breaks before that has changed nobody's replica.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import { wholeSubtrees } from '../../protocol/state/reduction.ts';
-import type { Replica } from '../../protocol/state/replica.ts';
-import { LIMITS } from '../../protocol/wire/limits.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
-import { receiveKind } from '../../protocol/wire/transport.ts';
-import { blame, blameNow } from '../blame.ts';
 import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
+import type { Patience } from '../patience.ts';
 import { assignmentOf } from '../step-plan.ts';
 import type { StepPlan } from '../step-plan.ts';
-import type { AllReduce, Arrival, PeerExchange } from './all-reduce.ts';
-import { confirmMember } from './confirm.ts';
+import type { Arrival, PeerExchange, ReducedStep } from './all-reduce.ts';
+import type { RingEnd, RingTalk, Wait } from './ring-talk.ts';
 
 export interface RingOptions {
-  /** The longest wait for a member's own sum, and then for the exchange. */
-  readonly stepTimeoutMs: number;
+  readonly talk: RingTalk;
+  /** For a member's own sum, and for the exchange after the last sum. */
+  readonly sumPatience: Patience;
+  readonly exchangePatience: Patience;
 }
 
-/** `members` are connected to each other, see `ring-setup.ts`; `replica` is the coordinator's. */
-export function createRing(members: readonly Member[], replica: Replica, { stepTimeoutMs }: RingOptions): AllReduce {
-  /** Others may take as long as a step for their sums yet. */
-  const exchangeTimeoutMs = Math.min(2 * stepTimeoutMs, LIMITS.longestWaitMs);
-  let lastStep = replica.step;
+export interface Ring {
+  /** In their order around the ring. */
+  readonly members: readonly Member[];
+  /** Opens a step: all members apply the average of the step before, if there was one, and learn their part of this one. */
+  open(plan: StepPlan): void;
+  /**
+   * The step, as soon as all members hold its average. Undefined when the ring has broken instead: then all members that
+   * are left have let go of it, and stand where they stood before the step.
+   */
+  collect(plan: StepPlan): Promise<ReducedStep | undefined>;
+  /** Ends a ring in which no step is open; resolves when all members have let go of it. `step`: where they stand. */
+  close(reason: string, step: number): Promise<void>;
+}
 
-  const openStep = (plan: StepPlan) => {
-    const { step, numSteps, numSamples, rates } = plan;
-    lastStep = step + numSteps - 1;
-    const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
-    for (const member of members) {
-      const assignment = assignmentOf(plan, member);
-      // Between workers vectors are cut in another way, see `worker/ring/pieces.ts`.
-      const work = assignment ? { assignment: { ...assignment, numBuckets: 1 } } : {};
-      blameNow(member, step, () => member.transport.send({ kind: 'ringStep', ...steps, numSamples, ...work }));
-    }
-  };
+/** `members` are connected to each other, see `ring-setup.ts`. */
+export function createRing(members: readonly Member[], options: RingOptions): Ring {
+  const { talk, sumPatience, exchangePatience } = options;
 
-  const collectFrom = async (member: Member, plan: StepPlan, ledger: Ledger) => {
-    const sum = await receiveKind(member.transport, stepTimeoutMs, 'ringSum');
+  /** What one member tells of a step; undefined when the ring has ended before it was through. */
+  const follow = async (member: Member, plan: StepPlan, ledger: Ledger, longestSumMs: number) => {
+    const { step } = plan;
+    const sinceMs = performance.now();
+    const sum = await hear(member, { step, timeoutMs: sumPatience.of(member) }, 'ringSum');
+    if (!sum) return undefined;
     const atMs = performance.now();
+    sumPatience.observe(member, atMs - sinceMs);
     const numSamples = enterSum(ledger, plan, member, sum);
     const { computeMs, encodeMs, applyMs } = sum;
     const arrival: Arrival = { member, atMs, numSamples, computeMs, encodeMs, applyMs };
-    const done = await receiveKind(member.transport, exchangeTimeoutMs, 'ringDone');
+    // It waits for the slowest sum, and for every neighbour: one that is late here need not be at fault.
+    const timeoutMs = longestSumMs + exchangePatience.of(member);
+    const ifLate = { reason: `${member.name} did not get the average of step ${step} in time` };
+    const done = await hear(member, { step, timeoutMs, ifLate }, 'ringDone');
+    if (!done) {
+      // An exchange that was slow once may be so again.
+      const waitedMs = performance.now() - atMs;
+      if (waitedMs >= timeoutMs) exchangePatience.observe(member, waitedMs);
+      return undefined;
+    }
     checkStep(done, plan, member);
     return { arrival, done, doneMs: performance.now() };
   };
 
+  /** The next message of a kind; a complaint about a neighbour ends the ring. */
+  const hear = async <K extends 'ringSum' | 'ringDone'>(
+    member: Member,
+    wait: Wait,
+    kind: K,
+  ): Promise<MessageOf<K> | undefined> => {
+    const message = await talk.hear<K | 'ringBroken'>(member, wait, kind, 'ringBroken');
+    if (message?.kind !== 'ringBroken') return message as MessageOf<K> | undefined;
+    talk.endFor(endOf(member, message as MessageOf<'ringBroken'>));
+    await talk.hear(member, wait);
+    return undefined;
+  };
+
+  const endOf = (member: Member, { neighbour, reason }: MessageOf<'ringBroken'>): RingEnd => {
+    const at = members.indexOf(member) + (neighbour === 'successor' ? 1 : -1);
+    const other = members[(at + members.length) % members.length]!;
+    return { reason: `${member.name}: ${reason}`, between: [member, other] };
+  };
+
   return {
-    isElastic: false,
-    // Members' sums are added in the order of the ring.
-    isExact: false,
-    open: openStep,
+    members,
+
+    open(plan) {
+      const { step, numSteps, numSamples, rates } = plan;
+      talk.stand(step - 1);
+      const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
+      talk.tell(members, step, (member) => {
+        const assignment = assignmentOf(plan, member);
+        // Between workers vectors are cut in another way, see `worker/ring/pieces.ts`.
+        const work = assignment ? { assignment: { ...assignment, numBuckets: 1 } } : {};
+        return { kind: 'ringStep', ...steps, numSamples, ...work };
+      });
+    },
 
     async collect(plan) {
       const ledger = openLedger(plan);
-      const parts = await firstCause(
-        members.map((member) => blame(member, plan.step, () => collectFrom(member, plan, ledger))),
+      const longestSumMs = Math.max(...members.map((member) => sumPatience.of(member)));
+      const followed = await Promise.all(
+        members.map((member) =>
+          follow(member, plan, ledger, longestSumMs).catch((error: unknown) => talk.lose(member, plan.step, error)),
+        ),
       );
-      const totals = ledger.close();
-      const isFinite = parts[0]!.done.isFinite;
+      const parts = followed.filter((part) => part !== undefined);
+      const isFinite = parts[0]?.done.isFinite ?? false;
       const dissenter = parts.find(({ done }) => done.isFinite !== isFinite);
-      if (dissenter) throw disagreement(dissenter.arrival.member, plan.step);
+      if (dissenter) talk.endFor({ reason: `${dissenter.arrival.member.name} sees another average than others do` });
+      if (talk.end) {
+        await talk.allGone();
+        return undefined;
+      }
+      const totals = ledger.close();
+      const lastSumMs = Math.max(...parts.map(({ arrival }) => arrival.atMs));
+      for (const { arrival, doneMs } of parts) exchangePatience.observe(arrival.member, doneMs - lastSumMs);
       const arrivals = parts
         .map(({ arrival }) => arrival)
         .filter(({ member }) => plan.shares.has(member))
@@ -77,22 +128,10 @@ export function createRing(members: readonly Member[], replica: Replica, { stepT
       return { totals, isFinite, arrivals, peerExchange: peerExchangeOf(parts) };
     },
 
-    distribute(_plan, next) {
-      if (next) openStep(next);
-    },
-
-    apply() {},
-
-    async confirm() {
-      const [first] = members;
-      for (const member of members) {
-        const sendState = member === first;
-        blameNow(member, undefined, () => member.transport.send({ kind: 'ringProve', sendState }));
-      }
-      await blame(first!, undefined, () => followMember(first!, replica, lastStep, stepTimeoutMs));
-      return Promise.all(
-        members.map((member) => blame(member, replica.step, () => confirmMember(member, replica, stepTimeoutMs))),
-      );
+    async close(reason, step) {
+      talk.stand(step);
+      talk.endFor({ reason });
+      await talk.allGone();
     },
   };
 }
@@ -130,48 +169,4 @@ function peerExchangeOf(parts: readonly Part[]): PeerExchange {
   const total = (count: (done: Part['done']) => number) => parts.reduce((sum, { done }) => sum + count(done), 0);
   const bytesSent = total((done) => done.bytesSent);
   return { encodeMs, reduceMs, bytesSent, bytesReceived: total((done) => done.bytesReceived) };
-}
-
-/**
- * All results, or the failure that caused the others: a worker that is lost takes its neighbours' links with it, and their
- * complaints may be here first. So after a complaint there is a while for a cause to show.
- */
-async function firstCause<T>(parts: readonly Promise<T>[]): Promise<T[]> {
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    return await Promise.all(parts);
-  } catch (error) {
-    if (!isComplaint(error)) throw error;
-    const causes = parts.map((part) =>
-      part.catch((reason: unknown) => {
-        if (!isComplaint(reason)) throw reason;
-      }),
-    );
-    const whileWaiting = new Promise((resolve) => (timer = setTimeout(resolve, LIMITS.peerBlameMs)));
-    await Promise.race([whileWaiting, Promise.all(causes)]);
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const isComplaint = (error: unknown): boolean => error instanceof ProtocolError && error.code === 'ERR_PEER_LOST';
-
-/** Brings the coordinator's replica to where a member's is. */
-async function followMember({ transport }: Member, replica: Replica, step: number, timeoutMs: number): Promise<void> {
-  const snapshot = await receiveKind(transport, timeoutMs, 'snapshot');
-  if (snapshot.step !== step) {
-    const message = `a state of step ${snapshot.step}, expected the one of step ${step}`;
-    throw new ProtocolError('ERR_STATE_MISMATCH', message, { step });
-  }
-  replica.restore(snapshot.payload, step);
-  transport.recycle(snapshot.payload);
-  if (replica.parametersSha256() !== snapshot.parametersSha256) {
-    throw new ProtocolError('ERR_STATE_MISMATCH', `its state of step ${step} does not have its hash`, { step });
-  }
-}
-
-function disagreement({ name }: Member, step: number): ProtocolError {
-  const message = `worker ${name}, step ${step}: it does not see the same average as others: some found it finite`;
-  return new ProtocolError('ERR_STATE_MISMATCH', message, { worker: name, step });
 }

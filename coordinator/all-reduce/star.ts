@@ -181,7 +181,6 @@ export function createStar(
   };
 
   return {
-    isElastic: true,
     // A shorter format rounds every sum that a member sends.
     isExact: wire === 'f32',
 

@@ -121,11 +121,13 @@ export function createReplica(
       state.set(snapshot);
       currentStep = step;
     },
-    parametersSha256() {
-      const bytes = new Uint8Array(parameters.buffer, parameters.byteOffset, parameters.byteLength);
-      return createHash('sha256').update(bytes).digest('hex');
-    },
+    parametersSha256: () => sha256Of(parameters),
   };
+}
+
+/** In hex, of float32 values, little-endian. */
+export function sha256Of({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>): string {
+  return createHash('sha256').update(new Uint8Array(buffer, byteOffset, byteLength)).digest('hex');
 }
 
 /** running <- 0.9 running + 0.1 batch, for means and (population) variances alike; float32 at every operation. */

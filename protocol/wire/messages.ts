@@ -138,7 +138,7 @@ export const MESSAGES = {
 
   /**
    * Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. In a ring also the
-   * other way, at the end of an epoch: the coordinator's replica follows.
+   * other way, at the end of an epoch and when the ring has broken: the coordinator's replica follows.
    */
   snapshot: {
     code: 6,

@@ -50,7 +50,10 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
     /** Answers ringConnect: both neighbours are connected. */
     ringReady: { code: 36, from: 'worker', payload: 'none', header: z.strictObject({ rank: index }) },
 
-    /** There will be no ring after all: the worker ends its links, and answers nothing. */
+    /**
+     * The ring is dissolved, or cannot be formed. It overtakes whatever the worker is doing for it: the worker ends its
+     * links, and drops an average that it was not told to apply.
+     */
     ringClose: {
       code: 37,
       from: 'coordinator',
@@ -61,7 +64,10 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
     /** The first message on a link, from the one that connected: proof that it is the predecessor. */
     peerHello: { code: 38, from: 'worker', payload: 'none', header: z.strictObject({ token, rank: index }) },
 
-    /** Opens a step for a worker, and tells it that everyone has all that was sent in the step before. */
+    /**
+     * Opens a step for a worker, and tells it that everyone has the whole average of the step before: only now it applies
+     * that one. So a ring that breaks leaves all replicas at the same step.
+     */
     ringStep: {
       code: 39,
       from: 'coordinator',
@@ -72,7 +78,7 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
         numSamples: count,
         /** Of a round of several local steps: how many. */
         numSteps: count.optional(),
-        /** At which everyone applies the average. */
+        /** At which everyone is to apply the average. */
         rates: updateRatesSchema,
         /** Absent for a worker without a part in a short last step: it takes part in the sum with zeros. */
         assignment: assignment.optional(),
@@ -91,7 +97,7 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
         /** Engine time, and time spent on summing. */
         computeMs: durationMs,
         encodeMs: durationMs,
-        /** Time spent applying the average of the step before. */
+        /** Time spent applying the average of the step before, on receipt of this one's opening. */
         applyMs: durationMs,
       }),
     },
@@ -107,7 +113,7 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
       header: z.strictObject({ step: count, phase: z.enum(['reduce', 'gather']), piece: index }),
     },
 
-    /** The worker has the whole average. It applies it if, as everyone else sees too, it is finite. */
+    /** The worker has the whole average. One that is not finite, as everyone else sees too, is not kept. */
     ringDone: {
       code: 42,
       from: 'worker',
@@ -124,7 +130,25 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
       }),
     },
 
-    /** At the end of an epoch; answered by `applied`, and before it by a `snapshot` if the state is asked for. */
+    /**
+     * At the end of an epoch, when everyone has the whole average of its last step: the worker applies that one. Also when
+     * a ring has broken. Answered by `applied`, and before it by a `snapshot` if the state is asked for.
+     */
     ringProve: { code: 43, from: 'coordinator', payload: 'none', header: z.strictObject({ sendState: z.boolean() }) },
+
+    /** In place of ringDone: the link to a neighbour has failed. The worker waits for the coordinator's word. */
+    ringBroken: {
+      code: 44,
+      from: 'worker',
+      payload: 'none',
+      header: z.strictObject({
+        step: count,
+        neighbour: z.enum(['successor', 'predecessor']),
+        reason: z.string().max(2000),
+      }),
+    },
+
+    /** Answers ringClose: the step at which the worker's replica stands. It is the last word of that ring. */
+    ringClosed: { code: 45, from: 'worker', payload: 'none', header: z.strictObject({ step: index }) },
   } as const;
 }

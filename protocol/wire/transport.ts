@@ -72,9 +72,13 @@ export async function receiveKind<K extends MessageKind>(
   timeoutMs: number,
   ...kinds: K[]
 ): Promise<MessageOf<K>> {
-  const message = await transport.receive(timeoutMs, kinds.join(' or '));
+  return asKind(await transport.receive(timeoutMs, kinds.join(' or ')), kinds);
+}
+
+/** A received message as one of `kinds`; throws as `receiveKind` rejects. */
+export function asKind<K extends MessageKind>(message: Message, kinds: readonly K[]): MessageOf<K> {
   if (message.kind === 'leave') throw new ProtocolError('ERR_LEFT', `left the run: ${message.reason}`);
-  if (!(kinds as MessageKind[]).includes(message.kind)) {
+  if (!(kinds as readonly MessageKind[]).includes(message.kind)) {
     if (message.kind === 'shutdown') throw new RunEnded('ERR_CLOSED', `the run was ended: ${message.reason}`);
     throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
   }

@@ -24,7 +24,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { connectToCoordinator } from '../../worker/client.ts';
 import type { Engine, EngineOptions, Microbatch } from '../../worker/engines/engine.ts';
 import { peerSockets } from '../../worker/peer-server.ts';
-import type { PeerSockets } from '../../worker/ring/member.ts';
+import type { PeerSockets } from '../../worker/ring/set-up.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { madeUpDataset, runConfig } from './cluster.ts';
 import { PLAIN_SGD } from './optimizers.ts';
@@ -50,7 +50,7 @@ const gradientOf = (image: Uint8Array, i: number): number =>
 export interface Tampering {
   /** The engine of worker `index`, and its connection to the coordinator. */
   readonly engine?: (engine: Engine, index: number, transport: Transport) => Engine;
-  readonly peers?: (peers: PeerSockets, index: number) => PeerSockets | undefined;
+  readonly peers?: (peers: PeerSockets, index: number, transport: Transport) => PeerSockets | undefined;
   readonly ringObstacle?: string;
 }
 
@@ -72,7 +72,7 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
   const sessions = Array.from({ length: config.workers }, async (_, index) => {
     const transport = await connectToCoordinator(server.joinUrl, never());
     const sockets = peerSockets(transport.localAddress);
-    const peers = tampering.peers ? tampering.peers(sockets, index) : sockets;
+    const peers = tampering.peers ? tampering.peers(sockets, index, transport) : sockets;
     return runWorkerSession(transport, {
       name: `worker-${index}`,
       loadDataset: () => Promise.resolve(dataset),
@@ -91,10 +91,11 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
     await server.close();
   });
   const members = await membership.waitForWorkers(config.workers, 20_000, never());
-  const fleet = createFleet(members, { replica, stepTimeoutMs: 20_000, waitMs: 0, maxMembers: config.microbatches });
-  await synchronise(fleet, replica, 20_000);
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
+  const limits = { stepTimeoutMs: 20_000, waitMs: 0, maxMembers: config.microbatches };
+  const fleet = createFleet(members, { replica, ...limits, say });
+  await synchronise(fleet, replica, 20_000);
   const { microbatches, localSteps } = stepSizesOf(config);
   const exchange = createExchange(replica, localSteps, microbatches);
   const parties = { fleet, replica, exchange, allocateAverage: allocateOwn };
@@ -106,11 +107,12 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
   return {
     allReduce,
     members,
+    fleet,
     replica,
     /** What each worker's engine sees of its replica. */
     states,
     said,
-    planOf: (step: number) => planStep(step, members, sizes),
+    planOf: (step: number) => planStep(step, fleet.members, sizes),
     /** The mean over the samples of a step, [gradient | statistics], in double precision. */
     meanOf: (step: number) => plainMean(dataset.train, plan, config, step),
   };

@@ -1,6 +1,8 @@
 /** A coordinator and workers in one process, over the in-memory transport, on a small model and made-up samples. */
+import { createElasticRing } from '../../coordinator/all-reduce/elastic-ring.ts';
 import { createStar } from '../../coordinator/all-reduce/star.ts';
 import { createFleet } from '../../coordinator/fleet.ts';
+import type { Fleet } from '../../coordinator/fleet.ts';
 import { createMembership } from '../../coordinator/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporters/reporter.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
@@ -21,7 +23,9 @@ import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import type { PeerSockets } from '../../worker/ring/set-up.ts';
 import { runWorkerSession } from '../../worker/session.ts';
+import { createMemoryPeers } from './memory-peers.ts';
 
 /** A dozen hidden units: quick in the reference engine, and with every part that replicas must keep equal. */
 export const TINY_MODEL: ModelSpec = {
@@ -111,6 +115,8 @@ export interface ClusterOptions {
   readonly createEngine?: (options: EngineOptions, index: number) => Promise<Engine>;
   /** The worker's end of connection `index`, to be tampered with. */
   readonly tamper?: (transport: Transport, index: number) => Transport;
+  /** How worker `index` reaches others, in a run with a ring. */
+  readonly tamperPeers?: (peers: PeerSockets, index: number) => PeerSockets;
   /** Whether the first worker uses the coordinator's replica, as the baseline does. */
   readonly shareReplica?: boolean;
   /** How many buckets vectors are cut into; one when left out. */
@@ -152,6 +158,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
   });
   const sessions: Promise<string>[] = [];
   const identities: WorkerIdentity[] = [];
+  const peers = config.allReduce === 'ring' ? createMemoryPeers() : undefined;
   const join = (returning?: number) => {
     const index = sessions.length;
     const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', `connection ${index}`]);
@@ -163,6 +170,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       loadDataset: () => Promise.resolve(dataset),
       createEngine: (engineOptions) => createEngine({ ...engineOptions, threads: 1 }, index),
       ...(options.shareReplica && { sharedReplica: replica }),
+      ...(peers && { peers: options.tamperPeers?.(peers, index) ?? peers }),
     });
     sessions.push(session);
     session.catch(() => {});
@@ -183,20 +191,27 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       say: (line) => options.say?.(line),
     });
     await synchronise(fleet, replica, 20_000);
+    const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+    const makeStar = (forFleet: Fleet) =>
+      createStar(forFleet, replica, {
+        stepTimeoutMs,
+        wire: config.wire,
+        exchange: createExchange(replica, config.localSteps, config.microbatches),
+        ...(options.numBuckets !== undefined && { numBuckets: options.numBuckets }),
+        ...(options.lateMs !== undefined && { lateMs: options.lateMs }),
+        say: (line) => options.say?.(line),
+      });
+    const say = (line: string) => options.say?.(line);
+    const allReduce = peers
+      ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say })
+      : makeStar(fleet);
     membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
       numTestSamples: dataset.test.numSamples,
       fleet,
-      allReduce: createStar(fleet, replica, {
-        stepTimeoutMs: config.stepTimeoutSeconds * 1000,
-        wire: config.wire,
-        exchange: createExchange(replica, config.localSteps, config.microbatches),
-        ...(options.numBuckets !== undefined && { numBuckets: options.numBuckets }),
-        ...(options.lateMs !== undefined && { lateMs: options.lateMs }),
-        say: (line) => options.say?.(line),
-      }),
+      allReduce,
       replica,
       signal,
       onProgress: (progress) => options.onProgress?.(progress),

@@ -120,6 +120,8 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     bytesReceived: 1001,
   },
   ringProve: { kind: 'ringProve', sendState: true },
+  ringBroken: { kind: 'ringBroken', step: 7, neighbour: 'successor', reason: 'the link to local-1 failed' },
+  ringClosed: { kind: 'ringClosed', step: 6 },
   error: { kind: 'error', code: 'ERR_STALE_RESULT', message: 'too late' },
 };
 

@@ -14,10 +14,12 @@ export interface Gate {
   admit(transport: Transport): Promise<void>;
   /**
    * The predecessor's connection, past or future. Rejects with ERR_TIMEOUT after `LIMITS.peerConnectMs`, saying whom it
-   * refused last, if anyone.
+   * refused last, if anyone; with ERR_CLOSED when the gate closes.
    */
   predecessor(rank: number): Promise<Transport>;
-  /** Ends every connection that has come. */
+  /** Rejects with ERR_CLOSED when the gate closes. */
+  readonly closed: Promise<never>;
+  /** Ends every connection that has come, and will come. */
   close(): void;
 }
 
@@ -29,6 +31,11 @@ export function createGate(token: string): Gate {
   const admitted = new Promise<Transport>((resolve) => (letIn = resolve));
   let isTaken = false;
   let lastRefusal = '';
+  let isClosed = false;
+  let announceEnd!: (error: ProtocolError) => void;
+  const closed = new Promise<never>((_, reject) => (announceEnd = reject));
+  // Mostly nobody waits for it.
+  closed.catch(() => {});
 
   const check = async (transport: Transport): Promise<void> => {
     transport.limit(STRANGER_LIMITS);
@@ -44,7 +51,12 @@ export function createGate(token: string): Gate {
   };
 
   return {
+    closed,
     async admit(transport) {
+      if (isClosed) {
+        transport.close();
+        return;
+      }
       connections.add(transport);
       void transport.closed.then(() => connections.delete(transport));
       try {
@@ -64,9 +76,11 @@ export function createGate(token: string): Gate {
           reject(new ProtocolError('ERR_TIMEOUT', `no connection from it within ${seconds} s${lastRefusal}`));
         }, LIMITS.peerConnectMs);
       });
-      return Promise.race([admitted, deadline]).finally(() => clearTimeout(timer));
+      return Promise.race([admitted, deadline, closed]).finally(() => clearTimeout(timer));
     },
     close() {
+      isClosed = true;
+      announceEnd(new ProtocolError('ERR_CLOSED', 'the ring was given up'));
       for (const transport of connections) transport.close();
     },
   };

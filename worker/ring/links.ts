@@ -9,12 +9,25 @@ export interface Neighbour {
   readonly transport: Transport;
 }
 
+/** The link to a neighbour broke, or carried what must not come. */
+export class PeerLost extends ProtocolError {
+  readonly role: Neighbour['role'];
+
+  constructor({ role, name }: Neighbour, cause: ProtocolError) {
+    const message = `the link to ${name}, its ${role} in the ring, failed: ${cause.message} (${cause.code})`;
+    super('ERR_PEER_LOST', message, { cause });
+    this.role = role;
+  }
+}
+
 export interface RingLinks {
   readonly rank: number;
   readonly size: number;
   readonly successor: Neighbour;
   readonly predecessor: Neighbour;
-  /** Runs what uses a link; a `ProtocolError` becomes ERR_PEER_LOST that names the neighbour. */
+  /** Whether they were ended on this side. */
+  readonly areClosed: boolean;
+  /** Runs what uses a link; a `ProtocolError` becomes `PeerLost`. */
   blaming<T>(neighbour: Neighbour, action: () => T | Promise<T>): Promise<T>;
   /** Bytes of frames since the last call. */
   takeBytes(): { bytesSent: number; bytesReceived: number };
@@ -29,18 +42,20 @@ interface Place {
 
 export function createLinks({ rank, size }: Place, successor: Neighbour, predecessor: Neighbour): RingLinks {
   let taken = { bytesSent: 0, bytesReceived: 0 };
+  let areClosed = false;
   return {
     rank,
     size,
     successor,
     predecessor,
-    async blaming({ role, name }, action) {
+    get areClosed() {
+      return areClosed;
+    },
+    async blaming(neighbour, action) {
       try {
         return await action();
       } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        const message = `the link to ${name}, its ${role} in the ring, failed: ${error.message} (${error.code})`;
-        throw new ProtocolError('ERR_PEER_LOST', message, { cause: error });
+        throw error instanceof ProtocolError ? new PeerLost(neighbour, error) : error;
       }
     },
     takeBytes() {
@@ -57,6 +72,7 @@ export function createLinks({ rank, size }: Place, successor: Neighbour, predece
       return since;
     },
     close() {
+      areClosed = true;
       successor.transport.close();
       predecessor.transport.close();
     },

@@ -4,8 +4,9 @@
  *
  * This process is the coordinator; it starts its workers, which are this file too.
  */
-import { createRing } from '../../../coordinator/all-reduce/ring.ts';
-import { setUpRing } from '../../../coordinator/all-reduce/ring-setup.ts';
+import { createElasticRing } from '../../../coordinator/all-reduce/elastic-ring.ts';
+import { createFleet } from '../../../coordinator/fleet.ts';
+import type { ProtocolError } from '../../../protocol/errors.ts';
 import type { Exchange } from '../../../protocol/state/exchange.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import type { WireFormat } from '../../../protocol/wire/encoding.ts';
@@ -40,10 +41,15 @@ process.exit();
 
 async function coordinate({ numWorkers, wire }: RingJob) {
   const members = await startPeers(Array.from({ length: numWorkers }, () => job));
-  const outcome = await setUpRing(members, STEP_TIMEOUT_MS);
-  if (!outcome.isReady) throw new Error(`no ring: ${outcome.reason}`);
   // No round asks for proofs of the replica.
-  const ring = createRing(members, { step: 0 } as Replica, { stepTimeoutMs: STEP_TIMEOUT_MS });
+  const parties = { replica: { step: 0 } as Replica, stepTimeoutMs: STEP_TIMEOUT_MS, say() {} };
+  const ring = await createElasticRing({
+    ...parties,
+    fleet: createFleet(members, { ...parties, waitMs: 0, maxMembers: numWorkers }),
+    makeStar() {
+      throw new Error('there is no ring');
+    },
+  });
   return roundsOf(`ring, ${wire}, sockets`, ring, members);
 }
 
@@ -77,6 +83,7 @@ async function work({ numFloats, numWorkers, wire, name }: RingJob, joinUrl: str
     welcome: { globalBatch, numMicrobatches, numTrainSamples, wire },
     replica: replica as Replica,
     peers: peerSockets(transport.localAddress),
+    onError: (error) => transport.close(error as ProtocolError),
   });
   for (;;) await member.answer(await receiveKind(transport, 10 * LIMITS.prepareMs, ...RING_MESSAGES));
 }
