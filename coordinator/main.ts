@@ -14,21 +14,19 @@ import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
-import type { RunPoint } from './checkpoint.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createFleet } from './fleet.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
+import { openRun } from './open-run.ts';
 import { errorRecord, writeOutcome } from './outcome.ts';
 import type { Reporter, RunResult } from './reporters/reporter.ts';
-import { BEGINNING, restoreRun } from './resume.ts';
 import type { RecordedRun } from './resume.ts';
 import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
 import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import { createRunDirectory, openRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { createRunMemory } from './shared-memory.ts';
 import { synchronise } from './snapshot.ts';
@@ -139,21 +137,9 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const result = await end('failed', error);
     if (error instanceof ProtocolError || error instanceof StorageError) return result;
     throw error;
+  } finally {
+    await directory.release();
   }
-}
-
-/** The directory of a run, new or to be gone on with, and where the run stands; the replica is brought there. */
-async function openRun(options: RunOptions, replica: Replica): Promise<{ directory: RunDirectory; from: RunPoint }> {
-  const { config, resumed, reporter, warn } = options;
-  if (resumed) {
-    const directory = openRunDirectory(resumed.path, resumed.runId, warn);
-    const from = await restoreRun(directory, config, replica, { say: reporter.line, warn });
-    directory.logger.info(from, `resumed after step ${from.step}`);
-    return { directory, from };
-  }
-  const directory = await createRunDirectory(config.model.name, options.runDir, warn);
-  await directory.writeConfig(config, options.origin);
-  return { directory, from: BEGINNING };
 }
 
 interface RunParts extends RunOptions {

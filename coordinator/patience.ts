@@ -6,32 +6,50 @@ import type { Member } from './membership.ts';
 
 /** A worker may be held up so long by what goes on on its machine. */
 const LEAST_MS = 3000;
-/** And by so many times its longest answer. */
+/** And by so many times its longest answer of late. */
 const FACTOR = 10;
+/** Of late: in the last so many answers, and up to so many before. One that was held up once is soon found again. */
+const ANSWERS_OF_LATE = 100;
 /** The first answers compile code and touch memory: nothing is learnt before there were so many. */
 const ANSWERS_TO_LEARN = 3;
 
 export interface Patience {
-  /** Milliseconds that an answer of the member may take. */
+  /** Milliseconds that an answer of the member may take, whole ones. */
   of(member: Member): number;
   /** Tells how long one took. */
   observe(member: Member, milliseconds: number): void;
 }
 
+interface Seen {
+  /** Since the member came. */
+  count: number;
+  /** The longest of the answers since `count` was last a multiple of `ANSWERS_OF_LATE`, and of as many before. */
+  longestMs: number;
+  longestBeforeMs: number;
+}
+
 /** `mostMs` bounds every wait. */
 export function createPatience(mostMs: number): Patience {
-  const seen = new WeakMap<Member, { count: number; longestMs: number }>();
+  const seen = new WeakMap<Member, Seen>();
   return {
     of(member) {
-      const { count, longestMs } = seen.get(member) ?? { count: 0, longestMs: 0 };
-      return count < ANSWERS_TO_LEARN ? mostMs : Math.min(mostMs, Math.max(LEAST_MS, FACTOR * longestMs));
+      const { count, longestMs, longestBeforeMs } = seen.get(member) ?? NOTHING;
+      if (count < ANSWERS_TO_LEARN) return mostMs;
+      return Math.min(mostMs, Math.max(LEAST_MS, Math.ceil(FACTOR * Math.max(longestMs, longestBeforeMs))));
     },
     observe(member, milliseconds) {
-      const { count, longestMs } = seen.get(member) ?? { count: 0, longestMs: 0 };
-      seen.set(member, { count: count + 1, longestMs: Math.max(longestMs, milliseconds) });
+      const found = seen.get(member) ?? { ...NOTHING };
+      seen.set(member, found);
+      if (found.count++ % ANSWERS_OF_LATE === 0) {
+        found.longestBeforeMs = found.longestMs;
+        found.longestMs = 0;
+      }
+      found.longestMs = Math.max(found.longestMs, milliseconds);
     },
   };
 }
+
+const NOTHING: Seen = { count: 0, longestMs: 0, longestBeforeMs: 0 };
 
 /** A step that takes so many times as long as usual, and so much more, has late members. */
 const LATE_FACTOR = 2;

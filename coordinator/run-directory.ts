@@ -1,6 +1,7 @@
 /**
  * The run directory: what a run leaves behind. Whole files are replaced atomically; lines are appended, and on the disk
- * before a checkpoint can count on them. What cannot be written rejects with `StorageError`.
+ * before a checkpoint can count on them. What cannot be written rejects with `StorageError`. While the run lasts its
+ * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
@@ -14,6 +15,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
+import { lockRunDirectory } from './run-lock.ts';
 import { asStorageError, storing } from './storage-error.ts';
 
 const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
@@ -31,29 +33,62 @@ export interface RunDirectory {
   writeResult(result: RunResult): Promise<void>;
 }
 
+/** One that no other process can write until it is released. */
+export interface LockedRunDirectory extends RunDirectory {
+  release(): Promise<void>;
+}
+
 /**
  * Creates the directory: `path`, or by default `runs/<date>-<model>-<id>`.
  *
- * Throws `ConfigError` when it holds a run already, so that none is ever overwritten, or cannot be made.
+ * Throws `ConfigError` when it holds a run already, so that none is ever overwritten, when another process is about to
+ * begin one there, or when it cannot be made.
  */
 export async function createRunDirectory(
   modelName: string,
   path: string | undefined,
   warn: (line: string) => void,
-): Promise<RunDirectory> {
+): Promise<LockedRunDirectory> {
   const runId = shortId();
   const date = new Date().toISOString().slice(0, 10);
   const folder = path ?? join('runs', `${date}-${modelName}-${runId}`);
-  const file = (name: string) => join(folder, name);
-  if (existsSync(file('config.json'))) {
+  const refuseRun = () => {
+    if (!existsSync(join(folder, 'config.json'))) return;
     throw new ConfigError(`--run-dir ${folder}: holds a run already: choose another folder, or remove this one`);
-  }
+  };
+  refuseRun();
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
     throw new ConfigError(`--run-dir ${folder}: cannot be made: ${describeError(error)}`);
   }
-  return openRunDirectory(folder, runId, warn);
+  const { release } = await lockRunDirectory(folder, `--run-dir ${folder}`);
+  try {
+    // Another may have begun one while this process waited for the lock.
+    refuseRun();
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return { ...openRunDirectory(folder, runId, warn), release };
+}
+
+/**
+ * The directory of a run that is gone on with. Throws `ConfigError` when a process still writes it; a lock that one left
+ * behind which is gone is taken over, as `say` and the log are told.
+ */
+export async function reopenRunDirectory(
+  { path, runId }: Pick<RunDirectory, 'path' | 'runId'>,
+  { say, warn }: { readonly say: (line: string) => void; readonly warn: (line: string) => void },
+): Promise<LockedRunDirectory> {
+  const { takenOverFrom, release } = await lockRunDirectory(path, `--resume ${path}`);
+  const directory = openRunDirectory(path, runId, warn);
+  if (takenOverFrom !== undefined) {
+    const line = `${path}: its lock was left behind by ${takenOverFrom}, which is gone: taken over`;
+    directory.logger.info(line);
+    say(line);
+  }
+  return { ...directory, release };
 }
 
 /** The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. */

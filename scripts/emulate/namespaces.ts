@@ -31,6 +31,16 @@ export interface NamespaceNetwork {
 export interface NetworkHost {
   readonly namespace: string;
   readonly address: string;
+  readonly link: HostLink;
+}
+
+/** What may happen to a host's link while it is in use. */
+export interface HostLink {
+  /** From here on packets vanish in both directions; neither end is told, as when a switch on the way loses its power. */
+  cut(): void;
+  mend(): void;
+  /** Gives it another rate and, where the network was made with netem, another delay. */
+  shape(link: Link): void;
 }
 
 export interface NamespaceNetworkOptions {
@@ -55,6 +65,11 @@ export function createNamespaceNetwork({ numHosts, link, delayByNetem }: Namespa
     namespace: name(place),
     // The namespaces see no other network: any private range will do.
     address: `10.77.${Math.floor(i / 250)}.${(i % 250) + 1}`,
+    link: hostLink(
+      { namespace: name(place), device: 'link0' },
+      { namespace: switchName, device: portOf(i) },
+      delayByNetem,
+    ),
   })) as [NetworkHost, ...NetworkHost[]];
   const all = [hub, ...hosts];
   const network: NamespaceNetwork = {
@@ -69,8 +84,8 @@ export function createNamespaceNetwork({ numHosts, link, delayByNetem }: Namespa
   try {
     run('ip', ['netns', 'add', switchName]);
     runBatch('ip', switchName, ['link add bridge0 type bridge', 'link set bridge0 up']);
-    all.forEach(({ namespace, address }, i) => {
-      const port = `port${i}`;
+    all.forEach(({ namespace, address, link: ownLink }, i) => {
+      const port = portOf(i);
       run('ip', ['netns', 'add', namespace]);
       runBatch('ip', namespace, [
         'link set lo up',
@@ -79,14 +94,37 @@ export function createNamespaceNetwork({ numHosts, link, delayByNetem }: Namespa
         'link set link0 up gso_max_size 16384',
       ]);
       runBatch('ip', switchName, [`link set ${port} master bridge0`, `link set ${port} up`]);
-      runBatch('tc', namespace, shapingCommands('link0', link, delayByNetem));
-      runBatch('tc', switchName, shapingCommands(port, link, delayByNetem));
+      ownLink.shape(link);
     });
     return network;
   } catch (error) {
     network.remove();
     throw error;
   }
+}
+
+const portOf = (host: number): string => `port${host}`;
+
+interface Device {
+  readonly namespace: string;
+  readonly device: string;
+}
+
+/** The link between a host and its port of the switch. */
+function hostLink(host: Device, port: Device, delayByNetem: boolean): HostLink {
+  let isShaped = false;
+  return {
+    // A port without a bridge is up, and passes nothing on.
+    cut: () => runBatch('ip', port.namespace, [`link set ${port.device} nomaster`]),
+    mend: () => runBatch('ip', port.namespace, [`link set ${port.device} master bridge0`]),
+    shape(link) {
+      for (const { namespace, device } of [host, port]) {
+        const before = isShaped ? [`qdisc del dev ${device} root`] : [];
+        runBatch('tc', namespace, [...before, ...shapingCommands(device, link, delayByNetem)]);
+      }
+      isShaped = Number.isFinite(link.bitsPerSecond);
+    },
+  };
 }
 
 /** Why namespaces cannot be used on this machine; undefined where they can. Tries it out. */

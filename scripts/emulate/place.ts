@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Link } from './link.ts';
 import { createNamespaceNetwork, hasNetem, namespacesProblem } from './namespaces.ts';
-import type { NetworkHost } from './namespaces.ts';
+import type { HostLink, NetworkHost } from './namespaces.ts';
 import type { ProcessGroup } from './processes.ts';
 import type { RelayOptions } from './relay.ts';
 
@@ -16,6 +16,8 @@ export interface Place {
   atWorker(worker: number, command: readonly string[]): readonly string[];
   /** What that worker joins by, given what the coordinator wrote: on the way there may be a relay, started in `group`. */
   joinUrl(worker: number, url: string, group: ProcessGroup): Promise<string>;
+  /** Of each worker; none over loopback. */
+  readonly links: readonly HostLink[];
   /** Takes it down; its processes must have ended. */
   remove(): void;
 }
@@ -58,6 +60,7 @@ export function loopbackPlace(): Place {
     atCoordinator: (command) => command,
     atWorker: (_, command) => command,
     joinUrl: (_, url) => Promise.resolve(url),
+    links: [],
     remove() {},
   };
 }
@@ -87,6 +90,7 @@ export function makePlace(numHosts: number, link: Link, { delay }: Emulation): P
       const message = (await group.start(`relay of host ${worker + 1}`, command).message) as { port: number };
       return `ws://${host.address}:${message.port}`;
     },
+    links: network.hosts.map(({ link }) => link),
     remove: () => network.remove(),
   };
 }

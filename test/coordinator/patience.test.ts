@@ -15,6 +15,8 @@ describe('patience', () => {
     expect(patience.of(member)).toBe(60_000);
     patience.observe(member, 400);
     expect(patience.of(member)).toBe(9000);
+    patience.observe(member, 900.01);
+    expect(patience.of(member)).toBe(9001);
   });
 
   it('is never below three seconds, nor beyond what is allowed', () => {
@@ -30,6 +32,19 @@ describe('patience', () => {
     const impatient = createPatience(1000);
     for (let i = 0; i < 3; i++) impatient.observe(member, 2);
     expect(impatient.of(member)).toBe(1000);
+  });
+
+  it('forgets an answer that took long once', () => {
+    const patience = createPatience(60_000);
+    const member = makeMember('w1');
+    const observe = (count: number, milliseconds: number) => {
+      for (let i = 0; i < count; i++) patience.observe(member, milliseconds);
+    };
+    observe(3, 2900);
+    observe(97, 2);
+    expect(patience.of(member)).toBe(29_000);
+    observe(101, 2);
+    expect(patience.of(member)).toBe(3000);
   });
 
   it("is each member's own", () => {

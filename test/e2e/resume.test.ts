@@ -66,11 +66,14 @@ describe('killed in the middle of an epoch and resumed,', () => {
     await first.exit;
     await allGone(workers);
     const step = goBackToMidEpoch(runDir);
+    expect(existsSync(join(runDir, 'lock'))).toBe(true);
     // As a crash in the middle of a line leaves it.
     writeFileSync(join(runDir, 'epochs.jsonl'), '{"epoch":', { flag: 'a' });
     const { code, output } = await runCli([command[0], '--resume', runDir]);
     expect(code, output).toBe(0);
+    expect(output).toContain(`${runDir}: its lock was left behind by process ${first.pid} on `);
     expect(output).toContain(`resuming ${runDir} after step ${step}`);
+    expect(existsSync(join(runDir, 'lock'))).toBe(false);
     await expectAsQuiet(runDir);
     const resumed = readEpochs(runDir).filter(({ stepsBeforeResume }) => stepsBeforeResume !== undefined);
     expect(resumed.map(({ stepsBeforeResume }) => stepsBeforeResume)).toEqual([step % STEPS_PER_EPOCH]);
@@ -222,6 +225,32 @@ describe('--resume', () => {
     expect(output).toContain(`--resume ${folder}: expected a run directory, got no config.json`);
     expect(code).toBe(2);
   });
+});
+
+test('a run that still runs is neither resumed nor begun anew, and is not disturbed', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const first = startCli(['baseline', ...run, ...often, '--run-dir', runDir]);
+  await first.line(/^run directory/);
+  // It must not end meanwhile.
+  first.kill('SIGSTOP');
+  const resumed = await runCli(['train', '--workers', '2', '--resume', runDir]);
+  const writes = `got one that process ${first.pid} on`;
+  expect(resumed.output).toContain(`error: --resume ${runDir}: expected a run that nobody writes, ${writes}`);
+  expect(resumed.code).toBe(2);
+  const anew = await runCli(['baseline', ...run, '--run-dir', runDir]);
+  expect(anew.output).toContain(`error: --run-dir ${runDir}: holds a run already`);
+  expect(anew.code).toBe(2);
+  first.kill('SIGCONT');
+  expect(await first.exit, first.output()).toBe(0);
+  await expectAsQuiet(runDir);
+});
+
+test('a run that fails leaves no lock behind', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const { code } = await runCli(['baseline', ...run, '--learning-rate', '1e38', '--run-dir', runDir]);
+  expect(code).toBe(1);
+  expect(readResult(runDir)).toMatchObject({ status: 'failed' });
+  expect(existsSync(join(runDir, 'lock'))).toBe(false);
 });
 
 describe('a full disk', () => {

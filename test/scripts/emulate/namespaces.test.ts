@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { parseLink } from '../../../scripts/emulate/link.ts';
+import { parseLink, UNLIMITED } from '../../../scripts/emulate/link.ts';
 import {
   createNamespaceNetwork,
   leftoverNamespaces,
@@ -26,10 +26,21 @@ const SINK = `
   server.listen(0, process.argv[1], () => console.log(server.address().port));`;
 const SOURCE = `require('node:net').connect(process.argv[2], process.argv[1]).end(Buffer.alloc(Number(process.argv[3]), 1));`;
 
+/** Echoes what connections send; prints its port. */
+const ECHO = `
+  const server = require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket));
+  server.listen(0, process.argv[1], () => console.log(server.address().port));`;
+/** Sends "a" for every line it is told; prints what comes back, and "silence" when nothing has for 0.5 s. */
+const TALKER = `
+  const socket = require('node:net').connect(process.argv[2], process.argv[1], () => console.log('connected'));
+  process.stdin.on('data', () => { socket.write('a'); socket.setTimeout(500); });
+  socket.on('data', (bytes) => console.log(String(bytes)));
+  socket.on('timeout', () => console.log('silence'));`;
+
 /** A Node program in a namespace, ended with the test. */
 function startIn({ namespace }: NetworkHost, program: string, ...args: string[]) {
   const command = ['netns', 'exec', namespace, process.execPath, '-e', program, ...args];
-  const child = spawn('ip', command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   return child;
 }
@@ -47,6 +58,40 @@ describe.skipIf(problem !== undefined)(`a network of namespaces${problem === und
     expect(numBytes).toBe(1_000_000);
     // 80 Mbit/s are 10,000 bytes a millisecond; a bucket of 32 KiB passes at once at each of the two devices.
     expect(ms).toBeGreaterThan((1_000_000 - 2 * 32_768) / 10_000);
+  });
+
+  it('has links that can be cut without a word, and mended before a connection across them breaks', async () => {
+    const network = createNamespaceNetwork({ numHosts: 1, link: UNLIMITED, delayByNetem: false });
+    onTestFinished(() => network.remove());
+    const { hub, hosts } = network;
+    const linesOf = (child: ReturnType<typeof startIn>) => {
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      return async () => (await lines.next()).value as string;
+    };
+    const port = await linesOf(startIn(hub, ECHO, hub.address))();
+    const talker = startIn(hosts[0]!, TALKER, hub.address, port);
+    const next = linesOf(talker);
+    expect(await next()).toBe('connected');
+    talker.stdin.write('\n');
+    expect(await next()).toBe('a');
+    hosts[0]!.link.cut();
+    talker.stdin.write('\n');
+    expect(await next()).toBe('silence');
+    hosts[0]!.link.mend();
+    expect(await next()).toBe('a');
+  });
+
+  it('has links whose rate can be changed, and changed back', () => {
+    const network = createNamespaceNetwork({ numHosts: 1, link: UNLIMITED, delayByNetem: false });
+    onTestFinished(() => network.remove());
+    const { namespace, link } = network.hosts[0]!;
+    const shown = () => spawnSync('tc', ['-netns', namespace, 'qdisc', 'show', 'dev', 'link0'], { encoding: 'utf8' });
+    for (const rate of ['1mbit', '8mbit']) {
+      link.shape(parseLink(`${rate}/0ms`));
+      expect(shown().stdout.toLowerCase()).toContain(`rate ${rate}`);
+    }
+    link.shape(UNLIMITED);
+    expect(shown().stdout).not.toContain('tbf');
   });
 
   it('is wholly gone once removed, and removing it again does no harm', () => {
