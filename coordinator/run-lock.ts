@@ -39,7 +39,7 @@ export interface RunLock {
   /** Who left it behind, in a few words, where it was taken over. */
   readonly takenOverFrom: string | undefined;
   /** Removes it, if it is still this one's. */
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /**

@@ -27,13 +27,14 @@ export async function setUpRing(
   options: RingSetUpOptions,
 ): Promise<readonly Member[] | undefined> {
   const { talk } = options;
+  const isOver = () => talk.end !== undefined;
   const token = randomBytes(32).toString('hex');
   talk.tell(members, undefined, () => ({ kind: 'ringPrepare', token }));
   const listeners = await Promise.all(members.map((member) => hearListener(member, talk)));
-  if (!talk.end) {
+  if (!isOver()) {
     const ring = keepApart(orderByMachine(listeners.filter((listener) => listener !== undefined)), options.apart);
     await connectAll(ring, options);
-    if (!talk.end) return ring.map(({ member }) => member);
+    if (!isOver()) return ring.map(({ member }) => member);
   }
   await talk.allGone();
   return undefined;

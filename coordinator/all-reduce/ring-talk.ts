@@ -108,10 +108,12 @@ export function createRingTalk(members: readonly Member[], { lose, leaveMs }: Ri
     throw new ProtocolError('ERR_STATE_MISMATCH', message, { step: standsAt });
   };
 
+  const isOver = (): boolean => end !== undefined;
+
   /** The next message, or what to make of there being none. */
   const next = async <K extends MessageKind>(member: Member, { timeoutMs, ifLate }: Wait, kinds: readonly K[]) => {
     const { transport } = member;
-    if (end) return asKind(await transport.receive(leaveMs(member), 'ringClosed'), LEFT_OVER);
+    if (isOver()) return asKind(await transport.receive(leaveMs(member), 'ringClosed'), LEFT_OVER);
     try {
       const awaited = await transport.receive(timeoutMs, kinds.join(' or '));
       return asKind(awaited, [...kinds, 'ringClosed']);
@@ -119,7 +121,7 @@ export function createRingTalk(members: readonly Member[], { lose, leaveMs }: Ri
       if (!(error instanceof ProtocolError) || error.code !== 'ERR_TIMEOUT') throw error;
       if (ifLate) endFor(ifLate);
       // Told to let go in the meantime, it has the time for that; a connection that has ended rejects at once again.
-      if (!end) throw error;
+      if (!isOver()) throw error;
       return asKind(await transport.receive(leaveMs(member), 'ringClosed'), LEFT_OVER);
     }
   };

@@ -127,7 +127,9 @@ export function createReplica(
 
 /** In hex, of float32 values, little-endian. */
 export function sha256Of({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>): string {
-  return createHash('sha256').update(new Uint8Array(buffer, byteOffset, byteLength)).digest('hex');
+  return createHash('sha256')
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest('hex');
 }
 
 /** running <- 0.9 running + 0.1 batch, for means and (population) variances alike; float32 at every operation. */

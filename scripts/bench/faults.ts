@@ -45,7 +45,9 @@ const command = new Command('bench:faults')
 await runMain(() => main(command.parse().opts<Flags>()));
 
 async function main({ deaths: hasDeaths, checkpoints, models, every, pairs, json, markdown }: Flags): Promise<void> {
-  const log = (line: string) => void (markdown ?? process.stderr.write(`${line}\n`));
+  const log = (line: string) => {
+    if (!markdown) process.stderr.write(`${line}\n`);
+  };
   const conditions = readConditions();
   const dataset = await copyDataset();
   try {

@@ -26,7 +26,7 @@ export interface RingLinks {
   readonly successor: Neighbour;
   readonly predecessor: Neighbour;
   /** Whether they were ended on this side. */
-  readonly areClosed: boolean;
+  areClosed(): boolean;
   /** Runs what uses a link; a `ProtocolError` becomes `PeerLost`. */
   blaming<T>(neighbour: Neighbour, action: () => T | Promise<T>): Promise<T>;
   /** Bytes of frames since the last call. */
@@ -48,9 +48,7 @@ export function createLinks({ rank, size }: Place, successor: Neighbour, predece
     size,
     successor,
     predecessor,
-    get areClosed() {
-      return areClosed;
-    },
+    areClosed: () => areClosed,
     async blaming(neighbour, action) {
       try {
         return await action();

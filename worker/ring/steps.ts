@@ -64,16 +64,16 @@ export function createRingSteps(options: RingStepsOptions, links: RingLinks, ste
         throw new ProtocolError('ERR_STATE_MISMATCH', `step ${step} does not follow step ${replica.step}`, { step });
       }
       const { vector, microbatches, computeMs, encodeMs } = await computeSum(assignment);
-      if (links.areClosed) return;
+      if (links.areClosed()) return;
       const firstMicrobatch = assignment?.firstMicrobatch ?? 0;
       transport.send({ kind: 'ringSum', step, firstMicrobatch, microbatches, computeMs, encodeMs, applyMs });
       try {
         const exchanged = await reduce.average(vector, step, exchange.divisorOf(numSamples));
-        if (links.areClosed) return;
+        if (links.areClosed()) return;
         transport.send({ kind: 'ringDone', step, ...exchanged, ...links.takeBytes() });
         if (!exchanged.isFinite) return;
       } catch (error) {
-        if (links.areClosed) return;
+        if (links.areClosed()) return;
         if (!(error instanceof PeerLost)) throw error;
         transport.send({ kind: 'ringBroken', step, neighbour: error.role, reason: error.message.slice(0, 2000) });
         return;
