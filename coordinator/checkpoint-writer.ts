@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
 import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
-import { encodeCheckpoint } from './checkpoint.ts';
+import { encodeCheckpoint, sealCheckpoint } from './checkpoint.ts';
 import type { CheckpointHeader } from './checkpoint.ts';
 import { storing } from './storage-error.ts';
 
@@ -37,12 +37,12 @@ export interface CheckpointWriterOptions {
   /** How many are kept; the best one is kept besides. */
   readonly keep: number;
   /** Replaced by tests. */
-  readonly write?: (path: string, pieces: Iterable<Uint8Array>) => Promise<void>;
+  readonly write?: (path: string, file: Uint8Array) => Promise<void>;
 }
 
 interface Snapshot {
-  readonly header: CheckpointHeader;
-  readonly state: Float32Array<ArrayBuffer>;
+  readonly step: number;
+  readonly file: Uint8Array<ArrayBuffer>;
   readonly isBest: boolean;
 }
 
@@ -50,17 +50,23 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
   const { folder, keep, write = writeFileAtomically } = options;
   /** At most two: the best, and the newest. */
   const waiting: Snapshot[] = [];
-  const spare: Float32Array<ArrayBuffer>[] = [];
+  const spare: ArrayBuffer[] = [];
   let failure: Error | undefined;
   let work: Promise<void> | undefined;
+  /** Those of steps in the folder, oldest first; known when the first is written. */
+  let names: string[] | undefined;
 
-  const store = async ({ header, state, isBest }: Snapshot) => {
-    const path = join(folder, checkpointName(header.point.step));
+  const store = async ({ step, file, isBest }: Snapshot) => {
+    const name = checkpointName(step);
+    const path = join(folder, name);
     await storing(path, async () => {
-      await mkdir(folder, { recursive: true });
-      await write(path, encodeCheckpoint(header, state));
+      if (!names) await mkdir(folder, { recursive: true });
+      await sealCheckpoint(file);
+      await write(path, file);
       if (isBest) await keepAsBest(folder, path);
-      await removeOld(folder, keep);
+      names ??= await listCheckpoints(folder);
+      if (!names.includes(name)) names.push(name);
+      for (const old of names.splice(0, Math.max(0, names.length - keep))) await rm(join(folder, old), { force: true });
     });
   };
 
@@ -71,7 +77,7 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
       } catch (error) {
         failure = error as Error;
       }
-      spare.push(next.state);
+      spare.push(next.file.buffer);
     }
     work = undefined;
   };
@@ -86,11 +92,9 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
       const overtaken = waiting.filter((snapshot) => isBest || !snapshot.isBest);
       for (const snapshot of overtaken) {
         waiting.splice(waiting.indexOf(snapshot), 1);
-        spare.push(snapshot.state);
+        spare.push(snapshot.file.buffer);
       }
-      const copy = spare.pop() ?? new Float32Array(state.length);
-      copy.set(state);
-      waiting.push({ header, state: copy, isBest });
+      waiting.push({ step: header.point.step, file: encodeCheckpoint(header, state, spare.pop()), isBest });
       work ??= writeAll();
     },
     async proceed() {
@@ -124,9 +128,4 @@ async function keepAsBest(folder: string, path: string): Promise<void> {
     throw error;
   }
   await syncFolder(folder);
-}
-
-async function removeOld(folder: string, keep: number): Promise<void> {
-  const names = await listCheckpoints(folder);
-  for (const name of names.slice(0, Math.max(0, names.length - keep))) await rm(join(folder, name), { force: true });
 }

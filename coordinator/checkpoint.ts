@@ -12,7 +12,7 @@
  * orders of samples and rates are functions of seed, epoch and step. What workers keep to themselves, the rounding
  * errors that `int8` carries over, is not in it.
  */
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import { z } from 'zod';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
@@ -23,8 +23,8 @@ const MAGIC = 'gradsckp';
 const VERSION = 1;
 const HEAD_BYTES = 24;
 const HASH_BYTES = 32;
-/** Small enough that hashing one, about a millisecond, does not hold up a step. */
-const PIECE_BYTES = 2 ** 20;
+/** Headers of one run differ by some digits: memory with so much to spare serves for the next file too. */
+const SLACK_BYTES = 256;
 
 /** Of a configuration: what does not change what the run computes. */
 const WITHOUT_EFFECT: readonly string[] = [
@@ -85,18 +85,29 @@ export interface CheckpointOwner {
   readonly stateLength: number;
 }
 
-/** The file's bytes in pieces. `state` is read while they are taken, and must not change until the last one is. */
-export function* encodeCheckpoint(header: CheckpointHeader, state: Float32Array<ArrayBuffer>): Generator<Uint8Array> {
-  const hash = createHash('sha256');
+/**
+ * The file but for its hash: a copy of the state, in `memory` if that is enough, else in fresh memory with a little to
+ * spare. {@link sealCheckpoint} makes it whole.
+ */
+export function encodeCheckpoint(
+  header: CheckpointHeader,
+  state: Float32Array<ArrayBuffer>,
+  memory?: ArrayBuffer,
+): Uint8Array<ArrayBuffer> {
   const stateBytes = new Uint8Array(state.buffer, state.byteOffset, state.byteLength);
-  for (const part of [encodeHead(header, stateBytes.length), stateBytes]) {
-    for (let at = 0; at < part.length; at += PIECE_BYTES) {
-      const piece = part.subarray(at, at + PIECE_BYTES);
-      hash.update(piece);
-      yield piece;
-    }
-  }
-  yield hash.digest();
+  const head = encodeHead(header, stateBytes.length);
+  const numBytes = head.length + stateBytes.length + HASH_BYTES;
+  const isEnough = memory !== undefined && memory.byteLength >= numBytes;
+  const file = new Uint8Array(isEnough ? memory : new ArrayBuffer(numBytes + SLACK_BYTES), 0, numBytes);
+  file.set(head);
+  file.set(stateBytes, head.length);
+  return file;
+}
+
+/** Enters the hash; it is computed by another thread, for a step would feel the milliseconds that it takes. */
+export async function sealCheckpoint(file: Uint8Array<ArrayBuffer>): Promise<void> {
+  const hashAt = file.length - HASH_BYTES;
+  file.set(new Uint8Array(await webcrypto.subtle.digest('SHA-256', file.subarray(0, hashAt))), hashAt);
 }
 
 function encodeHead(header: CheckpointHeader, stateBytes: number): Uint8Array {

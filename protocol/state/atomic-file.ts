@@ -1,23 +1,19 @@
 /** Writing files so that a reader finds the old one or the new one, whole, whatever happens in between. */
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nanoid } from 'nanoid';
 
 /**
  * Writes beside the target, with the permissions `mode` as far as the process allows them, forces it to disk, renames it
- * over the target and forces the folder. On an error the target is as it was, and nothing is left beside it. Content in
- * pieces is asked for as the disk takes it.
+ * over the target and forces the folder. On an error the target is as it was, and nothing is left beside it.
  */
-export async function writeFileAtomically(
-  path: string,
-  content: string | Uint8Array | Iterable<Uint8Array>,
-  mode = 0o666,
-): Promise<void> {
+export async function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): Promise<void> {
   const draft = `${path}.${nanoid(8)}.part`;
   try {
     const file = await open(draft, 'w', mode);
     try {
-      await writeFile(file, content);
+      await writeWhole(file, typeof content === 'string' ? Buffer.from(content) : content);
       await file.sync();
     } finally {
       await file.close();
@@ -28,6 +24,11 @@ export async function writeFileAtomically(
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** Handed to the system in one: pieces, as Node would make them, each cost a turn of whatever else is being done here. */
+async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }
 
 /** Forces the names in a folder to disk. */

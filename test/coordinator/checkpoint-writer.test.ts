@@ -30,12 +30,12 @@ function heldWriter(folder: string, keep = 10) {
   const writer = createCheckpointWriter({
     folder,
     keep,
-    async write(path, pieces) {
+    async write(path, file) {
       await new Promise<void>((resolve) => {
         held.push(resolve);
         began();
       });
-      await writeFileAtomically(path, pieces);
+      await writeFileAtomically(path, file);
       written.push(basename(path));
     },
   });
@@ -88,8 +88,8 @@ test('a checkpoint that cannot be written is told in words, leaves those before,
   const writer = createCheckpointWriter({
     folder,
     keep: 1,
-    write: (path, pieces) => {
-      if (!isFull) return writeFileAtomically(path, pieces);
+    write: (path, file) => {
+      if (!isFull) return writeFileAtomically(path, file);
       return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
     },
   });

@@ -1,4 +1,5 @@
 /** Small checkpoints of a run that never was. */
+import { createHash } from 'node:crypto';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { encodeCheckpoint, outcomeSha256 } from '../../coordinator/checkpoint.ts';
@@ -24,5 +25,8 @@ export function headerAt(
 }
 
 export function checkpointFile(header: CheckpointHeader, state = replicaAt(header.point.step).state) {
-  return Buffer.concat([...encodeCheckpoint(header, state)]);
+  const file = Buffer.from(encodeCheckpoint(header, state));
+  const hashed = file.subarray(0, -32);
+  createHash('sha256').update(hashed).digest().copy(file, hashed.length);
+  return file;
 }
