@@ -55,7 +55,10 @@ async function traceRun(job: FaultsJob): Promise<RunTrace> {
     warn: (line) => void process.stderr.write(`${line}\n`),
     reporter: {
       line(text) {
-        if (text.startsWith('lost worker')) {
+        // A worker that hangs is late first: others do its work from then on.
+        const isFound =
+          moments.lostMs === undefined && (text.startsWith('lost worker') || text.includes(' is late in step'));
+        if (moments.faultMs !== undefined && isFound) {
           moments.lostMs = performance.now();
           if (fault?.signal === 'SIGSTOP') killAtStep = numSteps + STEPS_UNTIL_KILLED;
         }
