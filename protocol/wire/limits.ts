@@ -43,6 +43,4 @@ export const LIMITS = {
   peerConnectMs: 5 * SECOND,
   /** The most that a timer can hold: a wait that is made of others' ends here. */
   longestWaitMs: 2 ** 31 - 1,
-  /** When a worker has lost a neighbour: how long the neighbour's own connection may take to show why. */
-  peerBlameMs: 4 * SECOND,
 } as const;
