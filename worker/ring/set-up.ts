@@ -92,6 +92,7 @@ export function createRingSetUp(transport: Transport, peers: PeerSockets | undef
       try {
         const successor = { role: 'successor', name: message.successor, transport: ahead } as const;
         const predecessor = { role: 'predecessor', name: message.predecessor, transport: await behind } as const;
+        if (!isOpen()) throw new ProtocolError('ERR_CLOSED', 'the ring was given up');
         onLinks(createLinks({ rank, size }, successor, predecessor));
       } catch (error) {
         ahead.close();
