@@ -26,7 +26,7 @@ export interface GradientBuffers {
 }
 
 export interface MicrobatchResult {
-  /** Sum over the samples of the softmax cross-entropy, in nats. */
+  /** Sum over the samples of the softmax cross-entropy, in nats; in training against smoothed labels. */
   readonly lossSum: number;
   /** Samples whose largest output (the first, in a tie) is their label. */
   readonly numCorrect: number;
@@ -58,6 +58,11 @@ export interface EngineOptions {
   /** The largest `numSamples` that will be asked for, in training and in evaluation. */
   readonly maxBatch: number;
   readonly threads: number;
+  /**
+   * s, 0 to below 1; 0 when left out. In training, not in evaluation, the loss is that against targets of 1 - s + s/K at the
+   * label and s/K at each other one of K classes. Source: Szegedy et al., Rethinking the Inception architecture, 2016.
+   */
+  readonly labelSmoothing?: number | undefined;
   /** One of the engine's device names; its default when left out. */
   readonly device?: string | undefined;
 }

@@ -38,8 +38,8 @@ export interface TensorError {
  * Throws `ConfigError` naming engine, device, tensor, error and limit when the engine is wrong.
  */
 export async function probeEngine(engine: Engine, options: EngineOptions): Promise<TensorError> {
-  const { plan, parameters, buffers, maxBatch } = options;
-  const reference = await createReferenceEngine({ plan, parameters, buffers, maxBatch, threads: 1 });
+  const { plan, parameters, buffers, maxBatch, labelSmoothing } = options;
+  const reference = await createReferenceEngine({ plan, parameters, buffers, maxBatch, threads: 1, labelSmoothing });
   let worst: TensorError | undefined;
   for (let seed = 1; seed <= PROBE_BATCHES; seed++) {
     const batch = probeBatch(options, seed);

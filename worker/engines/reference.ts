@@ -25,7 +25,8 @@ type StatisticsSource = (layer: BatchNormPlan, input: Float64Array) => FeatureSt
  *
  * Throws `ConfigError` when asked for a device other than cpu.
  */
-export function createReferenceEngine({ plan, parameters, buffers, device = 'cpu' }: EngineOptions): Promise<Engine> {
+export function createReferenceEngine(options: EngineOptions): Promise<Engine> {
+  const { plan, parameters, buffers, device = 'cpu', labelSmoothing } = options;
   if (device !== 'cpu') {
     return Promise.reject(
       new ConfigError(`--device ${device}: the reference engine runs on cpu only; leave --device out`),
@@ -43,7 +44,7 @@ export function createReferenceEngine({ plan, parameters, buffers, device = 'cpu
         into.statistics.set(statistics.variance, layer.variance.offset);
         return statistics;
       });
-      const { lossSum, numCorrect, gradient: outputGradient } = lossOf(plan, layers, batch);
+      const { lossSum, numCorrect, gradient: outputGradient } = lossOf(plan, layers, batch, labelSmoothing);
 
       const gradient = new Float64Array(plan.numParameters);
       let upstream: Float64Array = outputGradient;
@@ -107,6 +108,11 @@ function applyLayer(
 }
 
 /** The loss of the last layer's output. */
-function lossOf(plan: ModelPlan, layers: readonly AppliedLayer[], { labels, numSamples }: Microbatch) {
-  return softmaxCrossEntropy(layers.at(-1)!.output, labels, numSamples, plan.spec.numClasses);
+function lossOf(
+  plan: ModelPlan,
+  layers: readonly AppliedLayer[],
+  { labels, numSamples }: Microbatch,
+  labelSmoothing = 0,
+) {
+  return softmaxCrossEntropy(layers.at(-1)!.output, labels, numSamples, plan.spec.numClasses, labelSmoothing);
 }

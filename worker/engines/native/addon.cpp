@@ -79,10 +79,10 @@ std::unique_ptr<Engine> makeEngine(const NetworkPlan &plan) {
   return engine;
 }
 
-// create(plan, inputSize, numClasses, maxBatch, threads, parameters, buffers) -> handle
+// create(plan, inputSize, numClasses, maxBatch, threads, parameters, buffers, labelSmoothing) -> handle
 napi_value create(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const Arguments arguments(env, info, 7);
+    const Arguments arguments(env, info, 8);
     NetworkPlan plan = readPlan(elementsOf<int32_t>(env, arguments[0], "plan"));
     plan.inputSize = arguments.integer(1, "inputSize", 1, INT32_MAX);
     plan.numClasses = arguments.integer(2, "numClasses", 1, 256);
@@ -90,6 +90,7 @@ napi_value create(napi_env env, napi_callback_info info) {
     plan.threads = arguments.integer(4, "threads", 1, 1024);
     plan.numParameters = elementsOf<float>(env, arguments[5], "parameters").length;
     plan.numBuffers = elementsOf<float>(env, arguments[6], "buffers").length;
+    plan.labelSmoothing = arguments.fraction(7, "labelSmoothing");
     if (const char *fault = findFault(plan))
       throw ArgumentError{true, std::string("the plan does not hold together: ") + fault};
 

@@ -2,6 +2,9 @@
 //
 //     loss = log(sum over j of e^(z[j] - m)) - (z[t] - m),  m = max of z;   dz[j] = e^(z[j] - m) / sum - [j = t]
 //
+// With label smoothing s and K classes the target [j = t] becomes q[j] = (1 - s) [j = t] + s/K, and the loss, which is
+// -sum q[j] log p[j], grows by s (z[t] - mean of z).
+//
 // A NaN among the outputs makes the loss and all gradients of its sample NaN: e^NaN is NaN and enters the sum.
 #pragma once
 #include <cmath>
@@ -33,8 +36,9 @@ static inline vec expOfNegative(vec x) {
 }
 
 // labels: `samples` of them, each below `classes`. dz: null to leave the gradient out; its padding lanes are 0.
-// withCut: a ReLU made z, whose gradient is cut there.
-static LossSum crossEntropy(int classes, const vec *z, const uint8_t *labels, int samples, bool withCut, vec *dz) {
+// withCut: a ReLU made z, whose gradient is cut there. smoothing: s, 0 for none.
+static LossSum crossEntropy(int classes, const vec *z, const uint8_t *labels, int samples, bool withCut, float smoothing,
+                            vec *dz) {
   vec best = z[0];
   intVec bestClass = {};
   for (int j = 1; j < classes; j++) {
@@ -50,12 +54,21 @@ static LossSum crossEntropy(int classes, const vec *z, const uint8_t *labels, in
     result.loss += std::log((double)sum[lane]) - ((double)z[labels[lane]][lane] - (double)best[lane]);
     result.correct += bestClass[lane] == labels[lane];
   }
+  if (smoothing > 0) {
+    vec total = {};
+    for (int j = 0; j < classes; j++) total += z[j];
+    for (int lane = 0; lane < samples; lane++)
+      result.loss += (double)smoothing * ((double)z[labels[lane]][lane] - (double)total[lane] / classes);
+  }
   if (!dz) return result;
+
+  const float offLabel = smoothing / (float)classes, atLabel = 1.0f - smoothing + offLabel;
 
   const intVec real = lanesBelow(samples);
   for (int j = 0; j < classes; j++) {
-    vec target = {};
-    for (int lane = 0; lane < samples; lane++) target[lane] = labels[lane] == j;
+    vec target = splat(offLabel);
+    for (int lane = 0; lane < samples; lane++)
+      if (labels[lane] == j) target[lane] = atLabel;
     const vec d = expOfNegative(z[j] - best) / sum - target;
     dz[j] = real ? (withCut ? cut(d, z[j]) : d) : vec{};
   }

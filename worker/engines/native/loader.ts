@@ -45,6 +45,7 @@ export interface NativeAddon {
     threads: number,
     parameters: Floats,
     buffers: Floats,
+    labelSmoothing: number,
   ): NativeHandle;
   /** One call at a time. Overwrites `gradient` and `statistics`. */
   readonly computeGradient: ComputeGradient<Promise<MicrobatchResult>>;

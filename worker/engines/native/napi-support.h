@@ -43,6 +43,14 @@ public:
     }
     return (int)value;
   }
+  // From 0 to below 1.
+  float fraction(size_t i, const char *name) const {
+    double value = NAN;
+    if (napi_get_value_double(env_, values_[i], &value) != napi_ok)
+      throw ArgumentError{false, std::string(name) + " must be a number"};
+    if (!(value >= 0 && value < 1)) throw ArgumentError{true, std::string(name) + " must be from 0 to below 1"};
+    return (float)value;
+  }
 
 private:
   napi_env env_;

@@ -25,7 +25,7 @@ const SHORT_MS = 10;
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- what is thrown here must be a rejection
 export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
-  const { plan, parameters, buffers, maxBatch, threads } = options;
+  const { plan, parameters, buffers, maxBatch, threads, labelSmoothing = 0 } = options;
   const addon = loadNativeAddon(instructionSetOf(options.device ?? 'cpu'));
   const handle = addon.create(
     encodePlan(plan),
@@ -35,6 +35,7 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     threads,
     parameters,
     buffers,
+    labelSmoothing,
   );
   /** Of the last gradient; the first one is not known to be short. */
   let msPerSample = Infinity;

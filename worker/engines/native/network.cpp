@@ -162,7 +162,7 @@ BatchResult Network::State::loss(bool training) {
     for (int panel = share.first; panel < share.last; panel++) {
       vec *dz = training ? last.gradient(panel, panel, thread) : nullptr;
       losses[panel] = crossEntropy(plan.numClasses, last.output(panel), batch.labels + panel * LANES, samplesOf(panel),
-                                   last.withRelu, dz);
+                                   last.withRelu, training ? plan.labelSmoothing : 0, dz);
     }
   });
   BatchResult result = {0, 0};

@@ -24,6 +24,7 @@ struct NetworkPlan {
   std::vector<LayerPlan> layers;
   int inputSize, numClasses, maxBatch, threads;
   size_t numParameters, numBuffers;
+  float labelSmoothing; // 0 for none; in training only
 };
 
 // Null when the plan holds together (shapes chain, offsets fit), else what is wrong.

@@ -139,6 +139,7 @@ struct Reference {
     }
     BatchResult result = {0, 0};
     const int classes = model.plan.numClasses;
+    const double smoothing = training ? model.plan.labelSmoothing : 0;
     Values dy((size_t)N * classes);
     for (int n = 0; n < N; n++) {
       const double *z = &x.back()[(size_t)n * classes];
@@ -146,9 +147,11 @@ struct Reference {
       double sum = 0;
       for (int j = 0; j < classes; j++) best = z[j] > z[best] ? j : best;
       for (int j = 0; j < classes; j++) sum += std::exp(z[j] - z[best]);
-      for (int j = 0; j < classes; j++)
-        dy[(size_t)n * classes + j] = std::exp(z[j] - z[best]) / sum - (batch.labels[n] == j);
-      result.lossSum += std::log(sum) - (z[batch.labels[n]] - z[best]);
+      for (int j = 0; j < classes; j++) {
+        const double target = (batch.labels[n] == j ? 1 - smoothing : 0) + smoothing / classes;
+        dy[(size_t)n * classes + j] = std::exp(z[j] - z[best]) / sum - target;
+        result.lossSum += target * (std::log(sum) - (z[j] - z[best]));
+      }
       result.numCorrect += best == batch.labels[n];
     }
     for (size_t k = model.plan.layers.size(); training && k-- > 0;) {

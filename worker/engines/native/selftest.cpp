@@ -30,6 +30,7 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
   std::mt19937 random(7);
   std::uniform_real_distribution<float> uniform(-1, 1);
   model.plan.maxBatch = maxBatch, model.plan.threads = threads;
+  model.plan.labelSmoothing = threads % 2 ? 0 : 0.1f;
   if (const char *fault = findFault(model.plan)) {
     std::printf("%s: %s\n", model.name.c_str(), fault);
     failures++;

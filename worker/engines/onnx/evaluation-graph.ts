@@ -18,7 +18,7 @@ export function buildEvaluationGraph(plan: ModelPlan, target: GraphTarget): Uint
   const labels = labelInput(graph, plan);
   let value = imageInput(graph, plan);
   for (const layer of plan.layers) value = addLayer(layer, value, context);
-  lossOutputs(graph, plan, value, labels);
+  lossOutputs(graph, plan, value, labels, labels.oneHot_FB);
   return graph.encode();
 }
 

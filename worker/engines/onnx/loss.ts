@@ -38,12 +38,21 @@ export function labelInput(graph: GraphBuilder, plan: ModelPlan): LabelValues {
 }
 
 /**
- * Declares two outputs: the sum over the samples of the softmax cross-entropy, -log p[label], and how many samples have
+ * The targets q of a batch, [numClasses, B]: the one-hot labels, smoothed by s to s/K + (1 - s) oneHot. Without smoothing
+ * the graph is as it would be without this function.
+ */
+export function smoothedTargets(graph: GraphBuilder, plan: ModelPlan, { oneHot_FB }: LabelValues, s = 0): Value {
+  if (s === 0) return oneHot_FB;
+  return graph.op('Add', [graph.op('Mul', [oneHot_FB, graph.scalar(1 - s)]), graph.scalar(s / plan.spec.numClasses)]);
+}
+
+/**
+ * Declares two outputs: the sum over the samples of the softmax cross-entropy, -sum_k q[k] log p[k], and how many samples have
  * their label as the first largest output.
  *
- * - `logits_FB`: the last layer's output, [numClasses, B]
+ * - `logits_FB`: the last layer's output, [numClasses, B]; `targets_FB`: q, [numClasses, B]
  *
- * Returns a function that adds d(lossSum)/d(logits), [numClasses, B]: p - (1 at the label, else 0).
+ * Returns a function that adds d(lossSum)/d(logits), [numClasses, B]: p - q.
  *
  * It keeps to operators that WebGPU has kernels for: LogSoftmax and what follows ArgMax, on 64-bit integers, are not.
  */
@@ -51,7 +60,8 @@ export function lossOutputs(
   graph: GraphBuilder,
   plan: ModelPlan,
   logits_FB: Value,
-  { labels_1B, oneHot_FB }: LabelValues,
+  { labels_1B }: LabelValues,
+  targets_FB: Value,
 ): () => Value {
   // log p = z - max - log(sum exp(z - max)), which no large z overflows.
   const max_1B = graph.op('ReduceMax', [logits_FB], { axes: [0], keepdims: 1 });
@@ -59,7 +69,7 @@ export function lossOutputs(
   const exponential_FB = graph.op('Exp', [shifted_FB]);
   const sum_1B = graph.op('ReduceSum', [exponential_FB, graph.ints([0])], { keepdims: 1 });
   const logProbability_FB = graph.op('Sub', [shifted_FB, graph.op('Log', [sum_1B])]);
-  const negativeLoss = graph.op('ReduceSum', [graph.op('Mul', [logProbability_FB, oneHot_FB])], { keepdims: 0 });
+  const negativeLoss = graph.op('ReduceSum', [graph.op('Mul', [logProbability_FB, targets_FB])], { keepdims: 0 });
   graph.output(LOSS_SUM, graph.op('Neg', [negativeLoss]), []);
 
   const isLargest_FB = graph.op('Equal', [logits_FB, max_1B]);
@@ -69,7 +79,7 @@ export function lossOutputs(
   const isCorrect_1B = graph.cast(graph.op('Equal', [answer_1B, labels_1B]), 'float32');
   graph.output(NUM_CORRECT, graph.op('ReduceSum', [isCorrect_1B], { keepdims: 0 }), []);
 
-  return () => graph.op('Sub', [graph.op('Div', [exponential_FB, sum_1B]), oneHot_FB]);
+  return () => graph.op('Sub', [graph.op('Div', [exponential_FB, sum_1B]), targets_FB]);
 }
 
 /** The class indices, [numClasses, 1] int32. */

@@ -34,9 +34,9 @@ interface CachedFetches {
  * Throws `ConfigError` for a device that it does not know, or that cannot be had or started, with the cure.
  */
 export async function createOnnxEngine(options: EngineOptions): Promise<Engine> {
-  const { plan, parameters, buffers, threads } = options;
+  const { plan, parameters, buffers, threads, labelSmoothing } = options;
   const device = findDevice(options.device ?? 'cpu');
-  const trainingSession = await createSession(buildTrainingGraph(plan, device.target), device, threads);
+  const trainingSession = await createSession(buildTrainingGraph(plan, device.target, labelSmoothing), device, threads);
   const evaluationSession = await createSession(buildEvaluationGraph(plan, device.target), device, threads);
 
   const parameterFeeds = tensorsOf(plan.parameters, parameters, (slot) => slot.name);

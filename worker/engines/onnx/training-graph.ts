@@ -9,7 +9,7 @@ import { internalError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan, TensorSlot } from '../../../protocol/state/model-spec.ts';
 import { createGraphBuilder, type GraphTarget, type Value } from './graph-builder.ts';
 import { batchNormTraining, denseLayer, type Emit, type GraphLayer, type LayerContext } from './layers.ts';
-import { imageInput, labelInput, lossOutputs } from './loss.ts';
+import { imageInput, labelInput, lossOutputs, smoothedTargets } from './loss.ts';
 import { convolutionLayer, flattenLayer, maxPoolLayer } from './map-layers.ts';
 
 /** The output that holds a parameter's gradient, or a buffer's batch statistic. */
@@ -18,7 +18,7 @@ export function outputNameOf(slot: TensorSlot): string {
 }
 
 /** The graph as the bytes of an ONNX model, for any batch size. */
-export function buildTrainingGraph(plan: ModelPlan, target: GraphTarget): Uint8Array {
+export function buildTrainingGraph(plan: ModelPlan, target: GraphTarget, labelSmoothing = 0): Uint8Array {
   const graph = createGraphBuilder(`${plan.spec.name}-training`, target);
   for (const slot of plan.parameters) graph.input(slot.name, 'float32', slot.shape);
   const context: LayerContext = { graph, parameter: (slot) => slot.name };
@@ -33,7 +33,7 @@ export function buildTrainingGraph(plan: ModelPlan, target: GraphTarget): Uint8A
     value = added.output;
     return added;
   });
-  const outputGradient = lossOutputs(graph, plan, value, labels);
+  const outputGradient = lossOutputs(graph, plan, value, labels, smoothedTargets(graph, plan, labels, labelSmoothing));
 
   // Backward, last layer to first; what lies before the first parameter needs no gradient.
   const firstLearnt = plan.layers.findIndex((layer) => layer.kind !== 'flatten' && layer.kind !== 'maxPool');

@@ -19,6 +19,10 @@ export interface Loss {
  *
  *     dz[k] = p[k] - (1 where k is the label, else 0)
  *
+ * With label smoothing s the label's 1 becomes q[label] = 1 - s + s/K and the others' 0 q[k] = s/K, K classes:
+ *
+ *     loss = -sum_k q[k] log p[k],  dz[k] = p[k] - q[k]
+ *
  * - `outputs`: z, [numSamples, numClasses]; `labels`: [numSamples] class indices
  */
 export function softmaxCrossEntropy(
@@ -26,7 +30,10 @@ export function softmaxCrossEntropy(
   labels: Uint8Array,
   numSamples: number,
   numClasses: number,
+  labelSmoothing = 0,
 ): Loss {
+  const offLabel = labelSmoothing / numClasses;
+  const targetOf = (k: number, label: number) => (k === label ? 1 - labelSmoothing : 0) + offLabel;
   const gradient = new Float64Array(outputs.length);
   let lossSum = 0;
   let numCorrect = 0;
@@ -40,8 +47,13 @@ export function softmaxCrossEntropy(
     const top = z[best]!;
     const exponentials = z.map((value) => Math.exp(value - top));
     const sum = exponentials.reduce((a, b) => a + b, 0);
-    lossSum += Math.log(sum) - (z[label]! - top);
-    exponentials.forEach((e, k) => (gradient[s * numClasses + k] = e / sum - (k === label ? 1 : 0)));
+    lossSum += Math.log(sum);
+    exponentials.forEach((e, k) => {
+      const target = targetOf(k, label);
+      // Where nothing is expected, an infinite output would make it 0 x infinity.
+      if (target !== 0) lossSum -= target * (z[k]! - top);
+      gradient[s * numClasses + k] = e / sum - target;
+    });
   }
   return { lossSum, numCorrect, gradient };
 }

@@ -48,12 +48,12 @@ export function forward(plan: ModelPlan, images_BCHW: tf.Tensor4D, options: Forw
 }
 
 /**
- * Softmax cross-entropy, summed over the samples, a scalar: minus the log of the probability of each label.
+ * Softmax cross-entropy, summed over the samples, a scalar: -sum_k q[k] log p[k] of each.
  *
- * - `outputs_BK`: [B, K]; `isLabel_BK`: [B, K], 1 at the label of each sample, else 0
+ * - `outputs_BK`: [B, K]; `targets_BK`: q, [B, K]: 1 at the label of each sample, else 0, or these smoothed
  */
-export function crossEntropySum(outputs_BK: tf.Tensor2D, isLabel_BK: tf.Tensor2D): tf.Scalar {
-  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(outputs_BK), isLabel_BK)));
+export function crossEntropySum(outputs_BK: tf.Tensor2D, targets_BK: tf.Tensor2D): tf.Scalar {
+  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(outputs_BK), targets_BK)));
 }
 
 /**

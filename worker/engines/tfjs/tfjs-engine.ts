@@ -42,7 +42,7 @@ const HABITS = {
  * Throws `ConfigError` with reason and cure for a device that cannot be had.
  */
 export async function createTfjsEngine(options: EngineOptions): Promise<Engine> {
-  const { plan, parameters, buffers, maxBatch } = options;
+  const { plan, parameters, buffers, maxBatch, labelSmoothing = 0 } = options;
   const { numClasses } = plan.spec;
   const { device, backend, threads } = await startBackend(options.device, options.threads);
   const { maxPool, valuesOf }: BackendHabits = HABITS[backend];
@@ -51,17 +51,19 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
   const tensorOf = (flat: Float32Array<ArrayBuffer>, slot: TensorSlot): tf.Tensor =>
     tf.tensor(slotView(flat, slot), [...slot.shape], 'float32');
 
-  const tensorsOf = (batch: Microbatch) => {
+  /** Targets with smoothing s: s/K + (1 - s) at the label, s/K elsewhere. */
+  const tensorsOf = (batch: Microbatch, smoothing = 0) => {
     const { images, labels, numSamples } = batch;
     checkBatch(batch, options);
     const numBytes = numSamples * plan.inputSize;
     for (let i = 0; i < numBytes; i++) scaled[i] = images[i]! / 255;
     // Not by `tf.oneHot`: on wasm it writes integers into a tensor of floats.
-    const isLabel = new Float32Array(numSamples * numClasses);
-    for (let sample = 0; sample < numSamples; sample++) isLabel[sample * numClasses + labels[sample]!] = 1;
+    const offLabel = smoothing / numClasses;
+    const targets = new Float32Array(numSamples * numClasses).fill(offLabel);
+    for (let s = 0; s < numSamples; s++) targets[s * numClasses + labels[s]!] = 1 - smoothing + offLabel;
     return {
       images_BCHW: tf.tensor4d(scaled.subarray(0, numBytes), [numSamples, ...plan.spec.input]),
-      isLabel_BK: tf.tensor2d(isLabel, [numSamples, numClasses]),
+      targets_BK: tf.tensor2d(targets, [numSamples, numClasses]),
     };
   };
 
@@ -77,7 +79,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
     let outputs_BK: tf.Tensor2D | undefined;
     try {
       return freeingTensors(() => {
-        const { images_BCHW, isLabel_BK } = tensorsOf(batch);
+        const { images_BCHW, targets_BK } = tensorsOf(batch, labelSmoothing);
         const lossOf = (...tensors: tf.Tensor[]): tf.Scalar => {
           const tensorFor = new Map(plan.parameters.map((slot, i) => [slot, tensors[i]!]));
           outputs_BK = forward(plan, images_BCHW, {
@@ -90,7 +92,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
             },
           });
           tf.keep(outputs_BK);
-          return crossEntropySum(outputs_BK, isLabel_BK);
+          return crossEntropySum(outputs_BK, targets_BK);
         };
         const tensors = plan.parameters.map((slot) => tensorOf(parameters, slot));
         const { value, grads } = tf.valueAndGrads(lossOf)(tensors);
@@ -110,7 +112,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
 
   const evaluation = (batch: Microbatch): MicrobatchResult =>
     freeingTensors(() => {
-      const { images_BCHW, isLabel_BK } = tensorsOf(batch);
+      const { images_BCHW, targets_BK } = tensorsOf(batch);
       const outputs_BK = forward(plan, images_BCHW, {
         maxPool,
         parameterOf: (slot) => tensorOf(parameters, slot),
@@ -119,7 +121,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
           variance: tensorOf(buffers, layer.variance),
         }),
       });
-      return resultOf(crossEntropySum(outputs_BK, isLabel_BK), outputs_BK, batch);
+      return resultOf(crossEntropySum(outputs_BK, targets_BK), outputs_BK, batch);
     });
 
   /** What `compute` throws becomes a rejection. */
