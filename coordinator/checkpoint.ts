@@ -53,7 +53,7 @@ export const runPointSchema = z.strictObject({
   epochsDone: count,
   /** Of the epoch after those, when some of its steps are done. */
   unfinished: epochSumsSchema.optional(),
-  /** After the last epoch, and the best of all; null where nothing was evaluated. */
+  /** After the last epoch, and the best of all; of held-back samples with validation. null where nothing was evaluated. */
   testAccuracy: z.number().nullable(),
   bestTestAccuracy: z.number().nullable(),
   /** The run's wall time so far. */

@@ -6,6 +6,7 @@ import { gunzip } from 'node:zlib';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { DATASET_FILES, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
+import type { RunConfig } from './run-config.ts';
 import {
   cacheFolder,
   datasetPlaces,
@@ -38,8 +39,15 @@ export async function obtainDataset({ dataDir, log }: FetchOptions): Promise<Dat
   return (await readDatasetFiles(datasetPlaces(dataDir))) ?? (await fetchDataset({ log }));
 }
 
-/** Samples for a run: the first `trainSamples` and `testSamples` of the files, all when undefined. */
-export function selectSamples(bytes: DatasetBytes, trainSamples?: number, testSamples?: number): Dataset {
+/** What a configuration says of the samples of a run. */
+export type SampleSelection = Pick<RunConfig, 'trainSamples' | 'testSamples' | 'validationSamples'>;
+
+/**
+ * Samples for a run: the first `trainSamples` and `testSamples` of the files, all when undefined; the last
+ * `validationSamples` of those training samples are held back, and evaluated instead of the test samples.
+ */
+export function selectSamples(bytes: DatasetBytes, selection: SampleSelection = {}): Dataset {
+  const { trainSamples, testSamples, validationSamples = 0 } = selection;
   const all = parseDataset(bytes);
   const check = (flag: string, asked: number | undefined, available: number) => {
     if (asked !== undefined && asked > available) {
@@ -47,8 +55,18 @@ export function selectSamples(bytes: DatasetBytes, trainSamples?: number, testSa
     }
   };
   check('--train-samples', trainSamples, all.train.numSamples);
-  check('--test-samples', testSamples, all.test.numSamples);
-  return parseDataset(bytes, trainSamples, testSamples);
+  check('--test-samples', testSamples, all.evaluation.numSamples);
+  const numTraining = trainSamples ?? all.train.numSamples;
+  if (validationSamples >= numTraining) {
+    throw new ConfigError(
+      `--validation ${validationSamples} of ${numTraining} training samples: leave some to train on`,
+    );
+  }
+  return parseDataset(bytes, {
+    numTrainSamples: numTraining - validationSamples,
+    numTestSamples: testSamples,
+    numValidationSamples: validationSamples,
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Follows one epoch of the loop: takes the moments, keeps the sums, and makes the epoch's record. */
 import type { Confirmation, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { EpochSums } from './checkpoint.ts';
-import type { TestFigures } from './evaluation.ts';
+import type { EvaluationFigures } from './evaluation.ts';
 import type { Member } from './membership.ts';
 import { openEpochMetrics } from './metrics.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
@@ -17,7 +17,7 @@ export interface EpochRecorder {
   /** Of the steps so far, with those that were carried over. */
   readonly sums: () => EpochSums;
   confirmed(confirmations: readonly Confirmation[]): void;
-  close(test: TestFigures): EpochRecord;
+  close(evaluated: EvaluationFigures): EpochRecord;
 }
 
 interface EpochPlace {
@@ -27,6 +27,8 @@ interface EpochPlace {
   readonly members: readonly Member[];
   /** See `EpochRecord`. */
   readonly wireRatio: number;
+  /** Whether held-back samples are evaluated, and no test samples. */
+  readonly isValidated: boolean;
   /** Of the epoch's steps before the run was resumed in the middle of it. */
   readonly carried?: EpochSums | undefined;
 }
@@ -91,7 +93,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       metrics.recordConfirmation(stepStartMs, confirmations, ownApplyMs);
       endMs = performance.now();
     },
-    close(test) {
+    close({ loss, accuracy, evaluationSeconds }) {
       const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
       const seconds = wallMs / 1000;
       const bytes = { sent: peerBytes.sent, received: peerBytes.received };
@@ -106,10 +108,11 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         epoch,
         loss: totals.lossSum / totals.numSamples,
         trainAccuracy: totals.numCorrect / totals.numSamples,
-        testLoss: test.testLoss,
-        testAccuracy: test.testAccuracy,
+        testLoss: place.isValidated ? null : loss,
+        testAccuracy: place.isValidated ? null : accuracy,
+        ...(place.isValidated && { validationLoss: loss, validationAccuracy: accuracy }),
         seconds,
-        evaluationSeconds: test.evaluationSeconds,
+        evaluationSeconds,
         samples: totals.numSamples,
         samplesPerSecond: since().samples / seconds,
         steps: totals.steps,

@@ -1,4 +1,4 @@
-/** Evaluation: the test set, cut into fixed chunks, run across the workers. */
+/** Evaluation: the test samples, or those that were held back, cut into fixed chunks, run across the workers. */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
@@ -8,35 +8,35 @@ import type { Member } from './membership.ts';
 import { EVALUATION_BATCH } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 
-export interface TestFigures {
-  /** Mean over the test samples, in nats; null where there are none. */
-  readonly testLoss: number | null;
-  readonly testAccuracy: number | null;
+export interface EvaluationFigures {
+  /** Mean over the samples, in nats; null where there are none. */
+  readonly loss: number | null;
+  readonly accuracy: number | null;
   readonly evaluationSeconds: number;
 }
 
-export const NOT_EVALUATED: TestFigures = { testLoss: null, testAccuracy: null, evaluationSeconds: 0 };
+export const NOT_EVALUATED: EvaluationFigures = { loss: null, accuracy: null, evaluationSeconds: 0 };
 
 /** A member whose chunks take so many times as long as any others did, and so long, is late. */
 const LATE_FACTOR = 4;
 const LATE_MS = 2000;
 
 /**
- * Evaluates the members' replicas, which are equal, on the test set. Chunks go to whoever is free, several at a time, fewer
+ * Evaluates the members' replicas, which are equal. Chunks go to whoever is free, several at a time, fewer
  * towards the end: so unlike members are done at about the same time. Neither chunks nor the order in which their sums are
  * added depend on the members, so neither does the result. One that fails is lost, one that is late set aside, and its
  * chunks are given to the others.
  */
-export async function evaluateTestSet(
+export async function evaluateSamples(
   {
     fleet,
-    numTestSamples,
+    numEvaluationSamples,
     config,
-  }: { fleet: Fleet; numTestSamples: number; config: Pick<RunConfig, 'stepTimeoutSeconds'> },
+  }: { fleet: Fleet; numEvaluationSamples: number; config: Pick<RunConfig, 'stepTimeoutSeconds'> },
   epoch: number,
-): Promise<TestFigures> {
+): Promise<EvaluationFigures> {
   const startMs = performance.now();
-  const numChunks = Math.ceil(numTestSamples / EVALUATION_BATCH);
+  const numChunks = Math.ceil(numEvaluationSamples / EVALUATION_BATCH);
   const answers = Array.from<Sums | undefined>({ length: numChunks });
   const runs = createRuns(numChunks);
   const busy = new Map<Member, { run: Range; sinceMs: number; settled: Promise<void> }>();
@@ -93,13 +93,13 @@ export async function evaluateTestSet(
     totals.numCorrect += sums!.numCorrect;
     totals.numSamples += sums!.numSamples;
   }
-  if (totals.numSamples !== numTestSamples) {
-    throw new ProtocolError('ERR_SHAPE_MISMATCH', `${totals.numSamples} test samples evaluated of ${numTestSamples}`);
+  if (totals.numSamples !== numEvaluationSamples) {
+    throw new ProtocolError('ERR_SHAPE_MISMATCH', `${totals.numSamples} samples evaluated of ${numEvaluationSamples}`);
   }
-  const mean = (sum: number) => (numTestSamples === 0 ? null : sum / numTestSamples);
+  const mean = (sum: number) => (numEvaluationSamples === 0 ? null : sum / numEvaluationSamples);
   return {
-    testLoss: mean(totals.lossSum),
-    testAccuracy: mean(totals.numCorrect),
+    loss: mean(totals.lossSum),
+    accuracy: mean(totals.numCorrect),
     evaluationSeconds: (performance.now() - startMs) / 1000,
   };
 }

@@ -9,7 +9,7 @@ import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../protocol/state/model-spec.ts';
-import { createReplica } from '../protocol/state/replica.ts';
+import { createReplica, sha256Of } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
@@ -90,7 +90,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   checkInput(config.model);
   const plan = planModel(config.model);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
-  const dataset = selectSamples(bytes, config.trainSamples, config.testSamples);
+  const dataset = selectSamples(bytes, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
   const { directory, from } = await openRun(options, replica);
 
@@ -105,15 +105,19 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     seconds,
     say: reporter.line,
   });
+  const isValidated = config.validationSamples !== undefined;
+  /** Of what is evaluated. */
   const progress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
     const result: RunResult = {
       status,
       steps: replica.step,
       epochs: progress.epochs,
-      testAccuracy: progress.testAccuracy,
+      testAccuracy: isValidated ? null : progress.testAccuracy,
+      ...(isValidated && { validationAccuracy: progress.testAccuracy }),
       seconds: seconds(),
       parametersSha256: replica.parametersSha256(),
+      ...(replica.averages && { averagedParametersSha256: sha256Of(replica.averages.parameters) }),
       ...(error === undefined ? {} : { error: errorRecord(error) }),
     };
     const written = await writeOutcome(directory, replica, result);
@@ -197,7 +201,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
-      numTestSamples: dataset.test.numSamples,
+      numEvaluationSamples: dataset.evaluation.numSamples,
       fleet,
       allReduce,
       replica,
@@ -207,7 +211,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       onStep: (step) => checkpoints.stepDone(step),
       onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
-        progress.testAccuracy = record.testAccuracy;
+        progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
         await directory.appendEpoch(record);
         checkpoints.epochDone(record, unfinished);
         await directory.writeModel(replica);

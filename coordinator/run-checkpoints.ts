@@ -66,7 +66,9 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
       }
       await writer.proceed();
     },
-    epochDone({ epoch, testAccuracy }, unfinished) {
+    epochDone(record, unfinished) {
+      const { epoch } = record;
+      const testAccuracy = record.validationAccuracy ?? record.testAccuracy;
       if (unfinished) {
         save({ unfinished }, false);
         return;

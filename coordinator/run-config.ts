@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../protocol/errors.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
+import { augmentationSchema } from '../protocol/state/augmentation.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
 import { optimizerConfigSchema } from '../protocol/state/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
@@ -31,6 +32,12 @@ export const runConfigSchema = z.strictObject({
   /** Only the first this many samples of the files; all when absent. */
   trainSamples: count.optional(),
   testSamples: count.optional(),
+  /** The last so many of the training samples are held back and evaluated, the test samples are not. */
+  validationSamples: count.optional(),
+  /** See `EngineOptions.labelSmoothing`. */
+  labelSmoothing: z.number().min(0).lt(1).optional(),
+  /** What is done to training images; nothing when absent. */
+  augmentation: augmentationSchema.optional(),
   /** Stop after this many steps; 0 writes the initial model. */
   maxSteps: z.int().min(0).optional(),
   /** How gradients and averages travel. */
@@ -73,12 +80,13 @@ export function lastStepOf(config: RunConfig, numTrainSamples: number): number {
 export function welcomeOf(
   config: RunConfig,
   runId: string,
-  { train, test }: Dataset,
+  { train, evaluation }: Dataset,
 ): Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'returnKey' | 'dataset'> {
   const { model, seed, optimizer, wire, joinTimeoutSeconds, stepTimeoutSeconds } = config;
+  const { labelSmoothing, augmentation, validationSamples } = config;
   const { globalBatch, microbatches, localSteps } = stepSizesOf(config);
-  // The longest silence: others may still be joining, or be on the last of the test set's chunks.
-  const evaluationSeconds = stepTimeoutSeconds * (1 + test.numSamples / EVALUATION_BATCH);
+  // The longest silence: others may still be joining, or be on the last of the evaluation's chunks.
+  const evaluationSeconds = stepTimeoutSeconds * (1 + evaluation.numSamples / EVALUATION_BATCH);
   return {
     runId,
     model,
@@ -90,7 +98,11 @@ export function welcomeOf(
     evaluationBatch: EVALUATION_BATCH,
     wire,
     numTrainSamples: train.numSamples,
-    numTestSamples: test.numSamples,
+    ...(validationSamples === undefined
+      ? { numTestSamples: evaluation.numSamples }
+      : { numTestSamples: 0, numValidationSamples: evaluation.numSamples }),
+    ...(labelSmoothing !== undefined && { labelSmoothing }),
+    ...(augmentation && { augmentation }),
     patienceMs: Math.ceil(1000 * (joinTimeoutSeconds + evaluationSeconds)),
   };
 }

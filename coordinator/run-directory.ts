@@ -28,7 +28,7 @@ export interface RunDirectory {
   readonly logger: Logger;
   writeConfig(config: RunConfig, origin: object): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
-  /** `model.safetensors`, of the replica as it is now. */
+  /** `model.safetensors`, of the replica as it is now: the averages of its weights where it keeps them. */
   writeModel(replica: Replica): Promise<void>;
   writeResult(result: RunResult): Promise<void>;
 }
@@ -113,7 +113,8 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
     appendEpoch: (record) =>
       storing(file('epochs.jsonl'), () => appendLine(file('epochs.jsonl'), JSON.stringify(record))),
     writeModel: (replica) => {
-      const tensors = namedTensors(replica.plan, replica.parameters, replica.buffers);
+      const { parameters, buffers } = replica.averages ?? replica;
+      const tensors = namedTensors(replica.plan, parameters, buffers);
       const metadata = { format: 'gradsock', model: JSON.stringify(replica.plan.spec), step: String(replica.step) };
       return replace('model.safetensors', encodeSafetensors(tensors, metadata));
     },

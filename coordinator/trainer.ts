@@ -2,8 +2,8 @@
  * THE training loop. With one in-process worker it is the single-node baseline; with sockets it is the cluster.
  *
  * For every step: wait for the gradients of all microbatches, average them, send the average to every replica together
- * with the next step's assignment, and apply it here too. After every epoch: prove the replicas equal, evaluate the test
- * set across the workers, report. With local steps, read "round" for step: see `step-plan.ts`.
+ * with the next step's assignment, and apply it here too. After every epoch: prove the replicas equal, evaluate
+ * across the workers, report. With local steps, read "round" for step: see `step-plan.ts`.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import { updateRates } from '../protocol/state/optimizer.ts';
@@ -12,7 +12,7 @@ import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
 import type { AllReduce, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { EpochSums } from './checkpoint.ts';
-import { evaluateTestSet, NOT_EVALUATED } from './evaluation.ts';
+import { evaluateSamples, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './fleet.ts';
 import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
@@ -27,7 +27,7 @@ import type { StepPlan } from './step-plan.ts';
 export interface TrainingContext {
   readonly config: RunConfig;
   readonly numTrainSamples: number;
-  readonly numTestSamples: number;
+  readonly numEvaluationSamples: number;
   readonly fleet: Fleet;
   readonly allReduce: AllReduce;
   /** The coordinator's own; trained in place, by the all-reduce. */
@@ -83,7 +83,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     while (fleet.members.length === 0) await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
-    const place = { epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio, carried };
+    const isValidated = config.validationSamples !== undefined;
+    const place = { epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio, carried, isValidated };
     const recorder = createEpochRecorder(place);
     carried = undefined;
     allReduce.open(plan);
@@ -112,8 +113,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     recorder.confirmed(await allReduce.confirm());
 
     const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
-    const testFigures = isWhole ? await evaluateTestSet(context, epoch) : NOT_EVALUATED;
-    await context.onEpoch(recorder.close(testFigures), isWhole ? undefined : recorder.sums());
+    const figures = isWhole ? await evaluateSamples(context, epoch) : NOT_EVALUATED;
+    await context.onEpoch(recorder.close(figures), isWhole ? undefined : recorder.sums());
   }
   return replica.step < lastStep ? 'interrupted' : 'completed';
 }

@@ -17,11 +17,15 @@ import type { AllReduceChoice } from '../coordinator/all-reduce/choose.ts';
 import type { RunConfig } from '../coordinator/run-config.ts';
 import { SHARES } from '../coordinator/shares.ts';
 import type { SharesChoice } from '../coordinator/shares.ts';
-import { DEFAULT_RECIPE } from './recipe.ts';
+import { isIdentity } from '../protocol/state/augmentation.ts';
+import type { Augmentation } from '../protocol/state/augmentation.ts';
+import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
+import type { RecipeName } from './recipe.ts';
 
 /** The values of the flags of a run, as commander hands them over. */
 export interface RunFlags {
   model: string;
+  recipe: RecipeName;
   epochs: number;
   globalBatch: number;
   microbatches?: number;
@@ -41,6 +45,15 @@ export interface RunFlags {
   warmupSteps: number;
   decayEpochs: number;
   decayFactor: number;
+  labelSmoothing: number;
+  flipProbability: number;
+  shiftProbability: number;
+  shiftPixels: number;
+  eraseProbability: number;
+  erasePixels: number;
+  emaDecay?: number;
+  emaEvery: number;
+  validation?: number;
   trainSamples?: number;
   testSamples?: number;
   maxSteps?: number;
@@ -71,6 +84,10 @@ const whole = (text: string): number =>
   parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
 const positive = (text: string): number => parseNumber(text, 'a number above 0', (n) => n > 0);
 const notNegative = (text: string): number => parseNumber(text, 'a number from 0', (n) => n >= 0);
+const probability = (text: string): number => parseNumber(text, 'a number from 0 to 1', (n) => n >= 0 && n <= 1);
+const upTo = (most: number) => (text: string) =>
+  parseNumber(text, `a whole number from 1 to ${most}`, (n) => Number.isInteger(n) && n >= 1 && n <= most);
+const between0And1 = (text: string): number => parseNumber(text, 'a number above 0 and below 1', (n) => n > 0 && n < 1);
 const fraction = (text: string): number => parseNumber(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
 
 export { count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
@@ -78,8 +95,13 @@ export { count as parseCount, notNegative as parseNotNegative, positive as parse
 /** Adds what decides a run's outcome, and where its files are. */
 export function addRunFlags(command: Command): Command {
   const { epochs, globalBatch, optimizer, learningRate, momentum, weightDecay, schedule } = DEFAULT_RECIPE;
-  return command
+  return addImprovementFlags(command)
     .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
+    .addOption(
+      flag('--recipe <name>', 'homework: as the homework trained; best: what a search found for the model. Others win')
+        .choices(RECIPE_NAMES)
+        .default('homework'),
+    )
     .addOption(flag('--epochs <n>', 'passes over the training samples').argParser(count).default(epochs))
     .addOption(
       flag('--global-batch <n>', 'samples of a batch, all workers together').argParser(count).default(globalBatch),
@@ -99,7 +121,7 @@ export function addRunFlags(command: Command): Command {
     .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
     .addOption(flag('--learning-rate <x>', 'its rate').argParser(positive).default(learningRate))
     .addOption(flag('--momentum <x>', 'of sgd').argParser(fraction).default(momentum))
-    .addOption(flag('--nesterov', 'momentum that looks ahead').default(false))
+    .addOption(flag('--nesterov', 'momentum that looks ahead').default(DEFAULT_RECIPE.nesterov))
     .addOption(flag('--weight-decay <x>', 'of every parameter').argParser(notNegative).default(weightDecay))
     .addOption(flag('--beta1 <x>', "decay of adam's first moment").argParser(fraction).default(0.9))
     .addOption(flag('--beta2 <x>', "decay of adam's second moment").argParser(fraction).default(0.999))
@@ -118,6 +140,11 @@ export function addRunFlags(command: Command): Command {
     )
     .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
     .addOption(flag('--test-samples <n>', 'only the first n test samples').argParser(count))
+    .addOption(
+      flag('--validation <n>', 'hold back the last n training samples and evaluate them, and no test sample').argParser(
+        count,
+      ),
+    )
     .addOption(flag('--max-steps <n>', 'stop after n steps; 0 writes the initial model').argParser(index))
     .addOption(
       flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60),
@@ -132,6 +159,33 @@ export function addRunFlags(command: Command): Command {
     .addOption(dataDirFlag())
     .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
     .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));
+}
+
+/** Adds what makes a model do better on images that it has not seen. */
+function addImprovementFlags(command: Command): Command {
+  const recipe = DEFAULT_RECIPE;
+  const odds = (flags: string, description: string, value: number) =>
+    flag(flags, description).argParser(probability).default(value);
+  return command
+    .addOption(
+      flag('--label-smoothing <x>', 'the part of each target that is spread over all classes')
+        .argParser(fraction)
+        .default(recipe.labelSmoothing),
+    )
+    .addOption(odds('--flip-probability <p>', 'of a training image to be mirrored', recipe.flipProbability))
+    .addOption(odds('--shift-probability <p>', 'of a training image to be shifted', recipe.shiftProbability))
+    .addOption(
+      flag('--shift-pixels <n>', 'the most that it is, each way').argParser(upTo(27)).default(recipe.shiftPixels),
+    )
+    .addOption(odds('--erase-probability <p>', 'of a rectangle of it to be erased', recipe.eraseProbability))
+    .addOption(flag('--erase-pixels <n>', 'the longest side of that').argParser(upTo(28)).default(recipe.erasePixels))
+    .addOption(
+      flag(
+        '--ema-decay <x>',
+        'keep averages of the weights that decay so, and evaluate and write those; none when left out',
+      ).argParser(between0And1),
+    )
+    .addOption(flag('--ema-every <k>', 'steps between averagings').argParser(count).default(recipe.emaEvery));
 }
 
 /** Adds what decides where gradients are computed. */
@@ -203,6 +257,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     beta2,
     epsilon,
   } = flags;
+  const augmentation = augmentationOf(flags);
   if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
   if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
   return {
@@ -217,10 +272,14 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     optimizer: {
       ...{ name: flags.optimizer, momentum, nesterov, weightDecay, beta1, beta2, epsilon },
       ...(flags.clipNorm !== undefined && { clipNorm: flags.clipNorm }),
+      ...(flags.emaDecay !== undefined && { emaDecay: flags.emaDecay, emaEvery: flags.emaEvery }),
     },
     schedule: { name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },
     ...(flags.trainSamples !== undefined && { trainSamples: flags.trainSamples }),
     ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),
+    ...(flags.validation !== undefined && { validationSamples: flags.validation }),
+    ...(flags.labelSmoothing > 0 && { labelSmoothing: flags.labelSmoothing }),
+    ...(!isIdentity(augmentation) && { augmentation }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     wire: flags.wire ?? 'f32',
     allReduce: flags.allReduce ?? 'auto',
@@ -228,6 +287,11 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     joinTimeoutSeconds,
     stepTimeoutSeconds: flags.stepTimeout,
   };
+}
+
+export function augmentationOf(flags: Augmentation): Augmentation {
+  const { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels } = flags;
+  return { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels };
 }
 
 /** A model by name, or a ModelSpec from a JSON file. */

@@ -5,21 +5,35 @@ import { canonical } from '../coordinator/checkpoint.ts';
 import { readRecordedRun } from '../coordinator/resume.ts';
 import type { RecordedRun } from '../coordinator/resume.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { loadModel } from './flags.ts';
+import { augmentationOf, loadModel } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
+import { DEFAULT_RECIPE, withRecipe } from './recipe.ts';
 
 type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
 
 /** What the record of a run says for each flag that decides its outcome; undefined where it says nothing. */
 function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
-  const { name: optimizer, clipNorm = null, ...rule } = config.optimizer;
+  const { name: optimizer, clipNorm = null, emaDecay = null, ...rule } = config.optimizer;
   const { name: schedule, ...rates } = config.schedule;
   const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares } = config;
   const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
-  const { trainSamples = null, testSamples = null, maxSteps = null } = config;
-  const limits = { trainSamples, testSamples, maxSteps };
+  const { trainSamples = null, testSamples = null, maxSteps = null, validationSamples = null } = config;
+  const limits = { trainSamples, testSamples, maxSteps, validation: validationSamples };
+  const { labelSmoothing = 0, augmentation = augmentationOf(DEFAULT_RECIPE) } = config;
+  const improvements = { labelSmoothing, ...augmentation, emaDecay };
   const where = engine && { ...engine, device: engine.device ?? null };
-  return { model: config.model, ...sizes, ...limits, optimizer, clipNorm, ...rule, schedule, ...rates, ...where };
+  return {
+    model: config.model,
+    ...sizes,
+    ...limits,
+    ...improvements,
+    optimizer,
+    clipNorm,
+    ...rule,
+    schedule,
+    ...rates,
+    ...where,
+  };
 }
 
 /**
@@ -27,7 +41,8 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
  *
  * Throws `ConfigError` for what would change the run's outcome, naming all of it, and for `--resume` of no run.
  */
-export function withResume<F extends AnyFlags>(flags: F, command: Command): F & { resumed?: RecordedRun } {
+export function withResume<F extends AnyFlags>(given: F, command: Command): F & { resumed?: RecordedRun } {
+  const flags = withRecipe(given, command);
   if (flags.resume === undefined) return flags;
   const run = readRecordedRun(flags.resume);
   const recorded = recordedValues(run);

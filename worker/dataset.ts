@@ -26,7 +26,7 @@ export async function loadDataset(
     }
   }
   const bytes = (await readDatasetFiles(places)) ?? (await receiveFiles(transport, log));
-  return parseDataset(bytes, welcome.numTrainSamples, welcome.numTestSamples);
+  return parseDataset(bytes, welcome);
 }
 
 async function receiveFiles(transport: Transport, log: (line: string) => void): Promise<DatasetBytes> {

@@ -115,8 +115,8 @@ async function takePart(
 function rememberSamples({ dataDir, warn }: WorkerProcessOptions) {
   let kept: { of: string; dataset: Dataset } | undefined;
   return async (welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset> => {
-    const { dataset: files, numTrainSamples, numTestSamples } = welcome;
-    const of = JSON.stringify([files, numTrainSamples, numTestSamples]);
+    const { dataset: files, numTrainSamples, numTestSamples, numValidationSamples } = welcome;
+    const of = JSON.stringify([files, numTrainSamples, numTestSamples, numValidationSamples]);
     if (kept?.of !== of) {
       const dataset = await loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn });
       kept = { of, dataset };

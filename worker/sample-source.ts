@@ -1,4 +1,5 @@
-/** Sample source: the samples of a microbatch, by its place in the run, as an engine takes them. */
+/** Sample source: the samples of a microbatch, by its place in the run, augmented, as an engine takes them. */
+import { createAugmenter } from '../protocol/state/augmentation.ts';
 import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset, SampleSet } from '../protocol/state/dataset.ts';
 import { epochOrder } from '../protocol/state/random.ts';
@@ -8,20 +9,27 @@ import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { Microbatch } from './engines/engine.ts';
 
 export interface SourceOptions {
-  readonly welcome: Pick<MessageOf<'welcome'>, 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples'>;
+  readonly welcome: Pick<
+    MessageOf<'welcome'>,
+    'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'augmentation'
+  >;
   readonly dataset: Dataset;
   readonly vectorMath: VectorMath;
 }
 
 /** Returns a function that gathers microbatch `index` of a step, in memory that it uses again at the next call. */
 export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptions) {
-  const { globalBatch, numMicrobatches, seed, numTrainSamples } = welcome;
+  const { globalBatch, numMicrobatches, seed, numTrainSamples, augmentation } = welcome;
+  const augment = augmentation && createAugmenter(augmentation);
   const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
   return (epoch: number, stepInEpoch: number, index: number): Microbatch => {
     const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
     const { first, count } = microbatchRange(batch, numMicrobatches, index);
-    return gather(orderOf(epoch).subarray(first, first + count));
+    const indices = orderOf(epoch).subarray(first, first + count);
+    const microbatch = gather(indices);
+    augment?.(microbatch.images, { seed, epoch, indices });
+    return microbatch;
   };
 }
 

@@ -5,7 +5,6 @@
  * `protocol/README.md`, message by message in `protocol/wire/messages.ts`.
  */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Exchange } from '../protocol/state/exchange.ts';
@@ -25,6 +24,7 @@ import type { AverageReader } from './average-reader.ts';
 import { createGradientContribution } from './contribution.ts';
 import type { Contribution } from './contribution.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
+import { evaluateChunks } from './evaluation.ts';
 import { createGradientTask } from './gradient-task.ts';
 import type { GradientTask } from './gradient-task.ts';
 import { joinRun } from './join.ts';
@@ -84,6 +84,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
       plan,
       parameters: workspace.parameters,
       buffers: workspace.buffers,
+      labelSmoothing: welcome.labelSmoothing,
       maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
     });
     const allocate = joinMemory(transport, welcome.sharedMemory, options);
@@ -217,25 +218,10 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   }
 }
 
-/** Runs chunks of `evaluationBatch` test samples; sums are kept apart by chunk. */
 async function evaluate(context: SessionContext, request: MessageOf<'evaluate'>): Promise<void> {
-  const { transport, welcome, dataset, engine, replica, workspace } = context;
-  const { test } = dataset;
-  if (workspace !== replica) workspace.restore(replica.state, replica.step);
-  const numChunks = Math.ceil(test.numSamples / welcome.evaluationBatch);
-  if (request.firstChunk + request.numChunks > numChunks) {
-    throw new ProtocolError('ERR_SHAPE_MISMATCH', `chunks beyond the ${numChunks} of the test set`);
-  }
   const startMs = performance.now();
-  const chunks = [];
-  for (let chunk = request.firstChunk; chunk < request.firstChunk + request.numChunks; chunk++) {
-    const first = chunk * welcome.evaluationBatch;
-    const numSamples = Math.min(welcome.evaluationBatch, test.numSamples - first);
-    const images = test.images.subarray(first * IMAGE_BYTES, (first + numSamples) * IMAGE_BYTES);
-    const labels = test.labels.subarray(first, first + numSamples);
-    chunks.push(await engine.evaluate({ images, labels, numSamples }));
-  }
-  transport.send({ kind: 'evaluation', epoch: request.epoch, chunks, computeMs: performance.now() - startMs });
+  const chunks = await evaluateChunks(context, request);
+  context.transport.send({ kind: 'evaluation', epoch: request.epoch, chunks, computeMs: performance.now() - startMs });
 }
 
 function timedHash(replica: Replica): { parametersSha256: string; hashMs: number } {

@@ -18,9 +18,12 @@ export interface EpochRecord {
   readonly epoch: number;
   readonly loss: number;
   readonly trainAccuracy: number;
-  /** null where there is no test sample. */
+  /** null where there is no test sample, and in a run with validation, which looks at none. */
   readonly testLoss: number | null;
   readonly testAccuracy: number | null;
+  /** With validation: of the training samples that were held back. */
+  readonly validationLoss?: number | null;
+  readonly validationAccuracy?: number | null;
   /** Wall time of the epoch's training steps; evaluation is apart. */
   readonly seconds: number;
   readonly evaluationSeconds: number;
@@ -82,8 +85,12 @@ export interface RunResult {
   readonly steps: number;
   readonly epochs: number;
   readonly testAccuracy: number | null;
+  /** With validation, in place of the test accuracy. */
+  readonly validationAccuracy?: number | null;
   readonly seconds: number;
   readonly parametersSha256: string;
+  /** Of the averages of the parameters, where a run keeps them: these are what was evaluated and what the model file holds. */
+  readonly averagedParametersSha256?: string;
   readonly error?: {
     readonly code: string;
     readonly message: string;

@@ -52,9 +52,11 @@ export function createTerminalReporter({
 }
 
 /** The homework's form: `epoch 1, loss 0.5180, train acc 0.823, test acc 0.858, time 9.1 sec`. */
-export function epochLine({ epoch, loss, trainAccuracy, testAccuracy, seconds }: EpochRecord): string {
-  const test = testAccuracy === null ? 'none' : testAccuracy.toFixed(3);
-  const accuracy = `train acc ${trainAccuracy.toFixed(3)}, test acc ${test}`;
+export function epochLine(record: EpochRecord): string {
+  const { epoch, loss, trainAccuracy, testAccuracy, validationAccuracy, seconds } = record;
+  const evaluated = validationAccuracy === undefined ? testAccuracy : validationAccuracy;
+  const what = validationAccuracy === undefined ? 'test acc' : 'validation acc';
+  const accuracy = `train acc ${trainAccuracy.toFixed(3)}, ${what} ${evaluated?.toFixed(3) ?? 'none'}`;
   return `epoch ${epoch}, loss ${loss.toFixed(4)}, ${accuracy}, time ${seconds.toFixed(1)} sec`;
 }
 
@@ -82,8 +84,9 @@ function progressLine(progress: Progress): string {
 }
 
 function summaryLine(result: RunResult, runDir: string): string {
-  const { status, steps, testAccuracy, seconds, parametersSha256, error } = result;
-  const accuracy = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
+  const { status, steps, testAccuracy, validationAccuracy, seconds, parametersSha256, error } = result;
+  const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
+  const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
   const summary = `${status}: ${steps} steps in ${seconds.toFixed(1)} s${accuracy}, parameters ${parametersSha256.slice(0, 12)}`;
   const failure = error ? `\nerror: ${error.message}` : '';
   return `${summary}\nrun directory ${runDir}${failure}`;

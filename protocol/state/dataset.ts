@@ -35,7 +35,17 @@ export interface SampleSet {
 
 export interface Dataset {
   readonly train: SampleSet;
-  readonly test: SampleSet;
+  /** What is evaluated: the test samples or, with validation, training samples that were held back. */
+  readonly evaluation: SampleSet;
+}
+
+/** How many samples of the files a run uses, from the first on; all when left out. */
+export interface DatasetCounts {
+  /** Without those that are held back. */
+  readonly numTrainSamples?: number | undefined;
+  readonly numTestSamples?: number | undefined;
+  /** Training samples that are held back, those after `numTrainSamples`: they are evaluated instead of test samples. */
+  readonly numValidationSamples?: number | undefined;
 }
 
 /** The uncompressed bytes of each file. */
@@ -52,24 +62,29 @@ export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: st
   }
 }
 
-/** Samples of verified files; the first `numTrainSamples` and `numTestSamples` of them. Views, not copies. */
-export function parseDataset(bytes: DatasetBytes, numTrainSamples?: number, numTestSamples?: number): Dataset {
-  return {
-    train: parseSampleSet(bytes['train-images-idx3-ubyte'], bytes['train-labels-idx1-ubyte'], numTrainSamples),
-    test: parseSampleSet(bytes['t10k-images-idx3-ubyte'], bytes['t10k-labels-idx1-ubyte'], numTestSamples),
-  };
+/** Samples of verified files. Views, not copies. Throws `ConfigError` for more than the files have. */
+export function parseDataset(bytes: DatasetBytes, counts: DatasetCounts = {}): Dataset {
+  const { numTrainSamples, numTestSamples, numValidationSamples = 0 } = counts;
+  const training = parseSampleSet(bytes['train-images-idx3-ubyte'], bytes['train-labels-idx1-ubyte']);
+  const train = sliceSamples(training, 0, numTrainSamples ?? training.numSamples - numValidationSamples);
+  if (numValidationSamples > 0) {
+    return { train, evaluation: sliceSamples(training, train.numSamples, numValidationSamples) };
+  }
+  const test = parseSampleSet(bytes['t10k-images-idx3-ubyte'], bytes['t10k-labels-idx1-ubyte']);
+  return { train, evaluation: sliceSamples(test, 0, numTestSamples ?? test.numSamples) };
 }
 
 /** What follows the headers: 16 bytes before images (magic, count, rows, columns), 8 before labels (magic, count). */
-function parseSampleSet(images: Uint8Array<ArrayBuffer>, labels: Uint8Array<ArrayBuffer>, limit?: number): SampleSet {
-  const available = labels.length - 8;
-  const numSamples = limit ?? available;
-  if (numSamples > available) {
-    throw new ConfigError(`${numSamples} samples were asked for, the file has ${available}`);
-  }
+function parseSampleSet(images: Uint8Array<ArrayBuffer>, labels: Uint8Array<ArrayBuffer>): SampleSet {
+  return { images: images.subarray(16), labels: labels.subarray(8), numSamples: labels.length - 8 };
+}
+
+function sliceSamples({ images, labels, numSamples: available }: SampleSet, first: number, count: number): SampleSet {
+  const end = first + count;
+  if (count < 0 || end > available) throw new ConfigError(`samples ${first} to ${end} were asked for of ${available}`);
   return {
-    images: images.subarray(16, 16 + numSamples * IMAGE_BYTES),
-    labels: labels.subarray(8, 8 + numSamples),
-    numSamples,
+    images: images.subarray(first * IMAGE_BYTES, end * IMAGE_BYTES),
+    labels: labels.subarray(first, end),
+    numSamples: count,
   };
 }

@@ -28,9 +28,27 @@ export function epochOrder(seed: number, epoch: number, numSamples: number): Uin
   return order;
 }
 
-/** Spreads (seed, epoch) over 32 bits, so that near seeds and epochs share no stream (murmur3's finaliser). */
+/**
+ * An endless stream of words of 32 bits, 0 to 2^32 - 1, for one sample of one epoch: a counter, each of whose values is
+ * spread over all bits, so that a stream costs nothing to begin. Source: Steele, Lea and Flood, Fast splittable
+ * pseudorandom number generators, 2014 (SplitMix), with 32 bits.
+ */
+export function seededWords(seed: number, epoch: number, sample: number): () => number {
+  let counter = mixSeed(mixSeed(seed, epoch), sample);
+  return () => {
+    counter = (counter + 0x9e3779b9) | 0;
+    return finalise(counter) >>> 0;
+  };
+}
+
+/** Spreads (seed, epoch) over 32 bits, so that near seeds and epochs share no stream. */
 function mixSeed(seed: number, epoch: number): number {
-  let h = Math.imul(seed, 0x9e3779b1) ^ epoch;
+  return finalise(Math.imul(seed, 0x9e3779b1) ^ epoch);
+}
+
+/** murmur3's finaliser: every bit of the input changes each bit of the output in half of the cases. */
+function finalise(word: number): number {
+  let h = word;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return h ^ (h >>> 16);

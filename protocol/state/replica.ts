@@ -1,7 +1,8 @@
 /**
  * Replica: one full copy of the training state, and the updates that all copies apply alike.
  *
- * The state is one flat float32 vector, [parameters | buffers | optimizer state], so that a snapshot is a view of it.
+ * The state is one flat float32 vector, [parameters | buffers | optimizer state], and after it, where a run averages its
+ * weights, [average parameters | average buffers]: so a snapshot is a view of it.
  */
 import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
@@ -11,13 +12,22 @@ import type { ModelPlan } from './model-spec.ts';
 import { indexOfSquares } from './optimizer.ts';
 import type { OptimizerConfig, UpdateRates } from './optimizer.ts';
 import { plainVectorMath } from './vector-math.ts';
+import { updateAverage } from './weight-average.ts';
+
+/** A model's numbers, in layout order. */
+export interface ModelValues {
+  readonly parameters: Float32Array<ArrayBuffer>;
+  readonly buffers: Float32Array<ArrayBuffer>;
+}
 
 export interface Replica {
   readonly plan: ModelPlan;
   /** Views of `state`: change them only through the replica's functions. */
   readonly parameters: Float32Array<ArrayBuffer>;
   readonly buffers: Float32Array<ArrayBuffer>;
-  /** [parameters | buffers | optimizer state]: what a snapshot carries. */
+  /** Averages of parameters and buffers along the run, views of `state`; undefined where none are kept. */
+  readonly averages: ModelValues | undefined;
+  /** [parameters | buffers | optimizer state | averages]: what a snapshot carries. */
   readonly state: Float32Array<ArrayBuffer>;
   /** Updates applied so far. */
   readonly step: number;
@@ -50,7 +60,9 @@ export function createReplica(
   if (endianness() !== 'LE') throw new ConfigError('this machine is big-endian: gradsock needs a little-endian one');
   const { numParameters, numBuffers } = plan;
   const optimizer = createOptimizer(optimizerConfig);
-  const state = new Float32Array(numParameters * (1 + optimizer.numStateVectors) + numBuffers);
+  const keepsAverages = optimizerConfig.emaDecay !== undefined;
+  const averagesAt = numParameters * (1 + optimizer.numStateVectors) + numBuffers;
+  const state = new Float32Array(averagesAt + (keepsAverages ? numParameters + numBuffers : 0));
   const parameters = state.subarray(0, numParameters);
   const buffers = state.subarray(numParameters, numParameters + numBuffers);
   const optimizerState = Array.from({ length: optimizer.numStateVectors }, (_, i) => {
@@ -59,6 +71,14 @@ export function createReplica(
   });
   parameters.set(initialParameters(plan, seed));
   buffers.set(initialBuffers(plan));
+  const averages = keepsAverages
+    ? {
+        parameters: state.subarray(averagesAt, averagesAt + numParameters),
+        buffers: state.subarray(averagesAt + numParameters),
+      }
+    : undefined;
+  averages?.parameters.set(parameters);
+  averages?.buffers.set(buffers);
   const squaresAt = indexOfSquares(optimizerConfig);
   let currentStep = 0;
 
@@ -82,6 +102,7 @@ export function createReplica(
     plan,
     parameters,
     buffers,
+    averages,
     state,
     get step() {
       return currentStep;
@@ -93,6 +114,10 @@ export function createReplica(
       checkFollows(step);
       optimizer.apply(parameters, average.subarray(0, numParameters), optimizerState, rates);
       updateRunningStatistics(buffers, average.subarray(numParameters));
+      if (averages) {
+        updateAverage(averages.parameters, parameters, optimizerConfig, step);
+        updateAverage(averages.buffers, buffers, optimizerConfig, step);
+      }
       currentStep = step;
     },
     applyDelta(delta, firstStep, numSteps) {

@@ -7,13 +7,14 @@
 import { z } from 'zod';
 import { WIRE_FORMATS } from './encoding.ts';
 import { PROTOCOL_ERROR_CODES } from '../errors.ts';
+import { augmentationSchema } from '../state/augmentation.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
 import { sharedMemoryOfferSchema } from './shared-memory.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -102,6 +103,12 @@ export const MESSAGES = {
       wire: z.enum(WIRE_FORMATS),
       numTrainSamples: count,
       numTestSamples: index,
+      /** Training samples after those that are trained on: evaluated in place of test samples. Absent where there are none. */
+      numValidationSamples: count.optional(),
+      /** See `EngineOptions.labelSmoothing`; absent for none. */
+      labelSmoothing: z.number().min(0).lt(1).optional(),
+      /** What every worker does to training images, see `augmentation.ts`; absent for nothing. */
+      augmentation: augmentationSchema.optional(),
       /** The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. */
       patienceMs: count,
       /** sha256 of each uncompressed dataset file, by name: a worker with other bytes may not take part. */

@@ -68,7 +68,7 @@ async function listEngines({ models: names, timing: isTimed, json, dataDir }: Fl
 async function samplesFor(dataDir: string | undefined): Promise<{ samples: SampleSet; origin: string }> {
   const bytes = await readDatasetFiles(datasetPlaces(dataDir));
   if (bytes) {
-    const { train } = parseDataset(bytes, NUM_SAMPLES);
+    const { train } = parseDataset(bytes, { numTrainSamples: NUM_SAMPLES });
     // Copies: a view would take the whole file along to the processes.
     return {
       samples: { ...train, images: train.images.slice(), labels: train.labels.slice() },

@@ -78,7 +78,7 @@ async function untimed(model: ModelSpec, { engine, device }: SurveyJob): Promise
 }
 
 async function timed(model: ModelSpec, { engine, device }: SurveyJob, samples: SampleSet): Promise<Surveyed> {
-  const dataset = { train: samples, test: samples };
+  const dataset = { train: samples, evaluation: samples };
   const training = await createTrainingStep({ model, engine, device, dataset, globalBatch, learningRate });
   return { chosen: training.chosen, timing: await timeStep(training) };
 }

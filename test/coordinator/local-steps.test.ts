@@ -41,7 +41,7 @@ async function plainLocalSteps(config: RunConfig, dataset: Dataset) {
       plain.state.set(common.map((value, i) => value + Math.fround(sum[i]! / config.microbatches)));
       step += round.length;
     }
-    const { test } = dataset;
+    const { evaluation: test } = dataset;
     const { lossSum: testLossSum } = await plain.engine.evaluate(test);
     epochs.push({ loss: lossSum / numSamples, samples: numSamples, testLoss: testLossSum / test.numSamples });
   }

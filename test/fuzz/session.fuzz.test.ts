@@ -55,13 +55,13 @@ const OPENING: Message[] = [WELCOME, SNAPSHOT, { kind: 'step', assignment }];
 const worker: WorkerOptions = {
   name: 'worker',
   loadDataset({ numTrainSamples, numTestSamples }) {
-    const { train, test: tests } = dataset;
+    const { train, evaluation: tests } = dataset;
     if (numTrainSamples > train.numSamples || numTestSamples > tests.numSamples) {
       return Promise.reject(new ConfigError('more samples than there are'));
     }
     return Promise.resolve({
       train: { ...train, numSamples: numTrainSamples },
-      test: { ...tests, numSamples: numTestSamples },
+      evaluation: { ...tests, numSamples: numTestSamples },
     });
   },
   createEngine: () => {

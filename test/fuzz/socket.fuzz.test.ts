@@ -86,7 +86,7 @@ async function trainThrough({ replica, membership, joinUrl }: Coordinator, turn:
   const status = await train({
     config,
     numTrainSamples: dataset.train.numSamples,
-    numTestSamples: dataset.test.numSamples,
+    numEvaluationSamples: dataset.evaluation.numSamples,
     fleet,
     allReduce: createStar(fleet, replica, { stepTimeoutMs: 120_000, wire: config.wire }),
     replica,

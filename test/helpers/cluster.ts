@@ -90,7 +90,7 @@ export function madeUpSamples(numSamples: number, seed: number): SampleSet {
 
 export const madeUpDataset = (numTrain = 150, numTest = 300): Dataset => ({
   train: madeUpSamples(numTrain, 1),
-  test: madeUpSamples(numTest, 2),
+  evaluation: madeUpSamples(numTest, 2),
 });
 
 /** A `tamper` that changes nothing and counts the payloads of what workers contribute. */
@@ -209,7 +209,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
-      numTestSamples: dataset.test.numSamples,
+      numEvaluationSamples: dataset.evaluation.numSamples,
       fleet,
       allReduce,
       replica,

@@ -100,7 +100,7 @@ export async function startSocketRun(
       await train({
         config,
         numTrainSamples: dataset.train.numSamples,
-        numTestSamples: dataset.test.numSamples,
+        numEvaluationSamples: dataset.evaluation.numSamples,
         fleet,
         allReduce: createStar(fleet, replica, { stepTimeoutMs: DEADLINE_MS, wire: config.wire }),
         replica,

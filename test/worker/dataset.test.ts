@@ -68,7 +68,7 @@ describe('a worker without the files', () => {
     const { transport, welcome } = await joined(bytes);
     const lines: string[] = [];
     const dataset = await loadDataset(welcome, transport, { places: [], log: (line) => lines.push(line) });
-    expect(dataset.test.numSamples).toBe(10_000);
+    expect(dataset.evaluation.numSamples).toBe(10_000);
     expect(lines.length).toBe(1 + DATASET_FILES.length);
   });
 

@@ -34,7 +34,7 @@ async function prepare(job: TrainJob): Promise<Work> {
   if (!bytes) throw new ConfigError(`${dataFolder}: no Fashion-MNIST there: run \`gradsock data fetch\``);
   const config = configOf(job, selectSamples(bytes).train.numSamples);
   checkRunConfig(config);
-  const dataset = selectSamples(bytes, config.trainSamples);
+  const dataset = selectSamples(bytes, config);
   const vectorMath = fastestVectorMath();
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed, vectorMath);
 

@@ -40,7 +40,7 @@ function plainContent(path: string): Buffer {
 
 describe('the Fashion-MNIST files', () => {
   test('hold 60,000 and 10,000 samples of ten balanced classes', () => {
-    const { train, test } = selectSamples(bytes);
+    const { train, evaluation: test } = selectSamples(bytes);
     expect([train.numSamples, test.numSamples]).toEqual([60_000, 10_000]);
     expect(train.images.length).toBe(60_000 * IMAGE_BYTES);
     const counts = Array.from({ length: 10 }, (_, label) => train.labels.filter((other) => other === label).length);
@@ -49,10 +49,12 @@ describe('the Fashion-MNIST files', () => {
 
   test('give only their first samples when asked', () => {
     const all = selectSamples(bytes);
-    const some = selectSamples(bytes, 10, 3);
+    const some = selectSamples(bytes, { trainSamples: 10, testSamples: 3 });
     expect(some.train.images).toEqual(all.train.images.subarray(0, 10 * IMAGE_BYTES));
-    expect(some.test.labels).toEqual(all.test.labels.subarray(0, 3));
-    expect(() => selectSamples(bytes, 60_001)).toThrow('--train-samples 60001: Fashion-MNIST has 60000');
+    expect(some.evaluation.labels).toEqual(all.evaluation.labels.subarray(0, 3));
+    expect(() => selectSamples(bytes, { trainSamples: 60_001 })).toThrow(
+      '--train-samples 60001: Fashion-MNIST has 60000',
+    );
   });
 
   test('are accepted compressed in any way, by the sum of what they hold', async () => {
