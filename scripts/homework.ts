@@ -1,96 +1,95 @@
 /**
- * Runs the homework's table again: each model for 30 epochs, as the baseline and with two workers, beside the homework's
- * own figures. Prints Markdown, keeps the records.
+ * Makes the homework's table again: each model for 30 epochs by a recipe, as the baseline and with two workers, from several
+ * seeds, beside the homework's own figures. Prints Markdown, keeps the records and the curves; a run that has its record
+ * is not run again.
  *
- *     npm run homework -- [--models dense,conv] [--epochs 30] [--out docs/results/homework]
+ *     npm run homework                                          # the best recipes, 5 seeds: about half an hour
+ *     npm run homework -- --recipe homework --seeds 1           # as the homework itself trained
+ *     npm run homework -- --models conv --modes baseline --seeds 1,2
+ *     npm run homework -- --table                               # the table of all records, without a run
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
-import type { Provenance } from './cli-run.ts';
+import { MODES, readRuns, writeRuns } from './homework/records.ts';
+import type { Homework, Mode, RunRecord, Series } from './homework/records.ts';
+import { formatHomeworkTable, homeworkRow } from './homework/table.ts';
+import type { TableRow } from './homework/table.ts';
+import { RECIPE_NAMES, recipeOf } from './recipe.ts';
+import type { RecipeName } from './recipe.ts';
 
 const HOMEWORK = fileURLToPath(new URL('../docs/results/homework/homework.json', import.meta.url));
 
-/** One epoch as the homework's report gives it: epoch, loss, training accuracy, test accuracy, seconds. */
-type HomeworkEpoch = [number, number, number, number, number];
-
-interface Homework {
-  readonly source: string;
-  readonly models: Record<string, { readonly epochs: HomeworkEpoch[] }>;
-}
-
-/** What is kept of a run: the homework's columns for every epoch. */
-interface RunSummary extends Provenance {
-  readonly model: string;
-  readonly mode: string;
-  readonly epochs: HomeworkEpoch[];
-}
-
-const MODES: Record<string, readonly string[]> = {
-  baseline: ['baseline'],
-  'two workers': ['train', '--workers', '2'],
-};
-
 interface Flags {
-  models: string;
-  epochs: string;
+  recipe: RecipeName;
+  models: string[];
+  modes: string[];
+  seeds: string[];
   out: string;
+  table: boolean;
 }
 
-const { models, epochs, out } = new Command('homework')
-  .option('--models <names>', 'which models', 'dense,conv,conv-pool')
-  .option('--epochs <n>', 'epochs of each run', '30')
+const list = (text: string): string[] => text.split(',');
+
+const flags = new Command('homework')
+  .addOption(new Option('--recipe <name>', 'how to train').choices(RECIPE_NAMES).default('best'))
+  .option('--models <names>', 'which models', list, ['dense', 'conv', 'conv-pool'])
+  .option('--modes <names>', `of ${Object.keys(MODES).join(', ')}`, list, Object.keys(MODES))
+  .option('--seeds <numbers>', 'which seeds', list, ['1', '2', '3', '4', '5'])
   .option('--out <folder>', 'where the records are kept', 'docs/results/homework')
+  .option('--table', 'run nothing', false)
   .parse()
   .opts<Flags>();
 
 const homework = JSON.parse(readFileSync(HOMEWORK, 'utf8')) as Homework;
-mkdirSync(out, { recursive: true });
-for (const model of models.split(',')) {
-  for (const mode of Object.keys(MODES)) {
-    const path = join(out, `${model}-${mode.replace(' ', '-')}.json`);
-    writeFileSync(path, `${JSON.stringify(await runOnce(model, mode), undefined, 1)}\n`);
-  }
-}
-process.stdout.write(table());
-
-async function runOnce(model: string, mode: string): Promise<RunSummary> {
-  const name = `homework-${model}-${mode.replace(' ', '-')}`;
-  const run = await runCli(name, [...MODES[mode]!, '--model', model, '--epochs', epochs]);
-  return {
-    model,
-    mode,
-    ...provenanceOf(run),
-    epochs: run.epochs.map((record) => {
-      const { loss, trainAccuracy, testAccuracy } = figuresOf(record);
-      return [record.epoch, loss, trainAccuracy, testAccuracy, Math.round(record.seconds * 100) / 100];
-    }),
-  };
-}
-
-/** The table of all records that are there, in Markdown. */
-function table(): string {
-  const rows = [
-    '| model | run | loss | train acc | test acc | best test acc | s/epoch | total |',
-    '|---|---|---|---|---|---|---|---|',
-  ];
-  for (const [model, { epochs: theirs }] of Object.entries(homework.models)) {
-    rows.push(row(model, 'homework, one GPU', theirs));
-    for (const mode of Object.keys(MODES)) {
-      const path = join(out, `${model}-${mode.replace(' ', '-')}.json`);
-      if (existsSync(path)) rows.push(row(model, mode, (JSON.parse(readFileSync(path, 'utf8')) as RunSummary).epochs));
+mkdirSync(flags.out, { recursive: true });
+if (!flags.table) {
+  for (const seed of flags.seeds) {
+    for (const model of flags.models) {
+      for (const mode of flags.modes) await runUnlessKept({ recipe: flags.recipe, model, mode: mode as Mode }, seed);
     }
   }
-  return `${rows.join('\n')}\n`;
+}
+process.stdout.write(`${formatHomeworkTable(rowsOf(flags.models))}\n`);
+
+async function runUnlessKept(series: Series, seed: string): Promise<void> {
+  const { recipe, model, mode } = series;
+  const runs = readRuns(flags.out, series, settingsOf(series));
+  if (runs.some((run) => run.seed === Number(seed))) return;
+  process.stderr.write(`${recipe}, ${model}, ${mode}, seed ${seed}\n`);
+  const name = `homework-${recipe}-${model}-${mode.replace(' ', '-')}-${seed}`;
+  const args = [...MODES[mode], '--model', model, '--recipe', recipe, '--seed', seed, '--quiet'];
+  const run = await runCli(name, args);
+  const record: RunRecord = {
+    seed: Number(seed),
+    settings: settingsOf(series),
+    ...provenanceOf(run),
+    seconds: Math.round(run.result.seconds * 10) / 10,
+    epochs: run.epochs.map((epoch) => {
+      const { loss, trainAccuracy, testAccuracy } = figuresOf(epoch);
+      return [epoch.epoch, loss, trainAccuracy, testAccuracy, Math.round(epoch.seconds * 1000) / 1000];
+    }),
+  };
+  await writeRuns(flags.out, series, [...runs, record]);
 }
 
-function row(model: string, run: string, all: HomeworkEpoch[]): string {
-  const [epoch, loss, trainAccuracy, testAccuracy] = all.at(-1)!;
-  const seconds = all.reduce((sum, [, , , , s]) => sum + s, 0);
-  const best = Math.max(...all.map(([, , , test]) => test));
-  const figures = [loss.toFixed(4), trainAccuracy.toFixed(3), testAccuracy.toFixed(3), best.toFixed(3)];
-  const times = [(seconds / epoch).toFixed(1), `${seconds.toFixed(0)} s`];
-  return `| ${[`\`${model}\``, run, ...figures, ...times].join(' | ')} |`;
+/** All that there are of each model: the homework's, then of each recipe the modes. */
+function rowsOf(models: readonly string[]): TableRow[] {
+  return models.flatMap((model) => {
+    const series = RECIPE_NAMES.flatMap((recipe) =>
+      Object.keys(MODES).map((mode) => ({ recipe, model, mode: mode as Mode })),
+    );
+    const ours = series.map((one) => ({
+      model,
+      run: `${one.recipe === 'best' ? '`--recipe best`' : "the homework's setting"}, ${one.mode}`,
+      runs: readRuns(flags.out, one, settingsOf(one)),
+    }));
+    const theirs = homework.models[model];
+    return [...(theirs ? [homeworkRow(model, theirs.epochs)] : []), ...ours.filter(({ runs }) => runs.length > 0)];
+  });
+}
+
+function settingsOf({ recipe, model }: Series): string {
+  return JSON.stringify(recipeOf(recipe, model));
 }
