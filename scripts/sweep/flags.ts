@@ -7,6 +7,7 @@ import { ConfigError } from '../../protocol/errors.ts';
 import { baselineCommand } from '../commands/baseline.ts';
 import { runConfigOf } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
+import { withResume } from '../resume-flags.ts';
 import type { FlagValue } from './spec.ts';
 
 /** By the name that the command's code has for each: `learningRate`. */
@@ -67,7 +68,7 @@ export function checkFlags(subject: string, flags: Flags): RunConfig {
   const command = parser();
   try {
     command.parse(argumentsOf(flags), { from: 'user' });
-    const config = runConfigOf(command.opts<RunFlags>(), 1, JOIN_TIMEOUT_SECONDS);
+    const config = runConfigOf(withResume(command.opts<RunFlags>(), command), 1, JOIN_TIMEOUT_SECONDS);
     checkRunConfig(config);
     return config;
   } catch (error) {

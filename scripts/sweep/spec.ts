@@ -7,12 +7,14 @@ import { ConfigError, describeError } from '../../protocol/errors.ts';
 const valueSchema = z.union([z.string(), z.number(), z.boolean()], { error: 'a text, a number, true or false' });
 
 const DISTRIBUTIONS = '{"log": [low, high]} above 0, {"linear": [low, high]}, or {"choice": [values]}';
-const isRange = ([low, high]: readonly [number, number]) => low < high;
-const rangeSchema = z.tuple([z.number(), z.number()]);
+const rangeSchema = (expected: string, lowest: number) =>
+  z
+    .tuple([z.number(), z.number()], { error: expected })
+    .refine(([low, high]) => lowest < low && low < high, { error: expected });
 const distributionSchema = z.union(
   [
-    z.strictObject({ log: rangeSchema.refine((range) => range[0] > 0 && isRange(range)) }),
-    z.strictObject({ linear: rangeSchema.refine(isRange) }),
+    z.strictObject({ log: rangeSchema('[low, high], above 0 and low below high', 0) }),
+    z.strictObject({ linear: rangeSchema('[low, high], low below high', -Infinity) }),
     z.strictObject({ choice: z.array(valueSchema).min(1) }),
   ],
   { error: DISTRIBUTIONS },

@@ -1,7 +1,7 @@
 /** The trials of a sweep: all settings, each with each seed, in an order that the file alone decides. */
 import { ConfigError } from '../../protocol/errors.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
-import { checkFlagName, checkFlags, flagName } from './flags.ts';
+import { checkFlagName, checkFlags, flagName, writtenName } from './flags.ts';
 import type { Flags } from './flags.ts';
 import type { Distribution, FlagValue, Objective, SweepSpec } from './spec.ts';
 
@@ -43,7 +43,7 @@ export function planSweep(subject: string, spec: SweepSpec): SweepPlan {
   const variedNames = Object.keys(grid ?? space ?? {});
   const twice = variedNames.find((name) => name in fixed);
   if (twice !== undefined)
-    throw new ConfigError(`${subject}: ${twice} is both fixed in flags and varied: leave one out`);
+    throw new ConfigError(`${subject}: ${writtenName(twice)} is both fixed in flags and varied: leave one out`);
   if (spec.seeds && ('seed' in fixed || variedNames.includes('seed'))) {
     throw new ConfigError(`${subject}: seed is given twice, as a flag and by seeds: leave one out`);
   }
