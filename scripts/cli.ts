@@ -8,6 +8,7 @@ import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { dataCommand } from './commands/data.ts';
 import { enginesCommand } from './commands/engines.ts';
+import { sweepCommand } from './commands/sweep.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
 import { EXIT, packageVersion } from './process.ts';
@@ -15,7 +16,15 @@ import { EXIT, packageVersion } from './process.ts';
 const program = new Command('gradsock')
   .description('Trains neural networks by synchronous data parallelism over WebSockets.')
   .version(packageVersion());
-const commands = [trainCommand, baselineCommand, coordinatorCommand, workerCommand, dataCommand, enginesCommand];
+const commands = [
+  trainCommand,
+  baselineCommand,
+  coordinatorCommand,
+  workerCommand,
+  dataCommand,
+  enginesCommand,
+  sweepCommand,
+];
 for (const create of commands) program.addCommand(create());
 exitWithUsageCode(program);
 

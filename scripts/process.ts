@@ -10,7 +10,10 @@ export class Interruption extends Error {
   override readonly name = 'Interruption';
 }
 
-/** A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. */
+/**
+ * A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. Where a program started this
+ * one with an IPC channel, the channel's end counts as a signal: that program is gone.
+ */
 export function interruptSignal(onFirst: () => void): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
@@ -20,6 +23,13 @@ export function interruptSignal(onFirst: () => void): AbortSignal {
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
+  if (process.channel) {
+    process.on('disconnect', interrupt);
+    // Nor does it read any more what this one says.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+    // The channel alone must not keep the process alive when its work is over.
+    process.channel.unref();
+  }
   return controller.signal;
 }
 

@@ -1,0 +1,100 @@
+/** The flags of a sweep's runs: as its file names them, as `gradsock baseline` takes them, and checked by that command. */
+import { CommanderError } from 'commander';
+import type { Command, Option } from 'commander';
+import { checkRunConfig } from '../../coordinator/run-config.ts';
+import type { RunConfig } from '../../coordinator/run-config.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { baselineCommand } from '../commands/baseline.ts';
+import { runConfigOf } from '../flags.ts';
+import type { RunFlags } from '../flags.ts';
+import { withResume } from '../resume-flags.ts';
+import type { FlagValue } from './spec.ts';
+
+/** By the name that the command's code has for each: `learningRate`. */
+export type Flags = Readonly<Record<string, FlagValue>>;
+
+/** What a sweep decides by itself. */
+const OWN_FLAGS: Readonly<Record<string, string>> = {
+  runDir: 'the sweep gives each run its own directory',
+  resume: 'the sweep resumes its runs by itself',
+  quiet: 'the sweep reads what its runs say',
+};
+
+const JOIN_TIMEOUT_SECONDS = 120;
+
+/** `learning-rate` and `learningRate` are one flag: `learningRate`. */
+export function flagName(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** How the flag is written on a command line, without the dashes before it. */
+export function writtenName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Throws `ConfigError`, with `place` in the file, for a flag that `gradsock baseline` does not have or a sweep may not set. */
+export function checkFlagName(place: string, name: string): void {
+  const own = OWN_FLAGS[flagName(name)];
+  if (own !== undefined) throw new ConfigError(`${place}: cannot be given, ${own}: leave it out`);
+  if (optionsOf(parser(), flagName(name)).length > 0) return;
+  throw new ConfigError(
+    `${place}: expected a flag of \`gradsock baseline\`, got ${JSON.stringify(name)}: see \`gradsock baseline --help\``,
+  );
+}
+
+/** The arguments of `gradsock baseline` that say the same. Throws `ConfigError` for a value that a flag cannot have. */
+export function argumentsOf(flags: Flags): string[] {
+  const command = parser();
+  return Object.entries(flags).flatMap(([name, value]) => {
+    const options = optionsOf(command, name);
+    const plain = options.find((option) => !option.negate);
+    const negated = options.find((option) => option.negate);
+    if (value === false && negated) return [negated.long!];
+    if (typeof value !== 'boolean') {
+      if (plain && !plain.isBoolean()) return [`${plain.long!}=${value}`];
+      throw new ConfigError(`--${writtenName(name)}: expected true or false, got ${JSON.stringify(value)}`);
+    }
+    if (plain && !plain.required) return value ? [plain.long!] : [];
+    if (!plain && value) return [];
+    throw new ConfigError(`--${writtenName(name)}: expected a value, got ${value}`);
+  });
+}
+
+/**
+ * The configuration that the flags make, checked, as they are, by the command that will get them. Throws `ConfigError`,
+ * which begins with `subject`.
+ */
+export function checkFlags(subject: string, flags: Flags): RunConfig {
+  const command = parser();
+  try {
+    command.parse(argumentsOf(flags), { from: 'user' });
+    const config = runConfigOf(withResume(command.opts<RunFlags>(), command), 1, JOIN_TIMEOUT_SECONDS);
+    checkRunConfig(config);
+    return config;
+  } catch (error) {
+    if (!(error instanceof CommanderError || error instanceof ConfigError)) throw error;
+    throw new ConfigError(`${subject}: ${error.message.replace(/^error: /, '')}`);
+  }
+}
+
+/** `gradsock baseline` as it checks its flags, but for its deed, its exit and the environment, which a sweep leaves out. */
+function parser(): Command {
+  const command = baselineCommand()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .action(() => {});
+  for (const option of command.options) delete option.envVar;
+  return command;
+}
+
+/** The option of that name, and the one with `--no-` before it, where there are such. */
+function optionsOf(command: Command, name: string): Option[] {
+  return command.options.filter((option) => option.attributeName() === name);
+}
+
+/** The environment of a sweep's runs: variables that stand for flags are left out, but for where the data is. */
+export function runEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const ignored = new Set(baselineCommand().options.map(({ envVar }) => envVar));
+  ignored.delete('GRADSOCK_DATA_DIR');
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !ignored.has(name)));
+}
