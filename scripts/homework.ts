@@ -9,9 +9,12 @@
  *     npm run homework -- --table                               # the table of all records, without a run
  */
 import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
+import { drawHomeworkCurves } from './homework/curves.ts';
 import { MODES, readRuns, writeRuns } from './homework/records.ts';
 import type { Homework, Mode, RunRecord, Series } from './homework/records.ts';
 import { formatHomeworkTable, homeworkRow } from './homework/table.ts';
@@ -51,7 +54,9 @@ if (!flags.table) {
     }
   }
 }
-process.stdout.write(`${formatHomeworkTable(rowsOf(flags.models))}\n`);
+const rows = rowsOf(flags.models);
+await writeFileAtomically(join(flags.out, 'curves.svg'), drawHomeworkCurves(rows));
+process.stdout.write(`${formatHomeworkTable(rows)}\n`);
 
 async function runUnlessKept(series: Series, seed: string): Promise<void> {
   const { recipe, model, mode } = series;
