@@ -196,7 +196,10 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     const { allocateAverage } = memory;
     const parties = { fleet, replica, exchange, allocateAverage };
     const { vectorMath, ringObstacle } = parts;
-    const allReduce = await establishAllReduce({ config, ...parties, vectorMath, ringObstacle, say });
+    const begunWith = parts.resumed?.begunWith;
+    const how = { config, begunWith, vectorMath, ringObstacle, say };
+    const { allReduce, kind } = await establishAllReduce({ ...parties, ...how });
+    if (!begunWith) await directory.recordAllReduce(kind);
     membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import type { AllReduceKind } from './all-reduce/choose.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointOwner, RunPoint } from './checkpoint.ts';
@@ -27,6 +28,7 @@ const recordSchema = z.object({
   threads: z.int().optional(),
   checkpointEvery: z.int().optional(),
   keepCheckpoints: z.int().optional(),
+  begunWith: z.enum(['star', 'ring'] satisfies AllReduceKind[]).optional(),
 });
 
 /** A run that was begun, as its directory has it. */
@@ -38,6 +40,8 @@ export interface RecordedRun {
   readonly engine?: { readonly engine: string; readonly device?: string | undefined; readonly threads: number };
   readonly checkpointEvery?: number | undefined;
   readonly keepCheckpoints?: number | undefined;
+  /** The all-reduce that it took, when it had come as far as that. */
+  readonly begunWith?: AllReduceKind | undefined;
   /** Its result, when it has run to its end. */
   readonly completed?: RunResult;
 }
@@ -54,7 +58,7 @@ export function readRecordedRun(path: string): RecordedRun {
     const problems = checked.error.issues.map(({ path: at, message }) => `  ${at.join('.')}: ${message}`);
     throw new ConfigError(`${subject}: config.json is not that of a run that can be resumed:\n${problems.join('\n')}`);
   }
-  const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, ...config } = checked.data;
+  const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, begunWith, ...config } = checked.data;
   const resultPath = join(path, 'result.json');
   const result = existsSync(resultPath) ? (readJson(resultPath, subject) as RunResult) : undefined;
   return {
@@ -64,6 +68,7 @@ export function readRecordedRun(path: string): RecordedRun {
     ...(engine !== undefined && threads !== undefined && { engine: { engine, device, threads } }),
     checkpointEvery,
     keepCheckpoints,
+    begunWith,
     ...(result?.status === 'completed' && { completed: result }),
   };
 }

@@ -4,7 +4,7 @@
  * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import { pino } from 'pino';
@@ -13,6 +13,7 @@ import { ConfigError, describeError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
+import type { AllReduceKind } from './all-reduce/choose.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
 import { lockRunDirectory } from './run-lock.ts';
@@ -27,6 +28,8 @@ export interface RunDirectory {
   readonly runId: string;
   readonly logger: Logger;
   writeConfig(config: RunConfig, origin: object): Promise<void>;
+  /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
+  recordAllReduce(begunWith: AllReduceKind): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
   /** `model.safetensors`, of the replica as it is now: the averages of its weights where it keeps them. */
   writeModel(replica: Replica): Promise<void>;
@@ -110,6 +113,10 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
     runId,
     logger,
     writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
+    recordAllReduce: async (begunWith) => {
+      const recorded = JSON.parse(await readFile(file('config.json'), 'utf8')) as object;
+      await replace('config.json', json({ ...recorded, begunWith }));
+    },
     appendEpoch: (record) =>
       storing(file('epochs.jsonl'), () => appendLine(file('epochs.jsonl'), JSON.stringify(record))),
     writeModel: (replica) => {

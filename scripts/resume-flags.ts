@@ -78,10 +78,11 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
  * Another number of workers computes the same bits where each microbatch is summed as it was: in float32, by the star.
  * Throws `ConfigError` where it does not.
  */
-export function checkWorkers({ path, config }: RecordedRun, numWorkers: number): void {
+export function checkWorkers({ path, config, begunWith }: RecordedRun, numWorkers: number): void {
   const { workers, wire, allReduce } = config;
-  if (numWorkers === workers || (wire === 'f32' && allReduce !== 'ring')) return;
-  const why = wire === 'f32' ? '--all-reduce ring' : `--wire ${wire}`;
+  const isRing = (begunWith ?? allReduce) === 'ring';
+  if (numWorkers === workers || (wire === 'f32' && !isRing)) return;
+  const why = wire === 'f32' ? 'the ring' : `--wire ${wire}`;
   throw new ConfigError(
     `--resume ${path}: ${numWorkers} workers, but the run has ${workers}, and with ${why} another number would change ` +
       `what it computes: use ${workers}, or start another run`,

@@ -4,6 +4,8 @@ import type { Member } from '../membership.ts';
 
 export const ALL_REDUCES = ['auto', 'star', 'ring'] as const;
 export type AllReduceChoice = (typeof ALL_REDUCES)[number];
+/** What a run can have. */
+export type AllReduceKind = Exclude<AllReduceChoice, 'auto'>;
 
 export interface RunFacts {
   readonly numWorkers: number;
@@ -28,7 +30,7 @@ const BYTES_PER_MS = 125_000;
  * for, a ring's n - 1 round trips: the ring pays where a payload takes longer than a round trip. Within one machine there is
  * no link to be short of: the star. Measured: docs/results/network.md.
  */
-export function chooseAllReduce({ numWorkers, payloadBytes, areLocal, roundTripMs = 0 }: RunFacts): 'star' | 'ring' {
+export function chooseAllReduce({ numWorkers, payloadBytes, areLocal, roundTripMs = 0 }: RunFacts): AllReduceKind {
   const leastBytes = Math.max(FEWEST_BYTES, roundTripMs * BYTES_PER_MS);
   return !areLocal && numWorkers >= FEWEST_WORKERS && payloadBytes >= leastBytes ? 'ring' : 'star';
 }

@@ -36,10 +36,15 @@ export interface ElasticRingOptions {
   readonly say: (line: string) => void;
 }
 
+export interface ElasticRing extends AllReduce {
+  /** Whether members could not reach each other: the star then stands in for good. */
+  readonly isGivenUp: boolean;
+}
+
 const HOLD_NEWCOMERS: FleetService = { numBuckets: 1, onMember() {}, holdsNewcomers: true };
 
 /** Resolves when a ring stands, or the star is taken and the reason told. The fleet's members have the replica's state. */
-export async function createElasticRing(options: ElasticRingOptions): Promise<AllReduce> {
+export async function createElasticRing(options: ElasticRingOptions): Promise<ElasticRing> {
   const { fleet, replica, stepTimeoutMs, say } = options;
   const sumPatience = createPatience(stepTimeoutMs);
   const exchangePatience = createPatience(stepTimeoutMs);
@@ -135,6 +140,10 @@ export async function createElasticRing(options: ElasticRingOptions): Promise<Al
   return {
     // Members' sums are added in the order of the ring.
     isExact: false,
+
+    get isGivenUp() {
+      return trials.areOver;
+    },
 
     open(plan) {
       trials.epochBegins();

@@ -5,6 +5,8 @@ import type { RingTalk } from './ring-talk.ts';
 export interface RingTrials {
   /** Why there should be no ring of so many members now; undefined where there should be one. */
   objection(numMembers: number): string | undefined;
+  /** Whether there should be no ring ever again. */
+  readonly areOver: boolean;
   /** Two members whose link has failed: better not neighbours. */
   readonly apart: readonly [Member, Member] | undefined;
   /** A ring has ended, or could not be formed. */
@@ -25,12 +27,16 @@ export function createRingTrials(): RingTrials {
   let numWithLosses = 0;
   let lastReason = '';
   let apart: RingTrials['apart'];
+  const areOver = () => numUnexplained >= MOST_UNEXPLAINED;
   return {
+    get areOver() {
+      return areOver();
+    },
     get apart() {
       return apart;
     },
     objection(numMembers) {
-      if (numUnexplained >= MOST_UNEXPLAINED) return lastReason;
+      if (areOver()) return lastReason;
       if (numMembers < 2) return 'a ring needs two workers or more';
       return numWithLosses >= MOST_WITH_LOSSES ? `${numWithLosses} rings in a row have lost a worker` : undefined;
     },

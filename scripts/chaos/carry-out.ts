@@ -8,13 +8,17 @@ import type { Link } from '../emulate/link.ts';
 import type { Place } from '../emulate/place.ts';
 import type { Deed } from './deeds.ts';
 import { createLinkFaults } from './link-faults.ts';
+import { watchMembers } from './members.ts';
 import { readEpochs, readOutcome } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { startRunProcesses } from './run-processes.ts';
+import { startRunProcesses, workerName } from './run-processes.ts';
 import type { RunProcesses, RunSizes } from './run-processes.ts';
 
 /** Some are stopped for longer than the coordinator's patience, and are lost; others go on in time. */
 export const LONGEST_STOP_SECONDS = 5;
+
+/** A worker is killed or stopped when it is a member: when it was started again, and has its part. Or after so long. */
+export const LONGEST_WAIT_SECONDS = 30;
 
 /** Likewise for what happens to links. */
 export const LINK_FAULT_SECONDS = { shortest: 0.5, longest: 5 } as const;
@@ -42,7 +46,7 @@ export async function carryOut(chaos: Chaos, place: Place, signal: AbortSignal):
   const random = uniformFloats(seed);
   const startMs = performance.now();
   const run = await startRunProcesses(place, runDir, sizes);
-  const doDeed = createDoer(chaos, run, place, random);
+  const doDeed = createDoer(chaos, { run, runDir, place, random });
   const ended = Promise.race([run.ended, rejectionOf(signal)]);
   const done = new Map<Deed, number>();
   try {
@@ -55,7 +59,13 @@ export async function carryOut(chaos: Chaos, place: Place, signal: AbortSignal):
     }
     const code = await ended;
     if (code !== 0) throw new Error(`${name}: the coordinator ended with ${code}`);
-    return { name, deeds: done, ...readOutcome(runDir), seconds: (performance.now() - startMs) / 1000 };
+    return {
+      name,
+      deeds: done,
+      membersMet: doDeed.membersMet(),
+      ...readOutcome(runDir),
+      seconds: (performance.now() - startMs) / 1000,
+    };
   } finally {
     await run.stop();
     await doDeed.stop();
@@ -63,24 +73,43 @@ export async function carryOut(chaos: Chaos, place: Place, signal: AbortSignal):
   }
 }
 
+interface Parts {
+  readonly run: RunProcesses;
+  readonly runDir: string;
+  readonly place: Place;
+  readonly random: () => number;
+}
+
 /** Does deeds to a run; some last for a while, and are over by themselves. */
-function createDoer({ sizes, slow }: Chaos, run: RunProcesses, place: Place, random: () => number) {
+function createDoer({ sizes, slow }: Chaos, { run, runDir, place, random }: Parts) {
   const faults = createLinkFaults(place.links, slow);
   const { shortest, longest } = LINK_FAULT_SECONDS;
   const someWorker = () => Math.floor(random() * sizes.workers);
+  const members = watchMembers(join(runDir, 'log.jsonl'), sizes.workers);
+  const stopping = new AbortController();
+  const met = { members: 0, workers: 0 };
+  /** The process of a worker that is a member, if it becomes one in time. */
+  const meet = async (index: number) => {
+    const isMember = await members.untilMember(workerName(index), LONGEST_WAIT_SECONDS, stopping.signal);
+    met.workers++;
+    if (isMember) met.members++;
+    return run.workers[index]!;
+  };
   const faultSeconds = () => shortest + (longest - shortest) * random();
   return {
     async begin(deed: Deed): Promise<undefined> {
       const index = someWorker();
-      const worker = run.workers[index]!;
       switch (deed) {
         case 'kill a worker':
-          worker.kill('SIGKILL');
+          (await meet(index)).kill('SIGKILL');
+          members.killed(workerName(index));
           break;
-        case 'stop a worker':
+        case 'stop a worker': {
+          const worker = await meet(index);
           worker.kill('SIGSTOP');
           setTimeout(() => worker.kill('SIGCONT'), 1000 * LONGEST_STOP_SECONDS * random());
           break;
+        }
         case 'cut a link':
           await faults.begin('cut', index, faultSeconds());
           break;
@@ -91,7 +120,11 @@ function createDoer({ sizes, slow }: Chaos, run: RunProcesses, place: Place, ran
           run.coordinator.kill('SIGKILL');
       }
     },
-    stop: () => faults.stop(),
+    membersMet: () => (met.workers > 0 ? met : undefined),
+    stop() {
+      stopping.abort();
+      return faults.stop();
+    },
   };
 }
 

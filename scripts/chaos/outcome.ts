@@ -8,6 +8,8 @@ import type { Deed } from './deeds.ts';
 export interface Outcome {
   readonly name: string;
   readonly deeds: ReadonlyMap<Deed, number>;
+  /** Of the deeds that were done to workers: to how many, and how many of those had a part in the run just then. */
+  readonly membersMet?: { readonly workers: number; readonly members: number } | undefined;
   readonly result: RunResult;
   /** Samples that each epoch counted. */
   readonly samples: ReadonlySet<number>;
@@ -33,13 +35,18 @@ export function readEpochs(runDir: string): EpochRecord[] {
 }
 
 export function formatOutcomes(outcomes: readonly Outcome[]): string {
-  const rows = outcomes.map(({ name, deeds, result, samples, seconds }) => [
+  const rows = outcomes.map(({ name, deeds, membersMet, result, samples, seconds }) => [
     name,
     [...deeds].map(([deed, count]) => `${count} times ${deed}`).join(', ') || '-',
+    membersMet ? `${membersMet.members} of ${membersMet.workers}` : '-',
     result.parametersSha256.slice(0, 12),
     [...samples].join(', '),
     String(result.steps),
     seconds.toFixed(1),
   ]);
-  return formatTable(['run', 'what was done', 'parameters', 'samples an epoch', 'steps', 'seconds'], 3, rows);
+  return formatTable(
+    ['run', 'what was done', 'met a member', 'parameters', 'samples an epoch', 'steps', 'seconds'],
+    4,
+    rows,
+  );
 }

@@ -18,6 +18,9 @@ const CHECKPOINT_EVERY = 50;
 /** Longer than anything that is done to a run keeps its coordinator away. */
 const RECONNECT_SECONDS = 120;
 
+/** How a worker is called, by its number from 0. */
+export const workerName = (index: number): string => `chaos-${index + 1}`;
+
 export interface RunSizes {
   readonly model: string;
   readonly workers: number;
@@ -56,7 +59,7 @@ export async function startRunProcesses(place: Place, runDir: string, sizes: Run
 
   const workers: ChildProcess[] = [];
   const startWorker = (index: number) => {
-    const name = `chaos-${index + 1}`;
+    const name = workerName(index);
     const flags = ['--name', name, '--threads', '1', '--reconnect', String(RECONNECT_SECONDS), '--quiet'];
     const command = place.atWorker(index, [process.execPath, PROGRAM, 'worker', `ws://${address}`, ...flags]);
     workers[index] = start(command, name, () => {

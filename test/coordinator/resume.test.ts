@@ -109,3 +109,12 @@ test('the record of a run has what config.json has', () => {
   expect(readRecordedRun(path)).toMatchObject({ path, runId: RUN_ID, config, checkpointEvery: 5 });
   expect(readRecordedRun(path)).not.toHaveProperty('completed');
 });
+
+test('the record of a run has the all-reduce that it began with, as soon as that is known', async () => {
+  const path = temporaryFolder();
+  const directory = openRunDirectory(path, RUN_ID, () => {});
+  await directory.writeConfig(config, { checkpointEvery: 5 });
+  expect(readRecordedRun(path).begunWith).toBeUndefined();
+  await directory.recordAllReduce('ring');
+  expect(readRecordedRun(path)).toMatchObject({ config, checkpointEvery: 5, begunWith: 'ring' });
+});

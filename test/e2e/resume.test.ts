@@ -3,20 +3,20 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { allGone, childrenOf, readEpochs, readResult, runCli, startCli } from '../helpers/cli.ts';
+import { readEpochs, readResult, runCli, startCli } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import {
+  figuresOf,
+  goBackToMidEpoch,
+  OFTEN,
+  runAndKill,
+  runOf,
+  stepsOf,
+  STEPS_PER_EPOCH,
+} from '../helpers/resuming.ts';
 
-/** Small batches: 256 steps an epoch, so that an epoch has a middle to be ended in. */
-const STEPS_PER_EPOCH = 256;
 const EPOCHS = 3;
-const sizes = ['--train-samples', '4096', '--test-samples', '512', '--global-batch', '16', '--microbatches', '2'];
-const run = ['--model', 'dense', '--epochs', String(EPOCHS), '--schedule', 'cosine', '--optimizer', 'adam', ...sizes];
-const often = ['--checkpoint-every', '5', '--keep-checkpoints', '1000'];
-
-const figuresOf = (runDir: string) =>
-  readEpochs(runDir).map(({ epoch, loss, trainAccuracy, testLoss, testAccuracy, samples, steps }) => {
-    return { epoch, loss, trainAccuracy, testLoss, testAccuracy, samples, steps };
-  });
+const run = runOf(EPOCHS);
 
 /** The same run, left in peace: made once, by the first test that compares with it. */
 let quiet: ReturnType<typeof runQuietly> | undefined;
@@ -40,38 +40,17 @@ async function expectAsQuiet(runDir: string): Promise<void> {
   });
 }
 
-const stepsOf = (runDir: string): number[] =>
-  readdirSync(join(runDir, 'checkpoints'))
-    .flatMap((name) => /^step-(\d+)\.checkpoint$/.exec(name)?.[1] ?? [])
-    .map(Number);
-
-/** Takes away what was saved after the last checkpoint in the middle of an epoch: as if the run had ended there. */
-function goBackToMidEpoch(runDir: string): number {
-  const folder = join(runDir, 'checkpoints');
-  const last = Math.max(...stepsOf(runDir).filter((step) => step % STEPS_PER_EPOCH !== 0));
-  rmSync(join(folder, 'best.checkpoint'), { force: true });
-  for (const step of stepsOf(runDir).filter((step) => step > last)) {
-    rmSync(join(folder, `step-${String(step).padStart(8, '0')}.checkpoint`));
-  }
-  return last;
-}
-
 describe('killed in the middle of an epoch and resumed,', () => {
   test.each([['baseline'], ['train', '--workers', '2']])('%s ends as if nothing had been', async (...command) => {
     const runDir = join(temporaryFolder(), 'run');
-    const first = startCli([...command, ...run, ...often, '--run-dir', runDir]);
-    await first.line(/^epoch 1,/);
-    const workers = childrenOf(first.pid);
-    first.kill('SIGKILL');
-    await first.exit;
-    await allGone(workers);
+    const pid = await runAndKill([...command, ...run, ...OFTEN, '--run-dir', runDir]);
     const step = goBackToMidEpoch(runDir);
     expect(existsSync(join(runDir, 'lock'))).toBe(true);
     // As a crash in the middle of a line leaves it.
     writeFileSync(join(runDir, 'epochs.jsonl'), '{"epoch":', { flag: 'a' });
     const { code, output } = await runCli([command[0], '--resume', runDir]);
     expect(code, output).toBe(0);
-    expect(output).toContain(`${runDir}: its lock was left behind by process ${first.pid} on `);
+    expect(output).toContain(`${runDir}: its lock was left behind by process ${pid} on `);
     expect(output).toContain(`resuming ${runDir} after step ${step}`);
     expect(existsSync(join(runDir, 'lock'))).toBe(false);
     await expectAsQuiet(runDir);
@@ -85,7 +64,7 @@ describe('killed in the middle of an epoch and resumed,', () => {
     const runDir = join(temporaryFolder(), 'run');
     const joinFile = join(temporaryFolder(), 'join');
     const flags = ['--workers', '2', '--join-file', joinFile];
-    const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...often, '--run-dir', runDir]);
+    const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...OFTEN, '--run-dir', runDir]);
     await first.line(/waiting for 2 workers/);
     const url = readFileSync(joinFile, 'utf8').trim();
     const workers = ['one', 'two'].map((name) => startCli(['worker', url, '--name', name]));
@@ -108,7 +87,7 @@ test('killed after the last checkpoint, and resumed, a coordinator tells the wor
   const runDir = join(temporaryFolder(), 'run');
   const joinFile = join(temporaryFolder(), 'join');
   const flags = ['--workers', '2', '--join-file', joinFile];
-  const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...often, '--run-dir', runDir]);
+  const first = startCli(['coordinator', '--listen', '127.0.0.1:0', ...flags, ...run, ...OFTEN, '--run-dir', runDir]);
   await first.line(/waiting for 2 workers/);
   const url = readFileSync(joinFile, 'utf8').trim();
   const workers = ['one', 'two'].map((name) => startCli(['worker', url, '--name', name]));
@@ -152,7 +131,7 @@ test('interrupted and resumed with another number of workers, a run ends with th
 describe('a damaged checkpoint', () => {
   test('is refused for the one before; none at all ends with exit 2', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const first = startCli(['baseline', ...run, ...often, '--run-dir', runDir]);
+    const first = startCli(['baseline', ...run, ...OFTEN, '--run-dir', runDir]);
     await first.line(/^epoch 1,/);
     first.kill('SIGKILL');
     await first.exit;
@@ -229,7 +208,7 @@ describe('--resume', () => {
 
 test('a run that still runs is neither resumed nor begun anew, and is not disturbed', async () => {
   const runDir = join(temporaryFolder(), 'run');
-  const first = startCli(['baseline', ...run, ...often, '--run-dir', runDir]);
+  const first = startCli(['baseline', ...run, ...OFTEN, '--run-dir', runDir]);
   await first.line(/^run directory/);
   // It must not end meanwhile.
   first.kill('SIGSTOP');

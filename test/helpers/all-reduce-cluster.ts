@@ -3,6 +3,7 @@
  * out: a function of the samples alone, so that the mean over any batch is known.
  */
 import { onTestFinished } from 'vitest';
+import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
 import { establishAllReduce } from '../../coordinator/all-reduce/establish.ts';
 import { createFleet } from '../../coordinator/fleet.ts';
 import { createMembership } from '../../coordinator/membership.ts';
@@ -52,6 +53,7 @@ export interface Tampering {
   readonly engine?: (engine: Engine, index: number, transport: Transport) => Engine;
   readonly peers?: (peers: PeerSockets, index: number, transport: Transport) => PeerSockets | undefined;
   readonly ringObstacle?: string;
+  readonly begunWith?: AllReduceKind;
 }
 
 /** Starts everything up to the all-reduce; ended with the test. */
@@ -99,13 +101,15 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
   const { microbatches, localSteps } = stepSizesOf(config);
   const exchange = createExchange(replica, localSteps, microbatches);
   const parties = { fleet, replica, exchange, allocateAverage: allocateOwn };
-  const { ringObstacle } = tampering;
-  const allReduce = await establishAllReduce({ config, ...parties, vectorMath: plainVectorMath, ringObstacle, say });
+  const { ringObstacle, begunWith } = tampering;
+  const how = { config, vectorMath: plainVectorMath, ringObstacle, begunWith, say };
+  const { allReduce, kind } = await establishAllReduce({ ...parties, ...how });
 
   const ratesAt = (step: number) => updateRates(config.optimizer, 1, step);
   const sizes = { ...config, numTrainSamples: numSamples, ratesAt };
   return {
     allReduce,
+    kind,
     members,
     fleet,
     replica,

@@ -4,6 +4,9 @@
  * A piece has one place where it lies while it travels: for f32 the vector itself, else bytes of its own. Each worker
  * encodes each piece once a step, as the sum it passes on or as the average it has completed. With int8 what rounding
  * took away there is kept and added at the next step's encoding of the same piece: error feedback at every hop.
+ *
+ * It is kept when the step's average is applied, and not before: of a step that is taken again, be it that its average was
+ * not finite, nothing is carried on, and what was carried into it is there once more.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
@@ -16,6 +19,8 @@ type Floats = Float32Array<ArrayBuffer>;
 export interface PieceCodec {
   /** Turns to the vector of a step: what follows reads and writes it in place. */
   open(vector: Floats): void;
+  /** The average is applied, and every piece was encoded: what rounding took away since `open` goes with the next step. */
+  commit(): void;
   /** The values of a piece in the vector. */
   valuesOf(piece: Piece): Floats;
   /** The payload of a piece as it stands in the vector. With int8 the values are changed: feedback is added. */
@@ -34,7 +39,11 @@ export function createPieceCodec(format: WireFormat, pieces: readonly Piece[], v
   const bytesOf = (piece: Piece): number => (isPlain(piece) ? 4 * piece.count : encoding!.encodedBytes(piece.count));
   const encoded = pieces.map((piece) => new Uint8Array(isPlain(piece) ? 0 : bytesOf(piece)));
   const hasFeedback = format === 'int8';
-  const residuals = pieces.map((piece) => new Float32Array(hasFeedback && !piece.isExact ? piece.count : 0));
+  const createResiduals = () =>
+    pieces.map((piece) => new Float32Array(hasFeedback && !piece.isExact ? piece.count : 0));
+  /** Of the last step that was applied, and of the one at hand. */
+  let carried = createResiduals();
+  let fresh = createResiduals();
   const scratch = new Float32Array(encoding ? Math.max(0, ...pieces.map(({ count }) => count)) : 0);
   let vector: Floats;
 
@@ -57,15 +66,15 @@ export function createPieceCodec(format: WireFormat, pieces: readonly Piece[], v
     const bytes = travelling(piece);
     if (isPlain(piece)) return bytes;
     const values = valuesOf(piece);
-    const residual = residuals[piece.index]!;
-    if (hasFeedback) vectorMath.addVectors(values, values, residual);
+    if (hasFeedback) vectorMath.addVectors(values, values, carried[piece.index]!);
     encoding!.encode(bytes, values);
-    if (hasFeedback) vectorMath.subtractVectors(residual, values, decode(piece, bytes));
+    if (hasFeedback) vectorMath.subtractVectors(fresh[piece.index]!, values, decode(piece, bytes));
     return bytes;
   };
 
   return {
     open: (stepVector) => void (vector = stepVector),
+    commit: () => void ([carried, fresh] = [fresh, carried]),
     valuesOf,
     encode,
     settle(piece) {

@@ -42,6 +42,11 @@ export interface RingReduce {
    * breaks or something else comes than must.
    */
   average(vector: Float32Array<ArrayBuffer>, step: number, numSamples: number): Promise<Exchanged>;
+  /**
+   * The last average is applied. With int8 what rounding took away from it is carried on; without this the next call
+   * begins where the last one began.
+   */
+  commit(): void;
 }
 
 export function createRingReduce(options: RingReduceOptions): RingReduce {
@@ -65,6 +70,7 @@ export function createRingReduce(options: RingReduceOptions): RingReduce {
   };
 
   return {
+    commit: () => codec.commit(),
     async average(vector, step, numSamples) {
       const spent = { encodeMs: 0, reduceMs: 0 };
       let isFinite = true;

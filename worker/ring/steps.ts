@@ -3,7 +3,8 @@
  *
  * A step has two phases. The average that a worker holds is applied only when the coordinator has heard from everyone that
  * they hold it, which it tells by opening the next step, or by asking for the proof. So when a ring breaks, every replica
- * stands at the same step: averages that were not applied are dropped, and the step is taken again.
+ * stands at the same step: averages that were not applied are dropped, and the step is taken again. So is what rounding
+ * took away from them, with int8; another ring cuts vectors in another way, and begins without any.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Exchange } from '../../protocol/state/exchange.ts';
@@ -52,6 +53,7 @@ export function createRingSteps(options: RingStepsOptions, links: RingLinks, ste
     if (!applyHeld) return 0;
     const startMs = performance.now();
     applyHeld();
+    reduce.commit();
     applyHeld = undefined;
     return performance.now() - startMs;
   };

@@ -8,12 +8,21 @@ import { allGone, childrenOf, startCli } from '../../helpers/cli.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../scripts/chaos.ts', import.meta.url));
-const LINKS_ALONE = ['--kills', '0', '--stops', '0', '--coordinator-kills', '0', '--model', 'dense', '--workers', '2'];
+const SMALL = ['--model', 'dense', '--coordinator-kills', '0', '--interval', '0.1'];
+const LINKS_ALONE = [...SMALL, '--workers', '2', '--kills', '0', '--stops', '0'];
+const WORKERS_ALONE = [...SMALL, '--workers', '1', '--cuts', '0', '--delays', '0'];
 
 const problem = namespacesProblem();
 
 const startChaos = (args: string[], env: Record<string, string> = {}) =>
-  startCli(['tsx', PROGRAM, ...LINKS_ALONE, ...args], env, '--import');
+  startCli(['tsx', PROGRAM, ...args], env, '--import');
+
+/** Of the table, a run's. */
+function rowOf(output: string, name: string) {
+  const cells = new RegExp(`^\\| ${name} +\\|.*$`, 'm').exec(output)![0].split(/ *\| */);
+  const [, , deeds, membersMet, parameters, samples] = cells;
+  return { deeds, membersMet, parameters, samples };
+}
 
 /** Whether a port of the switch, in the network of this process, has no bridge. */
 function isALinkCut(pid: number): boolean {
@@ -24,19 +33,27 @@ function isALinkCut(pid: number): boolean {
 }
 
 describe('npm run chaos', () => {
+  it('kills a worker that was started again when it is a member again', async () => {
+    const cli = startChaos([...WORKERS_ALONE, '--epochs', '3', '--kills', '3', '--stops', '0']);
+    expect(await cli.exit, cli.output()).toBe(0);
+    const { parameters } = rowOf(cli.output(), 'quiet');
+    expect(rowOf(cli.output(), 'workers killed and stopped')).toEqual({
+      deeds: '3 times kill a worker',
+      membersMet: '3 of 3',
+      parameters,
+      samples: '60000',
+    });
+  });
+
   it.skipIf(problem !== undefined)(
     `ends with a quiet run's parameters when links are cut and delayed (${problem ?? 'in namespaces, which are here'})`,
     async () => {
-      const cli = startChaos(['--epochs', '3', '--cuts', '1', '--delays', '1', '--interval', '0.1']);
+      const cli = startChaos([...LINKS_ALONE, '--epochs', '3', '--cuts', '1', '--delays', '1']);
       expect(await cli.exit, cli.output()).toBe(0);
-      const row = (name: string) => {
-        const cells = new RegExp(`^\\| ${name} +\\|.*$`, 'm').exec(cli.output())![0].split(/ *\| */);
-        const [, , deeds, parameters, samples] = cells;
-        return { deeds, parameters, samples };
-      };
-      const { parameters } = row('quiet');
-      expect(row('links cut and delayed')).toEqual({
+      const { parameters } = rowOf(cli.output(), 'quiet');
+      expect(rowOf(cli.output(), 'links cut and delayed')).toEqual({
         deeds: expect.stringMatching(/^1 times (cut|delay) a link, 1 times (cut|delay) a link$/),
+        membersMet: '-',
         parameters,
         samples: '60000',
       });
@@ -45,7 +62,7 @@ describe('npm run chaos', () => {
   );
 
   it('without `ip`, says so in a line and leaves that run out', async () => {
-    const cli = startChaos(['--epochs', '1', '--cuts', '1'], { PATH: '/nonexistent' });
+    const cli = startChaos([...LINKS_ALONE, '--epochs', '1', '--cuts', '1'], { PATH: '/nonexistent' });
     expect(await cli.exit, cli.output()).toBe(0);
     expect(cli.output()).toMatch(/^links cut and delayed: left out: .*(root|`ip` is missing|Linux)/m);
     expect(cli.output()).not.toMatch(/^\| links/m);
@@ -55,7 +72,7 @@ describe('npm run chaos', () => {
     `interrupted while links are cut, leaves no namespace, process or folder (${problem ?? 'in namespaces'})`,
     async () => {
       const folder = temporaryFolder();
-      const cli = startChaos(['--epochs', '2', '--cuts', '1000', '--interval', '0.1'], { TMPDIR: folder });
+      const cli = startChaos([...LINKS_ALONE, '--epochs', '2', '--cuts', '1000'], { TMPDIR: folder });
       await cli.line(/^quiet: done/);
       while (!isALinkCut(cli.pid)) await delay(50);
       const processes = childrenOf(cli.pid);
