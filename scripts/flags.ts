@@ -296,7 +296,7 @@ export function augmentationOf(flags: Augmentation): Augmentation {
 
 /** A model by name, or a ModelSpec from a JSON file. */
 export function loadModel(model: string): ModelSpec {
-  if (model in MODELS) return MODELS[model as ModelName];
+  if (Object.hasOwn(MODELS, model)) return MODELS[model as ModelName];
   if (!model.endsWith('.json')) {
     throw new ConfigError(
       `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,

@@ -42,11 +42,12 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
  * Throws `ConfigError` for what would change the run's outcome, naming all of it, and for `--resume` of no run.
  */
 export function withResume<F extends AnyFlags>(given: F, command: Command): F & { resumed?: RecordedRun } {
-  const flags = withRecipe(given, command);
-  if (flags.resume === undefined) return flags;
-  const run = readRecordedRun(flags.resume);
+  if (given.resume === undefined) return withRecipe(given, command);
+  const run = readRecordedRun(given.resume);
   const recorded = recordedValues(run);
   const isGiven = (name: string) => !['default', undefined].includes(command.getOptionValueSource(name));
+  // Without --model it is the run's: a recipe is then that of the run's model, too.
+  const flags = withRecipe(given, command, isGiven('model') ? given.model : run.config.model.name);
   const conflicts = command.options.flatMap((option) => {
     const name = option.attributeName() as keyof AnyFlags;
     const has = recorded[name];
