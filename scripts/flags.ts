@@ -289,7 +289,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
   };
 }
 
-export function augmentationOf(flags: Augmentation): Augmentation {
+function augmentationOf(flags: Augmentation): Augmentation {
   const { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels } = flags;
   return { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels };
 }

@@ -4,11 +4,10 @@ import { Command } from 'commander';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runConfigSchema } from '../../coordinator/run-config.ts';
 import { ConfigError } from '../../protocol/errors.ts';
-import { MODEL_NAMES } from '../../protocol/state/models.ts';
+import { MODEL_NAMES, MODELS } from '../../protocol/state/models.ts';
 import { addRunFlags, runConfigOf } from '../../scripts/flags.ts';
 import type { RunFlags } from '../../scripts/flags.ts';
 import { DEFAULT_RECIPE, RECIPE_SOURCE, recipeOf, withRecipe } from '../../scripts/recipe.ts';
-import type { RecipeName } from '../../scripts/recipe.ts';
 import { withResume } from '../../scripts/resume-flags.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
@@ -141,7 +140,7 @@ describe('--resume', () => {
     const { command, given } = parsed(...args);
     return withResume(given, command);
   };
-  const best = ['--recipe', 'best' satisfies RecipeName, '--model', 'dense', '--validation', '5000'];
+  const best = ['--recipe', 'best', '--model', 'dense', '--validation', '5000'];
 
   test('without repeats takes all from the record', () => {
     const runDir = recordedRun(...best);
@@ -152,35 +151,56 @@ describe('--resume', () => {
     const runDir = recordedRun(...best);
     expect(resumed('--resume', runDir, ...best).resumed!.path).toBe(runDir);
     expect(resumed('--resume', runDir, '--recipe', 'best').resumed!.path).toBe(runDir);
+    // The recipe is that of the run's model, not of the default one.
+    expect(() => resumed('--resume', recordedRun('--model', ownModel()), '--recipe', 'best')).toThrow('got my-own');
     const plain = recordedRun('--model', 'dense');
     expect(resumed('--resume', plain, '--recipe', 'homework').resumed!.path).toBe(plain);
   });
 
-  test.each([
-    [
-      ['--recipe', 'homework'],
-      ['--optimizer (given sgd, the run has adamw)', '--flip-probability (given 0, the run has 0.5)'],
-    ],
-    [['--label-smoothing', '0.2'], ['--label-smoothing (given 0.2, the run has 0)']],
-    [['--erase-probability', '0.5'], ['--erase-probability (given 0.5, the run has 0)']],
-    [['--shift-pixels', '2'], ['--shift-pixels (given 2, the run has 1)']],
-    [
-      ['--ema-decay', '0.5', '--ema-every', '3'],
-      ['--ema-decay (given 0.5, the run has 0.98)', '--ema-every (given 3, '],
-    ],
-    [['--validation', '6000'], ['--validation (given 6000, the run has 5000)']],
-  ])('with %j is refused, naming the flags', (args, messages) => {
-    const runDir = recordedRun(...best);
-    for (const message of messages) expect(() => resumed('--resume', runDir, ...args)).toThrow(message);
-    expect(() => resumed('--resume', runDir, ...args)).toThrow('would change what the run computes: leave it out');
+  test('with another recipe is refused, naming the flags', () => {
+    const { optimizer, learningRate } = recipeOf('best', 'dense');
+    const rates = [`--optimizer (given sgd, the run has ${optimizer})`, `--learning-rate (given 0.02, the run has `];
+    for (const message of rates) {
+      expect(() => resumed('--resume', recordedRun(...best), '--recipe', 'homework')).toThrow(message);
+    }
+    const plain = recordedRun('--model', 'dense');
+    expect(() => resumed('--resume', plain, '--recipe', 'best')).toThrow(
+      `--learning-rate (given ${learningRate}, the run has 0.02)`,
+    );
   });
 
-  test('of a run without them is refused with them, by their names', () => {
+  test.each([
+    [['--label-smoothing', '0.2'], '--label-smoothing (given 0.2, the run has 0.1)'],
+    [['--flip-probability', '0'], '--flip-probability (given 0, the run has 0.5)'],
+    [['--erase-probability', '0.5'], '--erase-probability (given 0.5, the run has 0)'],
+    [['--shift-pixels', '2'], '--shift-pixels (given 2, the run has 1)'],
+    [['--ema-decay', '0.5'], '--ema-decay (given 0.5, the run has 0.98)'],
+    [['--ema-every', '3'], '--ema-every (given 3, the run has 8)'],
+    [['--validation', '6000'], '--validation (given 6000, the run has 5000)'],
+  ])('with %j is refused by name', (args, message) => {
+    const improved = ['--label-smoothing', '0.1', '--flip-probability', '0.5', '--ema-decay', '0.98'];
+    const runDir = recordedRun(...improved, '--validation', '5000');
+    expect(() => resumed('--resume', runDir, ...args)).toThrow(
+      `${message} would change what the run computes: leave it out, or start another run`,
+    );
+  });
+
+  test('of a run without them is refused with them, unless they have no effect', () => {
     const runDir = recordedRun('--model', 'dense');
-    const refused = () => resumed('--resume', runDir, '--recipe', 'best', '--validation', '10');
-    expect(refused).toThrow('--ema-decay (given 0.98, the run has none)');
-    expect(refused).toThrow('--validation (given 10, the run has none)');
-    expect(refused).toThrow('--shift-probability (given 0.3, the run has 0)');
-    expect(resumed('--resume', runDir, '--ema-every', '3').resumed).toBeDefined();
+    for (const [name, value] of [
+      ['--ema-decay', '0.98'],
+      ['--validation', '10'],
+    ] as const) {
+      expect(() => resumed('--resume', runDir, name, value)).toThrow(`${name} (given ${value}, the run has none)`);
+    }
+    expect(() => resumed('--resume', runDir, '--shift-probability', '0.3')).toThrow('(given 0.3, the run has 0)');
+    expect(resumed('--resume', runDir, '--ema-every', '3', '--shift-pixels', '3').resumed!.path).toBe(runDir);
   });
 });
+
+/** The path of a model of one's own. */
+function ownModel(): string {
+  const path = join(temporaryFolder(), 'model.json');
+  writeFileSync(path, JSON.stringify({ ...MODELS.dense, name: 'my-own' }));
+  return path;
+}
