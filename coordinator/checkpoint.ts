@@ -5,7 +5,7 @@
  *     8-11, 12-15   version of this layout; length h of the header in bytes, a multiple of 8: uint32
  *     16-23         length s of the state in bytes: uint64
  *     24 .. 24+h    the header: JSON, spaces at its end
- *     .. 24+h+s     the state: float32, [parameters | buffers | optimizer state]
+ *     .. 24+h+s     the state: float32, [parameters | buffers | optimizer state | averages]
  *     32 bytes      sha256 of everything before
  *
  * Numbers are little-endian. What a step's work depends on besides is in the header or follows from the configuration:

@@ -16,7 +16,7 @@ import { gradientsUnderWay } from './shared-memory.ts';
  * do, so there is no limit on their number in a time; those that may wait unread are all that a step asks of a member, for
  * the step may have to wait for a disk.
  *
- * - `state`: of a replica, parameters, buffers and optimizer state
+ * - `state`: of a replica, whole
  */
 export function memberLimitsOf(
   config: RunConfig,

@@ -289,14 +289,14 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
   };
 }
 
-export function augmentationOf(flags: Augmentation): Augmentation {
+function augmentationOf(flags: Augmentation): Augmentation {
   const { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels } = flags;
   return { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels };
 }
 
 /** A model by name, or a ModelSpec from a JSON file. */
 export function loadModel(model: string): ModelSpec {
-  if (model in MODELS) return MODELS[model as ModelName];
+  if (Object.hasOwn(MODELS, model)) return MODELS[model as ModelName];
   if (!model.endsWith('.json')) {
     throw new ConfigError(
       `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,

@@ -86,8 +86,7 @@ export const DEFAULT_RECIPE = HOMEWORK;
 /** Throws `ConfigError` for a model that nothing was searched for. */
 export function recipeOf(name: RecipeName, model: string): Recipe {
   if (name === 'homework') return HOMEWORK;
-  const recipe = BEST[model];
-  if (recipe) return recipe;
+  if (Object.hasOwn(BEST, model)) return BEST[model]!;
   throw new ConfigError(
     `--recipe best: expected --model ${Object.keys(BEST).join(', ')}, got ${model}: give the values themselves by flags`,
   );
@@ -96,10 +95,13 @@ export function recipeOf(name: RecipeName, model: string): Recipe {
 /** Where a flag's value came from, when a recipe that was asked for set it. */
 export const RECIPE_SOURCE = 'recipe';
 
-/** The flags with the values of the recipe that was asked for, where the command line and the environment give none. */
-export function withRecipe<F extends RunFlags>(flags: F, command: Command): F {
+/**
+ * The flags with the values of the recipe that was asked for, where the command line and the environment give none. The
+ * recipe is that for `model`, the flags' own when left out.
+ */
+export function withRecipe<F extends RunFlags>(flags: F, command: Command, model = flags.model): F {
   if (command.getOptionValueSource('recipe') === 'default') return flags;
-  for (const [name, value] of Object.entries(recipeOf(flags.recipe, flags.model))) {
+  for (const [name, value] of Object.entries(recipeOf(flags.recipe, model))) {
     if (!['default', undefined].includes(command.getOptionValueSource(name))) continue;
     command.setOptionValueWithSource(name, value, RECIPE_SOURCE);
   }

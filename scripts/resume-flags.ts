@@ -5,9 +5,9 @@ import { canonical } from '../coordinator/checkpoint.ts';
 import { readRecordedRun } from '../coordinator/resume.ts';
 import type { RecordedRun } from '../coordinator/resume.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { augmentationOf, loadModel } from './flags.ts';
+import { loadModel } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
-import { DEFAULT_RECIPE, withRecipe } from './recipe.ts';
+import { withRecipe } from './recipe.ts';
 
 type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
 
@@ -19,7 +19,9 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
   const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
   const { trainSamples = null, testSamples = null, maxSteps = null, validationSamples = null } = config;
   const limits = { trainSamples, testSamples, maxSteps, validation: validationSamples };
-  const { labelSmoothing = 0, augmentation = augmentationOf(DEFAULT_RECIPE) } = config;
+  // Of a run that leaves images as they are: the numbers of pixels say nothing there.
+  const none = { flipProbability: 0, shiftProbability: 0, eraseProbability: 0 };
+  const { labelSmoothing = 0, augmentation = none } = config;
   const improvements = { labelSmoothing, ...augmentation, emaDecay };
   const where = engine && { ...engine, device: engine.device ?? null };
   return {
@@ -42,11 +44,12 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
  * Throws `ConfigError` for what would change the run's outcome, naming all of it, and for `--resume` of no run.
  */
 export function withResume<F extends AnyFlags>(given: F, command: Command): F & { resumed?: RecordedRun } {
-  const flags = withRecipe(given, command);
-  if (flags.resume === undefined) return flags;
-  const run = readRecordedRun(flags.resume);
+  if (given.resume === undefined) return withRecipe(given, command);
+  const run = readRecordedRun(given.resume);
   const recorded = recordedValues(run);
   const isGiven = (name: string) => !['default', undefined].includes(command.getOptionValueSource(name));
+  // Without --model it is the run's: a recipe is then that of the run's model, too.
+  const flags = withRecipe(given, command, isGiven('model') ? given.model : run.config.model.name);
   const conflicts = command.options.flatMap((option) => {
     const name = option.attributeName() as keyof AnyFlags;
     const has = recorded[name];

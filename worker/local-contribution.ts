@@ -28,8 +28,9 @@ interface LocalOptions extends SourceOptions {
 }
 
 /**
- * [parameters, optimizer state | buffers] after the round's steps less those before. A microbatch that is empty, as in a
- * short last batch, takes no step. Rejects with ERR_SHAPE_MISMATCH for an assignment without rates or beyond the epoch.
+ * The state after the round's steps less that before, as {@link Replica.deltaFrom} lays it out. A microbatch that is empty,
+ * as in a short last batch, takes no step. Rejects with ERR_SHAPE_MISMATCH for an assignment without rates or beyond the
+ * epoch.
  */
 export function createLocalContribution(options: LocalOptions): Contribution {
   const { engine, vectorMath, replica, workspace, exchange } = options;

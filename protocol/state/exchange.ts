@@ -3,8 +3,8 @@
  * replica. An all-reduce adds and carries vectors, and asks the run's exchange for the rest.
  *
  *     gradients  [gradient | statistics x samples], divided by samples; the optimizer applies the average
- *     states     [parameters, optimizer state | buffers], each the change that local steps made, divided by microbatches;
- *                the average is added
+ *     states     [parameters, optimizer state, average parameters | buffers, average buffers], without the averages where
+ *                a run keeps none, each the change that local steps made, divided by microbatches; the average is added
  */
 import type { ModelPlan } from './model-spec.ts';
 import type { UpdateRates } from './optimizer.ts';
@@ -44,7 +44,8 @@ export function createGradientExchange(replica: Replica): Exchange {
 
 /** A microbatch that had no samples in a round weighs like any other: it would have left the state as it was. */
 function createStateExchange(replica: Replica, numMicrobatches: number): Exchange {
-  const { numBuffers } = replica.plan;
+  // A variance that rounding took below 0 would have no root: those that are averages are not encoded, either.
+  const numBuffers = replica.plan.numBuffers * (replica.averages ? 2 : 1);
   return {
     layout: { numParameters: replica.state.length - numBuffers, numBuffers },
     divisorOf: () => numMicrobatches,

@@ -42,7 +42,10 @@ export interface Replica {
    * have made; reads it, does not keep it. Second moments that rounding takes below 0 become 0. ERR_STATE_MISMATCH as above.
    */
   applyDelta(delta: Float32Array<ArrayBuffer>, firstStep: number, numSteps: number): void;
-  /** delta <- this state - `base`, as [parameters, optimizer state | buffers]: as long as the state. */
+  /**
+   * delta <- this state - `base`, as [parameters, optimizer state, average parameters | buffers, average buffers]: as long
+   * as the state. What travels in few bits comes first, see `exchange.ts`.
+   */
   deltaFrom(base: Replica, delta: Float32Array<ArrayBuffer>): void;
   /** Takes over a snapshot; copies it. ERR_STATE_MISMATCH when its length is not this replica's. */
   restore(state: Float32Array, step: number): void;
@@ -82,13 +85,15 @@ export function createReplica(
   const squaresAt = indexOfSquares(optimizerConfig);
   let currentStep = 0;
 
-  /** Parts of a state beside their places in a delta: parameters, optimizer state, buffers. */
+  /** Parts of a state beside their places in a delta: parameters, optimizer state and averages of parameters, buffers. */
   const inDeltaOrder = (whole: Float32Array<ArrayBuffer>, delta: Float32Array<ArrayBuffer>) => {
-    const buffersAt = whole.length - numBuffers;
+    const averageBuffersAt = whole.length - (keepsAverages ? numBuffers : 0);
+    const buffersAt = averageBuffersAt - numBuffers;
     return [
       [whole.subarray(0, numParameters), delta.subarray(0, numParameters)],
-      [whole.subarray(numParameters + numBuffers), delta.subarray(numParameters, buffersAt)],
-      [whole.subarray(numParameters, numParameters + numBuffers), delta.subarray(buffersAt)],
+      [whole.subarray(numParameters + numBuffers, averageBuffersAt), delta.subarray(numParameters, buffersAt)],
+      [whole.subarray(numParameters, numParameters + numBuffers), delta.subarray(buffersAt, averageBuffersAt)],
+      [whole.subarray(averageBuffersAt), delta.subarray(averageBuffersAt)],
     ] as const;
   };
 

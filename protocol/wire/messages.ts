@@ -144,8 +144,8 @@ export const MESSAGES = {
   },
 
   /**
-   * Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state]. In a ring also the
-   * other way, at the end of an epoch and when the ring has broken: the coordinator's replica follows.
+   * Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state | averages]. In a
+   * ring also the other way, at the end of an epoch and when the ring has broken: the coordinator's replica follows.
    */
   snapshot: {
     code: 6,
@@ -173,8 +173,8 @@ export const MESSAGES = {
   /**
    * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
    * microbatches of [gradient | statistics x samples] in the run's wire format, or the last bucket of it, and what was
-   * counted on the way. With local steps, of the changes of [parameters, optimizer state | buffers] that each
-   * microbatch's steps made.
+   * counted on the way. With local steps, of the changes of the whole state that each microbatch's steps made, in the
+   * order that `state/exchange.ts` has.
    */
   gradient: {
     code: 9,
@@ -242,7 +242,7 @@ export const MESSAGES = {
     }),
   },
 
-  /** Between epochs: run the test samples of these chunks of `evaluationBatch` samples. */
+  /** Between epochs: evaluate these chunks of `evaluationBatch` samples, on the averages of the weights where there are any. */
   evaluate: {
     code: 11,
     from: from.coordinator,

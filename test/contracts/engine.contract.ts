@@ -28,9 +28,9 @@ export function describeEngineContract(
   name: string,
   { create, sizes = [1, 7, 64, 256], numRandomModels = 40 }: EngineContract,
 ): void {
-  const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH) => {
+  const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH, labelSmoothing?: number) => {
     const state = trainedState(spec, 1);
-    const options = { ...state, maxBatch, threads: 1 };
+    const options = { ...state, maxBatch, threads: 1, labelSmoothing };
     return { ...state, engine: await create(options), reference: await createReferenceEngine(options) };
   };
 
@@ -206,6 +206,43 @@ export function describeEngineContract(
         await engine.computeGradient(batch, a);
         await engine.computeGradient(batch, { gradient: a.gradient, statistics: b.statistics });
         expect(b.statistics).toStrictEqual(a.statistics);
+      });
+    });
+
+    describe('with label smoothing', () => {
+      const cases: [string, ModelSpec, number, number][] = [
+        ['dense', MODELS.dense, 33, LIMIT],
+        ['conv-pool', MODELS['conv-pool'], 17, LIMIT],
+        ...ODD_MODELS.map((spec): [string, ModelSpec, number, number] => [spec.name, spec, 19, ODD_LIMIT]),
+      ];
+
+      it.each(cases)('loss and gradient equal the reference on %s', async (_, spec, size, limit) => {
+        for (const smoothing of [0.1, 0.75]) {
+          const judged = await setUp(spec, size, smoothing);
+          for (const numSamples of [size, 1]) await expectAgreement(judged, numSamples, limit);
+          await judged.engine.dispose();
+        }
+      });
+
+      it('training is against smoothed labels, answers, statistics and evaluation are as without', async () => {
+        const [plain, smooth] = [await setUp(MODELS['conv-pool']), await setUp(MODELS['conv-pool'], MAX_BATCH, 0.2)];
+        const batch = syntheticSamples(plain.plan, 21, 2);
+        const expected = await resultsOf(plain.engine, plain.plan, batch);
+        const actual = await resultsOf(smooth.engine, smooth.plan, batch);
+        expect(actual.evaluation).toEqual(expected.evaluation);
+        expect(sha256(actual.statistics)).toBe(sha256(expected.statistics));
+        expect(actual.training.numCorrect).toBe(expected.training.numCorrect);
+        expect(Math.abs(actual.training.lossSum - expected.training.lossSum)).toBeGreaterThan(1);
+        expect(worstError(plain.plan.parameters, actual.gradient, expected.gradient).error).toBeGreaterThan(0.05);
+        await Promise.all([plain.engine.dispose(), smooth.engine.dispose()]);
+      });
+
+      it('of 0 gives the bits of none', async () => {
+        const [none, zero] = [await setUp(MODELS['conv-pool']), await setUp(MODELS['conv-pool'], MAX_BATCH, 0)];
+        const batch = syntheticSamples(none.plan, 18, 3);
+        const expected = bitsOf(await resultsOf(none.engine, none.plan, batch));
+        expect(bitsOf(await resultsOf(zero.engine, zero.plan, batch))).toEqual(expected);
+        await Promise.all([none.engine.dispose(), zero.engine.dispose()]);
       });
     });
 

@@ -8,7 +8,7 @@ import { encodeFrame, PIECE_BYTES } from '../../protocol/wire/frame.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { MESSAGES, PROTOCOL_VERSION } from '../../protocol/wire/messages.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
-import { ALL_MESSAGES, SAMPLE_MESSAGES } from '../helpers/messages.ts';
+import { ALL_MESSAGES, RECIPE_WELCOME, SAMPLE_MESSAGES } from '../helpers/messages.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -71,7 +71,7 @@ function patched(head: Bytes, change: (view: DataView) => void): Bytes {
   return copy;
 }
 
-const anyMessage = fc.constantFrom(...ALL_MESSAGES);
+const anyMessage = fc.constantFrom(...ALL_MESSAGES, RECIPE_WELCOME);
 const payloadKinds = ALL_MESSAGES.filter(({ kind }) => MESSAGES[kind].payload !== 'none');
 const anyBytes = fc.uint8Array({ maxLength: 64 }) as fc.Arbitrary<Bytes>;
 

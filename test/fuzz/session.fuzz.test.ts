@@ -48,20 +48,26 @@ const SNAPSHOT: MessageOf<'snapshot'> = {
   parametersSha256: replica.parametersSha256(),
   payload: replica.state,
 };
+/** For a welcome with averages. */
+const AVERAGING_SNAPSHOT: MessageOf<'snapshot'> = {
+  ...SNAPSHOT,
+  payload: createReplica(planModel(TINY_MODEL), { ...optimizer, emaDecay: 0.5 }, seed).state,
+};
 const assignment = { step: 1, epoch: 1, stepInEpoch: 0, firstMicrobatch: 0, numMicrobatches: 2, numBuckets: 1 };
 /** As a run begins; each hostile sequence goes along with it for a while. */
 const OPENING: Message[] = [WELCOME, SNAPSHOT, { kind: 'step', assignment }];
 
 const worker: WorkerOptions = {
   name: 'worker',
-  loadDataset({ numTrainSamples, numTestSamples }) {
-    const { train, evaluation: tests } = dataset;
-    if (numTrainSamples > train.numSamples || numTestSamples > tests.numSamples) {
+  loadDataset({ numTrainSamples, numTestSamples, numValidationSamples }) {
+    const { train, evaluation } = dataset;
+    const numEvaluation = numValidationSamples ?? numTestSamples;
+    if (numTrainSamples > train.numSamples || numEvaluation > evaluation.numSamples) {
       return Promise.reject(new ConfigError('more samples than there are'));
     }
     return Promise.resolve({
       train: { ...train, numSamples: numTrainSamples },
-      evaluation: { ...tests, numSamples: numTestSamples },
+      evaluation: { ...evaluation, numSamples: numEvaluation },
     });
   },
   createEngine: () => {
@@ -154,6 +160,32 @@ const hostileMessages: fc.Arbitrary<Message> = fc
   })
   .filter(isSound);
 
+/** What a recipe adds to a welcome: sound values, and at their edges. */
+const recipes = fc
+  .record(
+    {
+      labelSmoothing: fc.constantFrom(0, 0.1, 0.999, 1, -0.1),
+      augmentation: fc.record({
+        flipProbability: fc.constantFrom(0, 0.5, 1, 2),
+        shiftProbability: fc.constantFrom(0, 1),
+        shiftPixels: fc.constantFrom(1, 27, 28),
+        eraseProbability: fc.constantFrom(0, 1),
+        erasePixels: fc.constantFrom(1, 28, 29, 2 ** 31),
+      }),
+      emaDecay: fc.constantFrom(0, 1e-300, 0.5, 1 - 2 ** -53, 1),
+      emaEvery: fc.constantFrom(0, 1, 3, 2 ** 40, Number.MAX_SAFE_INTEGER),
+    },
+    { requiredKeys: [] },
+  )
+  .map(({ emaDecay, emaEvery, ...fields }) => ({
+    ...fields,
+    optimizer: {
+      ...optimizer,
+      ...(emaDecay !== undefined && { emaDecay }),
+      ...(emaEvery !== undefined && { emaEvery }),
+    },
+  }));
+
 const welcomes = fc
   .tuple(
     fc.array(
@@ -165,6 +197,7 @@ const welcomes = fc
           'evaluationBatch',
           'numTrainSamples',
           'numTestSamples',
+          'numValidationSamples',
           'seed',
         ),
         extreme,
@@ -179,9 +212,11 @@ const welcomes = fc
         layers: [...TINY_MODEL.layers.slice(0, -1), { kind: 'dense' as const, units, activation: 'none' as const }],
       })),
     ),
+    recipes,
   )
-  .map(([changes, wire, patienceMs, model]): Message => ({
+  .map(([changes, wire, patienceMs, model, recipe]): Message => ({
     ...WELCOME,
+    ...recipe,
     wire,
     patienceMs,
     model,
@@ -200,7 +235,9 @@ test('a session survives any sequence of messages, or ends with a code', async (
       fc.constantFrom('shutdown', 'close', 'close', 'silence'),
       async (numOpening, welcome, messages, ending) => {
         const [coordinatorEnd, workerEnd] = memoryTransportPair();
-        const opening = [welcome ?? WELCOME, ...OPENING.slice(1)].slice(0, numOpening);
+        const hasAverages = welcome?.kind === 'welcome' && welcome.optimizer.emaDecay !== undefined;
+        const snapshot = hasAverages ? AVERAGING_SNAPSHOT : SNAPSHOT;
+        const opening = [welcome ?? WELCOME, snapshot, ...OPENING.slice(2)].slice(0, numOpening);
         const outcome = outcomeOf(runWorkerSession(workerEnd, worker));
         for (const message of [...opening, ...messages]) coordinatorEnd.send(message);
         numMessages += opening.length + messages.length;

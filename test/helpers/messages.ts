@@ -126,3 +126,20 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
 };
 
 export const ALL_MESSAGES: Message[] = Object.values(SAMPLE_MESSAGES);
+
+/** A welcome with all that a recipe asks for. */
+export const RECIPE_WELCOME: MessageOf<'welcome'> = {
+  ...SAMPLE_MESSAGES.welcome,
+  optimizer: { ...PLAIN_SGD, emaDecay: 0.98, emaEvery: 8 },
+  numTrainSamples: 55000,
+  numTestSamples: 0,
+  numValidationSamples: 5000,
+  labelSmoothing: 0.1,
+  augmentation: {
+    flipProbability: 0.5,
+    shiftProbability: 0.3,
+    shiftPixels: 1,
+    eraseProbability: 0.25,
+    erasePixels: 8,
+  },
+};

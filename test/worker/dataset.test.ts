@@ -79,6 +79,19 @@ describe('a worker without the files', () => {
   });
 });
 
+test('a run with validation has training samples for its evaluation; more than there are is refused', async () => {
+  const { transport, welcome } = await joined(bytes);
+  const places = datasetPlaces();
+  const held = { ...welcome, numTrainSamples: 900, numTestSamples: 0, numValidationSamples: 100 };
+  const { train, evaluation } = await loadDataset(held, transport, { places, log: () => {} });
+  expect([train.numSamples, evaluation.numSamples]).toEqual([900, 100]);
+  expect(evaluation.labels).toEqual(bytes['train-labels-idx1-ubyte'].subarray(8 + 900, 8 + 1000));
+  const beyond = { ...held, numValidationSamples: 60_000 };
+  await expect(loadDataset(beyond, transport, { places, log: () => {} })).rejects.toThrow(
+    'samples 900 to 60900 were asked for of 60000',
+  );
+});
+
 test('a run with other files than the worker knows is refused', async () => {
   const { transport, welcome } = await joined(bytes);
   const other = { ...welcome, dataset: { ...welcome.dataset, 't10k-labels-idx1-ubyte': '0'.repeat(64) } };

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { obtainDataset, selectSamples } from '../../../coordinator/dataset-fetch.ts';
 import { writeFileAtomically } from '../../../protocol/state/atomic-file.ts';
-import { DATASET_FILES, DATASET_SHA256, IMAGE_BYTES } from '../../../protocol/state/dataset.ts';
+import { DATASET_FILES, DATASET_SHA256, IMAGE_BYTES, parseDataset } from '../../../protocol/state/dataset.ts';
 import type { DatasetBytes, DatasetFile } from '../../../protocol/state/dataset.ts';
 import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../../protocol/state/dataset-files.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
@@ -55,6 +55,38 @@ describe('the Fashion-MNIST files', () => {
     expect(() => selectSamples(bytes, { trainSamples: 60_001 })).toThrow(
       '--train-samples 60001: Fashion-MNIST has 60000',
     );
+  });
+
+  test('with validation give the last of the training samples for evaluation, and no test sample', () => {
+    const all = selectSamples(bytes);
+    const { train, evaluation } = selectSamples(bytes, { trainSamples: 1000, testSamples: 3, validationSamples: 200 });
+    expect([train.numSamples, evaluation.numSamples]).toEqual([800, 200]);
+    expect(train.labels).toEqual(all.train.labels.subarray(0, 800));
+    expect(evaluation.labels).toEqual(all.train.labels.subarray(800, 1000));
+    expect(Buffer.compare(evaluation.images, all.train.images.subarray(800 * IMAGE_BYTES, 1000 * IMAGE_BYTES))).toBe(0);
+    const ofAll = selectSamples(bytes, { validationSamples: 5000 });
+    expect([ofAll.train.numSamples, ofAll.evaluation.numSamples]).toEqual([55_000, 5000]);
+    expect(ofAll.evaluation.labels).toEqual(all.train.labels.subarray(55_000));
+  });
+
+  test.each([
+    [{ trainSamples: 1000, validationSamples: 1000 }, '--validation 1000 of 1000 training samples: leave some'],
+    [{ trainSamples: 1000, validationSamples: 1001 }, '--validation 1001 of 1000 training samples: leave some'],
+    [{ validationSamples: 60_000 }, '--validation 60000 of 60000 training samples: leave some to train on'],
+    [{ trainSamples: 60_001, validationSamples: 1 }, '--train-samples 60001: Fashion-MNIST has 60000'],
+  ])('%j is refused', (selection, message) => {
+    expect(() => selectSamples(bytes, selection)).toThrow(message);
+  });
+
+  test.each([
+    { numTrainSamples: 59_000, numValidationSamples: 1001 },
+    { numTrainSamples: 60_000, numValidationSamples: 1 },
+    { numTrainSamples: 60_001 },
+    { numValidationSamples: 60_001 },
+    { numTrainSamples: 1, numValidationSamples: Number.MAX_SAFE_INTEGER },
+    { numTrainSamples: 1, numTestSamples: 10_001 },
+  ])('do not have what a coordinator asks for: %j', (counts) => {
+    expect(() => parseDataset(bytes, counts)).toThrow(/samples \d+ to -?\d+ were asked for of \d+/);
   });
 
   test('are accepted compressed in any way, by the sum of what they hold', async () => {

@@ -72,6 +72,15 @@ describe('the probe', () => {
     await expect(probeEngine(await wrongEngine(options, spoilt), options)).rejects.toThrow(message);
   });
 
+  it('refuses an engine that leaves the smoothing of labels out', async () => {
+    const options = { ...optionsFor('dense'), labelSmoothing: 0.1 };
+    await expect(probeEngine(await createReferenceEngine(options), options)).resolves.toMatchObject({ error: 0 });
+    const plain = await wrongEngine({ ...options, labelSmoothing: 0 }, {});
+    await expect(probeEngine(plain, options)).rejects.toThrow(
+      '--engine mistaken on webgpu (software) computes wrongly',
+    );
+  });
+
   it('asks again after one bad batch, as rounding may tip an activation over its edge', async () => {
     const options = optionsFor('dense');
     let numCalls = 0;

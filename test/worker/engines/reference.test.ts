@@ -20,6 +20,7 @@ async function tinyModel(
   numClasses: number,
   values: number[],
   running: number[] = [],
+  labelSmoothing?: number,
 ) {
   const plan = planModel(modelSpecSchema.parse({ name: 'tiny', input, numClasses, layers }));
   expect([values.length, running.length], 'parameters and buffers given').toEqual([
@@ -27,7 +28,7 @@ async function tinyModel(
     plan.numBuffers,
   ]);
   const [parameters, buffers] = [Float32Array.from(values), Float32Array.from(running)];
-  const engine = await createReferenceEngine({ plan, parameters, buffers, maxBatch: 8, threads: 1 });
+  const engine = await createReferenceEngine({ plan, parameters, buffers, maxBatch: 8, threads: 1, labelSmoothing });
   const into = gradientBuffers(plan);
   return {
     ...into,
@@ -72,6 +73,29 @@ describe('by hand', () => {
     expect(lossSum).toBeCloseTo(-Math.log(p0), 12);
     expect(numCorrect).toBe(1);
     expectValues(model.gradient, [p0 - 1, 0, 0, p0 - 1, 0, 0, p0 - 1, 0, 0]);
+  });
+
+  it('with label smoothing the loss is that against targets of 1 - s + s/K at the label and s/K elsewhere', async () => {
+    // z = (1, 2, -1) for one white pixel; s = 0.3 of three classes.
+    const model = await tinyModel([1, 1, 1], [flatten, dense(3)], 3, [1, 2, -1, 0, 0, 0], [], 0.3);
+    const exponentials = [1, 2, -1].map(Math.exp);
+    const sum = exponentials.reduce((total, value) => total + value);
+    const p = exponentials.map((value) => value / sum);
+    const q = [0.8, 0.1, 0.1];
+    const { lossSum, numCorrect } = await model.train([1], [0]);
+    expect(lossSum).toBeCloseTo(-q.reduce((total, target, k) => total + target * Math.log(p[k]!), 0), 12);
+    expect(numCorrect).toBe(0);
+    const u = p.map((value, k) => value - q[k]!);
+    expectValues(model.gradient, [...u, ...u]);
+    // Evaluation is against the labels themselves.
+    expect((await model.evaluate([1], [0])).lossSum).toBeCloseTo(-Math.log(p[0]!), 12);
+  });
+
+  it('without label smoothing an output that is infinitely small costs nothing where nothing is expected', async () => {
+    const model = await tinyModel([1, 1, 1], [flatten, dense(2)], 2, [0, -Infinity, 0, 0]);
+    expect((await model.train([1], [0])).lossSum).toBe(0);
+    const smooth = await tinyModel([1, 1, 1], [flatten, dense(2)], 2, [0, -Infinity, 0, 0], [], 0.1);
+    expect((await smooth.train([1], [0])).lossSum).toBe(Infinity);
   });
 
   it('outputs too large for an exponential give a finite loss', async () => {
@@ -180,7 +204,16 @@ describe('by finite differences', { timeout: 60_000 }, () => {
 
   it('the gradient of any small model is the slope of the loss', async () => {
     const numSamples = fc.integer({ min: 1, max: 4 });
-    await fc.assert(fc.asyncProperty(smallModels, numSamples, expectGradientIsSlope), { seed: 1, numRuns: 25 });
+    const isSlope = fc.asyncProperty(smallModels, numSamples, (spec, size) => expectGradientIsSlope(spec, size));
+    await fc.assert(isSlope, { seed: 1, numRuns: 25 });
+  });
+
+  it('and with label smoothing the slope of the smoothed loss', async () => {
+    const smoothings = fc.constantFrom(0.05, 0.1, 0.5, 0.9);
+    await fc.assert(fc.asyncProperty(smallModels, fc.constant(3), smoothings, expectGradientIsSlope), {
+      seed: 2,
+      numRuns: 25,
+    });
   });
 });
 
@@ -188,9 +221,10 @@ describe('by finite differences', { timeout: 60_000 }, () => {
  * Central differences, (loss(p + h) - loss(p - h)) / 2h, at a few entries of every tensor. The loss is float64, so a
  * step of 1e-6 is exact to 1e-8, and short enough to cross no ReLU's or pool's edge on these seeds.
  */
-async function expectGradientIsSlope(spec: ModelSpec, numSamples: number): Promise<void> {
+async function expectGradientIsSlope(spec: ModelSpec, numSamples: number, labelSmoothing?: number): Promise<void> {
   const { plan, parameters, buffers } = trainedState(spec, 1);
-  const engine = await createReferenceEngine({ plan, parameters, buffers, maxBatch: 8, threads: 1 });
+  const options = { plan, parameters, buffers, maxBatch: 8, threads: 1, labelSmoothing };
+  const engine = await createReferenceEngine(options);
   const batch = syntheticSamples(plan, numSamples, 1);
   const { gradient } = await gradientOf();
   const lossAt = async (at: number, value: number): Promise<number> => {

@@ -47,13 +47,14 @@ export function softmaxCrossEntropy(
     const top = z[best]!;
     const exponentials = z.map((value) => Math.exp(value - top));
     const sum = exponentials.reduce((a, b) => a + b, 0);
-    lossSum += Math.log(sum);
+    let loss = Math.log(sum);
     exponentials.forEach((e, k) => {
       const target = targetOf(k, label);
       // Where nothing is expected, an infinite output would make it 0 x infinity.
-      if (target !== 0) lossSum -= target * (z[k]! - top);
+      if (target !== 0) loss -= target * (z[k]! - top);
       gradient[s * numClasses + k] = e / sum - target;
     });
+    lossSum += loss;
   }
   return { lossSum, numCorrect, gradient };
 }
