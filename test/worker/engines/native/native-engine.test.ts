@@ -103,6 +103,73 @@ describe.skipIf(!availability.available)('the native engine', () => {
     },
   );
 
+  describe('while it computes', () => {
+    /** Computes until the listener was called: what comes too late for the event loop, on a busy machine, is dropped. */
+    const untilTold = async (
+      { engine, into }: Awaited<ReturnType<typeof createEngine>>,
+      numSamples: number,
+      listen: (first: number) => void,
+    ) => {
+      for (let told = 0; told === 0;) {
+        await engine.computeGradient(microbatch(numSamples), into, (first) => {
+          told++;
+          listen(first);
+        });
+      }
+    };
+
+    // 256 samples take another thread, as what takes 10 ms does and any first call; the two after those do not.
+    it.each([1, 2])(
+      'tells of the large layer of conv before the convolutions are done, with %i threads',
+      async (threads) => {
+        const made = await createEngine('conv', { threads });
+        const { gradient } = made.into;
+        for (const numSamples of [256, 2, 2]) {
+          await made.engine.computeGradient(microbatch(numSamples), made.into);
+          const expected = gradient.slice();
+          gradient.fill(NaN);
+          const told: number[] = [];
+          let numUnwritten = 0;
+          await untilTold(made, numSamples, (first) => {
+            told.push(first);
+            expect(gradient.subarray(first)).toEqual(expected.subarray(first));
+            numUnwritten = gradient.slice(0, first).filter(Number.isNaN).length;
+          });
+          expect(gradient).toEqual(expected);
+          if (numSamples > 2) continue;
+          // From `dense1.weight` on, in sections.
+          expect(told.at(-1)).toBe(1036);
+          expect(told.length).toBeGreaterThan(4);
+          expect(numUnwritten).toBe(1036);
+        }
+      },
+    );
+
+    it('tells nothing of a small model: there is nothing to gain', async () => {
+      const { engine, into } = await createEngine('conv-pool');
+      const told: number[] = [];
+      for (const numSamples of [256, 2]) {
+        await engine.computeGradient(microbatch(numSamples), into, (first) => told.push(first));
+      }
+      expect(told).toEqual([]);
+    });
+
+    it.each([256, 2])(
+      'refuses a call by whoever is told, and can be disposed by him: %i samples',
+      async (numSamples) => {
+        const made = await createEngine('conv');
+        await made.engine.computeGradient(microbatch(numSamples), made.into);
+        const refusals: Promise<unknown>[] = [];
+        await untilTold(made, numSamples, () => {
+          refusals.push(expect(made.engine.evaluate(microbatch(1))).rejects.toThrow(/under way|disposed/));
+          void made.engine.dispose();
+        });
+        await Promise.all(refusals);
+        await expect(made.engine.computeGradient(microbatch(1), made.into)).rejects.toThrow('the engine is disposed');
+      },
+    );
+  });
+
   it('refuses arguments that do not fit, and works on', async () => {
     const { engine, into } = await createEngine('dense', { maxBatch: 32 });
     const batch = microbatch(32);
