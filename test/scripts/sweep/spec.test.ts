@@ -5,6 +5,7 @@ import { parseSweepSpec, readSweepSpec } from '../../../scripts/sweep/spec.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 
 const grid = { 'learning-rate': [0.01, 0.03] };
+const RULE = { afterEpochs: 10, afterRuns: 3, keep: 'median' };
 const messageOf = (content: unknown): string => {
   try {
     parseSweepSpec('FILE', content);
@@ -19,9 +20,10 @@ describe('a sweep', () => {
     expect(parseSweepSpec('FILE', { grid })).toEqual({
       flags: {},
       grid,
-      stopEarly: { afterEpochs: 10, afterRuns: 3, keep: 'median' },
+      stopEarly: RULE,
     });
     expect(parseSweepSpec('FILE', { grid, stopEarly: false }).stopEarly).toBe(false);
+    expect(parseSweepSpec('FILE', { grid, stopEarly: {} }).stopEarly).toEqual(RULE);
     expect(parseSweepSpec('FILE', { grid, stopEarly: { afterEpochs: 4 } }).stopEarly).toMatchObject({
       afterEpochs: 4,
       afterRuns: 3,
