@@ -153,7 +153,7 @@ export function addRunFlags(command: Command): Command {
       flag('--checkpoint-every <k>', "steps between checkpoints, besides that at each epoch's end").argParser(count),
     )
     .addOption(
-      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by test accuracy').argParser(count).default(3),
+      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by accuracy').argParser(count).default(3),
     )
     .addOption(flag('--resume <folder>', 'go on with the run recorded there, from its newest checkpoint'))
     .addOption(dataDirFlag())
