@@ -1,13 +1,8 @@
 /** The flags that commands share: what each means, its default, its environment variable, and how it is checked. */
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { InvalidArgumentError, Option } from 'commander';
-import type { Command } from 'commander';
-import { ConfigError, describeError } from '../protocol/errors.ts';
-import { modelSpecSchema } from '../protocol/state/model-spec.ts';
-import type { ModelSpec } from '../protocol/state/model-spec.ts';
-import { MODEL_NAMES, MODELS } from '../protocol/state/models.ts';
-import type { ModelName } from '../protocol/state/models.ts';
+import type { Command, Option } from 'commander';
+import { ConfigError } from '../protocol/errors.ts';
+import { MODEL_NAMES } from '../protocol/state/models.ts';
 import type { OptimizerName } from '../protocol/state/optimizer.ts';
 import type { ScheduleName } from '../protocol/state/schedule.ts';
 import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
@@ -19,8 +14,13 @@ import { SHARES } from '../coordinator/shares.ts';
 import type { SharesChoice } from '../coordinator/shares.ts';
 import { isIdentity } from '../protocol/state/augmentation.ts';
 import type { Augmentation } from '../protocol/state/augmentation.ts';
+import { count, flag, fraction, index, notNegative, positive, whole } from './flag-values.ts';
+import { addImprovementFlags } from './improvement-flags.ts';
+import { loadModel } from './load-model.ts';
 import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
 import type { RecipeName } from './recipe.ts';
+
+export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
 
 /** The values of the flags of a run, as commander hands them over. */
 export interface RunFlags {
@@ -75,22 +75,6 @@ export interface EngineFlags {
   device?: string;
   threads: number;
 }
-
-const count = (text: string): number =>
-  parseNumber(text, 'a whole number from 1', (n) => Number.isInteger(n) && n >= 1);
-const index = (text: string): number =>
-  parseNumber(text, 'a whole number from 0', (n) => Number.isInteger(n) && n >= 0);
-const whole = (text: string): number =>
-  parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
-const positive = (text: string): number => parseNumber(text, 'a number above 0', (n) => n > 0);
-const notNegative = (text: string): number => parseNumber(text, 'a number from 0', (n) => n >= 0);
-const probability = (text: string): number => parseNumber(text, 'a number from 0 to 1', (n) => n >= 0 && n <= 1);
-const upTo = (most: number) => (text: string) =>
-  parseNumber(text, `a whole number from 1 to ${most}`, (n) => Number.isInteger(n) && n >= 1 && n <= most);
-const between0And1 = (text: string): number => parseNumber(text, 'a number above 0 and below 1', (n) => n > 0 && n < 1);
-const fraction = (text: string): number => parseNumber(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
-
-export { count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
 
 /** Adds what decides a run's outcome, and where its files are. */
 export function addRunFlags(command: Command): Command {
@@ -153,39 +137,12 @@ export function addRunFlags(command: Command): Command {
       flag('--checkpoint-every <k>', "steps between checkpoints, besides that at each epoch's end").argParser(count),
     )
     .addOption(
-      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by test accuracy').argParser(count).default(3),
+      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by accuracy').argParser(count).default(3),
     )
     .addOption(flag('--resume <folder>', 'go on with the run recorded there, from its newest checkpoint'))
     .addOption(dataDirFlag())
     .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
     .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));
-}
-
-/** Adds what makes a model do better on images that it has not seen. */
-function addImprovementFlags(command: Command): Command {
-  const recipe = DEFAULT_RECIPE;
-  const odds = (flags: string, description: string, value: number) =>
-    flag(flags, description).argParser(probability).default(value);
-  return command
-    .addOption(
-      flag('--label-smoothing <x>', 'the part of each target that is spread over all classes')
-        .argParser(fraction)
-        .default(recipe.labelSmoothing),
-    )
-    .addOption(odds('--flip-probability <p>', 'of a training image to be mirrored', recipe.flipProbability))
-    .addOption(odds('--shift-probability <p>', 'of a training image to be shifted', recipe.shiftProbability))
-    .addOption(
-      flag('--shift-pixels <n>', 'the most that it is, each way').argParser(upTo(27)).default(recipe.shiftPixels),
-    )
-    .addOption(odds('--erase-probability <p>', 'of a rectangle of it to be erased', recipe.eraseProbability))
-    .addOption(flag('--erase-pixels <n>', 'the longest side of that').argParser(upTo(28)).default(recipe.erasePixels))
-    .addOption(
-      flag(
-        '--ema-decay <x>',
-        'keep averages of the weights that decay so, and evaluate and write those; none when left out',
-      ).argParser(between0And1),
-    )
-    .addOption(flag('--ema-every <k>', 'steps between averagings').argParser(count).default(recipe.emaEvery));
 }
 
 /** Adds what decides where gradients are computed. */
@@ -230,12 +187,6 @@ export function sharesFlag(): Option {
 
 export function dataDirFlag(): Option {
   return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
-}
-
-/** A flag with its environment variable: `--global-batch` is also `$GRADSOCK_GLOBAL_BATCH`. */
-export function flag(flags: string, description: string): Option {
-  const name = /--([\w-]+)/.exec(flags)![1]!;
-  return new Option(flags, description).env(`GRADSOCK_${name.replaceAll('-', '_').toUpperCase()}`);
 }
 
 /** How a worker is called unless `--name` says otherwise. */
@@ -292,32 +243,4 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
 function augmentationOf(flags: Augmentation): Augmentation {
   const { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels } = flags;
   return { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels };
-}
-
-/** A model by name, or a ModelSpec from a JSON file. */
-export function loadModel(model: string): ModelSpec {
-  if (Object.hasOwn(MODELS, model)) return MODELS[model as ModelName];
-  if (!model.endsWith('.json')) {
-    throw new ConfigError(
-      `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,
-    );
-  }
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(model, 'utf8'));
-  } catch (error) {
-    throw new ConfigError(`--model ${model}: cannot be read as JSON: ${describeError(error)}`);
-  }
-  const checked = modelSpecSchema.safeParse(content);
-  if (!checked.success) {
-    const problems = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || 'the file'}: ${message}`);
-    throw new ConfigError(`--model ${model}: not a ModelSpec:\n${problems.join('\n')}`);
-  }
-  return checked.data;
-}
-
-function parseNumber(text: string, expected: string, isValid: (value: number) => boolean): number {
-  const value = text.trim() === '' ? NaN : Number(text);
-  if (!isValid(value) || !Number.isFinite(value)) throw new InvalidArgumentError(`Expected ${expected}.`);
-  return value;
 }
