@@ -9,7 +9,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { globalBatchRange, microbatchesOf } from '../protocol/state/sharding.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
-import type { Engine, GradientBuffers, OnFinal } from './engines/engine.ts';
+import type { Engine, GradientBuffers } from './engines/engine.ts';
 import { createSampleSource } from './sample-source.ts';
 import type { SourceOptions } from './sample-source.ts';
 
@@ -20,16 +20,8 @@ export interface ContributionVector extends GradientBuffers {
 
 export interface Contribution {
   readonly layout: VectorLayout;
-  /**
-   * vector <- the contribution of microbatch `index` of the assigned step. `computeMs` is time of engine and optimizer,
-   * and of what `onFinal` does meanwhile. That is told, as by an engine, from where on the vector is final; or never.
-   */
-  compute(
-    assignment: Assignment,
-    index: number,
-    vector: ContributionVector,
-    onFinal?: OnFinal,
-  ): Promise<Sums & { computeMs: number }>;
+  /** vector <- the contribution of microbatch `index` of the assigned step. `computeMs` is time of engine and optimizer. */
+  compute(assignment: Assignment, index: number, vector: ContributionVector): Promise<Sums & { computeMs: number }>;
   /** Which of a microbatch's numbers are not finite, in words; undefined where all are. */
   describeNonFinite(sums: Sums, vector: ContributionVector): string | undefined;
 }
@@ -45,23 +37,13 @@ export function createGradientContribution(options: GradientContributionOptions)
   const samplesOf = createSampleSource(options);
   return {
     layout: replica.plan,
-    async compute({ epoch, stepInEpoch }, index, vector, onFinal) {
+    async compute({ epoch, stepInEpoch }, index, vector) {
       const microbatch = samplesOf(epoch, stepInEpoch, index);
-      let areWeighted = false;
-      /** Statistics are means: weighted by samples they add up like gradients, which are sums already. */
-      const weighStatistics = () => {
-        if (areWeighted) return;
-        areWeighted = true;
-        for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= microbatch.numSamples;
-      };
-      const tell = (firstParameter: number) => {
-        weighStatistics();
-        onFinal?.(firstParameter);
-      };
       const startMs = performance.now();
-      const sums = await engine.computeGradient(microbatch, vector, onFinal && tell);
+      const sums = await engine.computeGradient(microbatch, vector);
       const computeMs = performance.now() - startMs;
-      weighStatistics();
+      // Statistics are means: weighted by samples they add up like gradients, which are sums already.
+      for (let i = 0; i < vector.statistics.length; i++) vector.statistics[i]! *= microbatch.numSamples;
       return { ...sums, computeMs };
     },
     describeNonFinite: ({ lossSum }, { values }) =>

@@ -20,25 +20,12 @@ export interface GradientEncoder {
   take(): Floats;
   /** Takes back a vector that will not be encoded. */
   free(vector: Floats): void;
-  /**
-   * Begins to encode a vector from `take`, bucket by bucket, as far as it is final; it belongs to the encoder when all
-   * payloads have been made. One vector at a time.
-   */
-  encode(vector: Floats, numBuckets: number): Payloads;
+  /** The payloads of a vector from `take`, which belongs to the encoder from here on: a bucket each, in order. */
+  encode(vector: Floats, numBuckets: number): Bytes[];
   /** Tells that all payloads so far have arrived: their memory may be used again. */
   arrived(): void;
   /** Drops what rounding took away from vectors so far. */
   reset(): void;
-}
-
-/** The payloads of a vector, a bucket each, in order. */
-export interface Payloads {
-  readonly count: number;
-  /**
-   * The next one. Undefined where its bucket begins before parameter `firstFinal`, from which on the gradient is final,
-   * and after the last.
-   */
-  next(firstFinal: number): Bytes | undefined;
 }
 
 export function createGradientEncoder(
@@ -69,19 +56,11 @@ export function createGradientEncoder(
       if (buckets.length !== cuts.length) {
         buckets = cuts.map((cut) => createBucketEncoder(cut, createVectorCodec(format, cut, vectorMath), allocate));
       }
-      const rest = [...buckets];
-      return {
-        count: buckets.length,
-        next(firstFinal) {
-          if (rest.length === 0 || rest[0]!.first < firstFinal) return undefined;
-          const { payload, free: freePayload } = rest.shift()!.encode(vector);
-          travelling.push(freePayload);
-          if (rest.length > 0) return payload;
-          if (isExact) travelling.push(() => free(vector));
-          else free(vector);
-          return payload;
-        },
-      };
+      const parts = buckets.map((bucket) => bucket.encode(vector));
+      for (const { free } of parts) travelling.push(free);
+      if (isExact) travelling.push(() => free(vector));
+      else free(vector);
+      return parts.map(({ payload }) => payload);
     },
     arrived() {
       for (const release of travelling.splice(0)) release();
@@ -93,8 +72,6 @@ export function createGradientEncoder(
 }
 
 interface BucketEncoder {
-  /** Where its run of the vector begins. */
-  readonly first: number;
   encode(vector: Floats): { payload: Bytes; free: () => void };
 }
 
@@ -102,7 +79,6 @@ function createBucketEncoder(bucket: Bucket, codec: VectorCodec, allocate: Paylo
   const { asBytes, payloadBytes } = codec;
   const idle: Bytes[] = [];
   return {
-    first: bucket.first,
     encode(vector) {
       const values = bucketOf(vector, bucket);
       if (asBytes) return { payload: asBytes(values), free: () => {} };

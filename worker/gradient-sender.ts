@@ -12,12 +12,10 @@ type Part = MessageOf<'gradientBucket'> | MessageOf<'gradient'>;
 
 export interface GradientSender {
   /**
-   * Begins a sum. With `waits`, for the last sum of a step, most of its parts wait for averages: no bucket is complete
-   * without it. Without, whatever still waits goes too.
+   * Sends the parts of one sum. With `waits`, for the last sum of a step, most of them wait for averages: no bucket is
+   * complete without it. Without, whatever still waits goes too.
    */
-  begin(waits: boolean): void;
-  /** Sends the next part of the sum. */
-  send(part: Part): void;
+  send(parts: readonly Part[], waits: boolean): void;
   /** Tells that the average of one more bucket has arrived: the next part may go. */
   averageArrived(): void;
   /** Sends nothing of what still waits. */
@@ -26,23 +24,15 @@ export interface GradientSender {
 
 export function createGradientSender(transport: Pick<Transport, 'send'>): GradientSender {
   const waiting: Part[] = [];
-  /** Parts of the sum that need not wait. */
-  let ahead = Infinity;
   return {
-    begin(waits) {
-      ahead = waits ? BUCKETS_AHEAD : Infinity;
-      if (waits) return;
-      for (const part of waiting.splice(0)) transport.send(part);
-    },
-    send(part) {
-      if (ahead > 0) transport.send(part);
-      else waiting.push(part);
-      ahead--;
+    send(parts, waits) {
+      waiting.push(...parts);
+      const count = waits ? BUCKETS_AHEAD : waiting.length;
+      for (const part of waiting.splice(0, count)) transport.send(part);
     },
     averageArrived() {
       const part = waiting.shift();
       if (part) transport.send(part);
-      else ahead++;
     },
     forget() {
       waiting.length = 0;

@@ -1,10 +1,8 @@
 /**
  * The work of a step on one worker: compute the contribution of each assigned microbatch, add up the subtrees that are
- * whole here, send each one's root as soon as it is there. A microbatch that is a root by itself is sent while it is
- * computed, bucket by bucket, as far as the engine says that it is final.
+ * whole here, send each one's root as soon as it is there.
  */
 import { createReducer, wholeSubtrees } from '../protocol/state/reduction.ts';
-import type { TreeNode } from '../protocol/state/reduction.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { PayloadAllocator } from '../protocol/wire/shared-memory.ts';
@@ -13,7 +11,6 @@ import { assignedMicrobatches, viewVector } from './contribution.ts';
 import type { BatchSizes, Contribution, ContributionVector } from './contribution.ts';
 import { createGradientEncoder } from './gradient-encoder.ts';
 import { createGradientSender } from './gradient-sender.ts';
-import { openSum } from './outgoing-sum.ts';
 
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
@@ -58,56 +55,46 @@ export function createGradientTask(options: TaskOptions): GradientTask {
       encoder.arrived();
     },
     async compute(assignment, applyMs) {
-      const { step, numBuckets, isRepeat = false } = assignment;
+      const { step } = assignment;
       // More of a step is what another worker did not finish: everyone waits for it, and averages may be back already.
       const isMore = step === lastStep;
       lastStep = step;
       const { range, numParts } = assignedMicrobatches(assignment, welcome);
-      const roots = wholeSubtrees(range, numParts);
-      const reducer = createReducer(numParts, roots, combine);
-      const end = range.first + range.count;
+      const reducer = createReducer(numParts, wholeSubtrees(range, numParts), combine);
 
       // What was carried over from vectors that were not finite is not, either.
-      if (isRepeat) encoder.reset();
+      if (assignment.isRepeat) encoder.reset();
 
       let microbatches: Sums[] = [];
       let computeMs = 0;
       let whatIsNotFinite: string | undefined;
       let startMs = performance.now();
-      for (let index = range.first; index < end; index++) {
+      for (let index = range.first; index < range.first + range.count; index++) {
         const vector = viewsOf(encoder.take());
-        const node = { first: index, count: 1 };
-        const waits = !isMore && index === end - 1;
-        const open = (values: Float32Array<ArrayBuffer>, { first, count }: TreeNode) =>
-          openSum({ encoder, sender, waits, numBuckets }, values, {
-            step,
-            firstMicrobatch: first,
-            numMicrobatches: count,
-          });
-        // A sum that is repeated is looked at before it is sent; a single bucket is not final before all is.
-        const isSentEarly =
-          !isRepeat && numBuckets > 1 && roots.some(({ first, count }) => first === index && count === 1);
-        const early = isSentEarly ? open(vector.values, node) : undefined;
-        const onFinal = early?.sendFinal;
-        const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, vector, onFinal);
+        const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, vector);
         microbatches.push(sums);
         computeMs += ofMicrobatchMs;
-        if (isRepeat) whatIsNotFinite ??= contribution.describeNonFinite(sums, vector);
-        const root = reducer.add(node, vector);
+        if (assignment.isRepeat) whatIsNotFinite ??= contribution.describeNonFinite(sums, vector);
+        const root = reducer.add({ first: index, count: 1 }, vector);
         if (!root) continue;
+        const { first: firstMicrobatch, count } = root.node;
         if (whatIsNotFinite !== undefined) {
           encoder.free(root.value.values);
-          const { first: firstMicrobatch, count: numMicrobatches } = root.node;
-          transport.send({ kind: 'notFinite', step, firstMicrobatch, numMicrobatches, what: whatIsNotFinite });
+          const what = whatIsNotFinite;
+          transport.send({ kind: 'notFinite', step, firstMicrobatch, numMicrobatches: count, what });
           whatIsNotFinite = undefined;
           microbatches = [];
           continue;
         }
-        const sum = early ?? open(root.value.values, root.node);
-        sum.sendRest(() => {
-          const encodeMs = performance.now() - startMs - computeMs;
-          return { microbatches, computeMs, encodeMs, applyMs };
-        });
+        const payloads = encoder.encode(root.value.values, assignment.numBuckets);
+        const encodeMs = performance.now() - startMs - computeMs;
+        const place = { step, firstMicrobatch, numMicrobatches: count };
+        const last = payloads.pop()!;
+        const parts = payloads.map(
+          (payload, bucket) => ({ kind: 'gradientBucket', ...place, bucket, payload }) as const,
+        );
+        const rest = { kind: 'gradient', ...place, microbatches, computeMs, encodeMs, applyMs, payload: last } as const;
+        sender.send([...parts, rest], !isMore && index === range.first + range.count - 1);
         microbatches = [];
         computeMs = 0;
         startMs = performance.now();

@@ -246,69 +246,6 @@ export function describeEngineContract(
       });
     });
 
-    describe.each(['conv', 'dense'] as const)('told of what is final, on %s', (model) => {
-      let judged: Awaited<ReturnType<typeof setUp>>;
-      beforeAll(async () => {
-        judged = await setUp(MODELS[model], 33);
-      });
-      afterAll(() => judged.engine.dispose());
-
-      // What is final is taken away at once, and something else put in its place.
-      it('the gradient comes from its end on, and nothing final is touched again', async () => {
-        const { engine, plan } = judged;
-        const batch = syntheticSamples(plan, 33, 10);
-        const expected = await resultsOf(engine, plan, batch);
-        for (let call = 0; call < 3; call++) {
-          const into = gradientBuffers(plan);
-          const taken = gradientBuffers(plan);
-          let told = plan.numParameters;
-          const take = (first: number) => {
-            if (told === plan.numParameters) {
-              taken.statistics.set(into.statistics);
-              into.statistics.fill(7);
-            }
-            taken.gradient.set(into.gradient.subarray(first, told), first);
-            into.gradient.fill(7, first, told);
-            told = first;
-          };
-          let isSettled = false;
-          const training = await engine.computeGradient(batch, into, (first) => {
-            expect(isSettled).toBe(false);
-            expect(first).toBeGreaterThanOrEqual(0);
-            expect(first).toBeLessThan(told);
-            take(first);
-          });
-          isSettled = true;
-          const wasTold = told < plan.numParameters;
-          expect(into.gradient.subarray(told).every((value) => value === 7)).toBe(true);
-          if (wasTold) expect(into.statistics.every((value) => value === 7)).toBe(true);
-          if (told > 0) {
-            taken.gradient.set(into.gradient.subarray(0, told));
-            if (!wasTold) taken.statistics.set(into.statistics);
-          }
-          const { evaluation } = expected;
-          expect(bitsOf({ ...taken, training, evaluation })).toEqual(bitsOf(expected));
-        }
-      });
-
-      it('what the listener throws is what it rejects with, and the next call works', async () => {
-        const { engine, plan } = judged;
-        const batch = syntheticSamples(plan, 33, 11);
-        const expected = bitsOf(await resultsOf(engine, plan, batch));
-        let numCalls = 0;
-        const computed = engine.computeGradient(batch, gradientBuffers(plan), () => {
-          numCalls++;
-          throw new Error('the line is dead');
-        });
-        const [outcome] = await Promise.allSettled([computed]);
-        expect(outcome).toMatchObject(
-          numCalls > 0 ? { status: 'rejected', reason: { message: 'the line is dead' } } : { status: 'fulfilled' },
-        );
-        expect(numCalls).toBeLessThan(2);
-        expect(bitsOf(await resultsOf(engine, plan, batch))).toEqual(expected);
-      });
-    });
-
     describe('at edges and ties', () => {
       const fill = ({ plan, parameters }: Awaited<ReturnType<typeof setUp>>, slot: string, value: number) => {
         const { offset, size } = plan.parameters.find(({ name }) => name === slot)!;

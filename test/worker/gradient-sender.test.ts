@@ -11,19 +11,14 @@ const partsOf = (firstMicrobatch: number, count: number) => [
 
 function senderToList() {
   const sent: Message[] = [];
-  const sender = createGradientSender({ send: (message) => void sent.push(message) });
-  const sendAll = (parts: ReturnType<typeof partsOf>, waits: boolean) => {
-    sender.begin(waits);
-    for (const part of parts) sender.send(part);
-  };
-  return { sent, sender, sendAll };
+  return { sent, sender: createGradientSender({ send: (message) => void sent.push(message) }) };
 }
 
 describe('the gradient sender', () => {
   it("sends the last sum's parts a few ahead of the averages, one more for each that arrives", () => {
-    const { sent, sender, sendAll } = senderToList();
+    const { sent, sender } = senderToList();
     const parts = partsOf(0, BUCKETS_AHEAD + 2);
-    sendAll(parts, true);
+    sender.send(parts, true);
     expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD));
     sender.averageArrived();
     expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD + 1));
@@ -33,34 +28,16 @@ describe('the gradient sender', () => {
   });
 
   it('sends earlier sums at once: no average can come before the last one', () => {
-    const { sent, sendAll } = senderToList();
+    const { sent, sender } = senderToList();
     const parts = partsOf(0, BUCKETS_AHEAD + 4);
-    sendAll(parts, false);
+    sender.send(parts, false);
     expect(sent).toEqual(parts);
   });
 
   it('sends a whole vector at once', () => {
-    const { sent, sendAll } = senderToList();
-    sendAll(partsOf(0, 1), true);
-    sendAll(partsOf(1, 1), true);
-    expect(sent).toHaveLength(2);
-  });
-
-  it('lets a part that comes after an average go at once', () => {
     const { sent, sender } = senderToList();
-    const parts = partsOf(0, BUCKETS_AHEAD + 2);
-    sender.begin(true);
-    for (const part of parts.slice(0, BUCKETS_AHEAD)) sender.send(part);
-    sender.averageArrived();
-    for (const part of parts.slice(BUCKETS_AHEAD)) sender.send(part);
-    expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD + 1));
-  });
-
-  it('sends what still waits when more of the step is to be computed, before anything of that', () => {
-    const { sent, sender, sendAll } = senderToList();
-    const parts = partsOf(0, BUCKETS_AHEAD + 2);
-    sendAll(parts, true);
-    sender.begin(false);
-    expect(sent).toEqual(parts);
+    sender.send(partsOf(0, 1), true);
+    sender.send(partsOf(1, 1), true);
+    expect(sent).toHaveLength(2);
   });
 });

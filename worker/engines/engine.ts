@@ -35,27 +35,14 @@ export interface MicrobatchResult {
 
 export type EvaluationResult = MicrobatchResult;
 
-/**
- * Told, while a gradient is computed, that its values from number `firstParameter` to the end are final, and all
- * statistics: the engine neither writes nor reads them any more, so they may be sent, and changed. A backward pass
- * completes the last layers first.
- *
- * Every call names a smaller number than the one before. All come on the event loop's thread and before the promise of
- * the computation is settled; none need come, and the rest is final when it resolves.
- */
-export type OnFinal = (firstParameter: number) => void;
-
 export interface Engine {
   /** Registry name: "onnx", "native", "reference". */
   readonly name: string;
   /** What really runs, for people and records: "cpu", "webgpu (NVIDIA ...)". */
   readonly device: string;
   readonly threads: number;
-  /**
-   * Forward in training mode (batch statistics) and backward. Rejects when the device fails, and with what `onFinal`
-   * throws. An engine that cannot tell its progress ignores `onFinal`; one that can gives the same bits with it as without.
-   */
-  computeGradient(batch: Microbatch, into: GradientBuffers, onFinal?: OnFinal): Promise<MicrobatchResult>;
+  /** Forward in training mode (batch statistics) and backward. Rejects when the device fails. */
+  computeGradient(batch: Microbatch, into: GradientBuffers): Promise<MicrobatchResult>;
   /** Forward with the running statistics. */
   evaluate(batch: Microbatch): Promise<EvaluationResult>;
   /** Frees what the engine holds; no call may follow. */

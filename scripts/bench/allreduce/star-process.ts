@@ -102,11 +102,11 @@ async function work(joinUrl: string): Promise<void> {
     filled.add(vector);
     vector[0] = first;
     const payloads = encoder.encode(vector, numBuckets);
+    const payload = payloads.pop()!;
     const range = { firstMicrobatch, numMicrobatches };
-    for (let bucket = 0; bucket < payloads.count - 1; bucket++) {
-      transport.send({ kind: 'gradientBucket', step, ...range, bucket, payload: payloads.next(0)! });
-    }
-    const payload = payloads.next(0)!;
+    payloads.forEach((part, bucket) => {
+      transport.send({ kind: 'gradientBucket', step, ...range, bucket, payload: part });
+    });
     const microbatches = [{ lossSum: 1, numCorrect: 0, numSamples: 1 }];
     const times = { computeMs: 0, encodeMs: 0, applyMs: 0 };
     transport.send({ kind: 'gradient', step, ...range, microbatches, ...times, payload });

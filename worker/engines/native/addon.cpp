@@ -3,15 +3,24 @@
 // A step runs on one of libuv's threads (and on the engine's own when it has several), so the event loop stays free;
 // Node waits for it before it takes an environment down, in a worker thread too. An engine's memory is freed when it is
 // disposed and no step is under way; an engine that is never disposed, when its handle is collected.
+#include <algorithm>
+#include "napi-support.h"
 #include "cpu.h"
-#include "engine-handle.h"
-#include "progress.h"
+#include "network.h"
 #include <cstring>
+#include <memory>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
 
 namespace {
+
+struct Engine {
+  std::unique_ptr<Network> network; // null once disposed
+  std::vector<uint8_t> labels;      // a copy, checked: the caller's could change during the step
+  napi_ref parameters = nullptr, buffers = nullptr;
+  bool isBusy = false, isDisposed = false;
+};
 
 // One step under way. `kept` holds the handle and the typed arrays in use, so that none is collected.
 struct Step {
@@ -20,14 +29,55 @@ struct Step {
   bool isTraining;
   const float *parameters, *buffers;
   float *gradient, *statistics;
-  std::shared_ptr<Progress> progress; // null when nobody is to be told
   BatchResult result;
   napi_ref kept;
   napi_deferred deferred;
   napi_async_work work;
-
-  size_t numParameters() const { return engine->network->plan().numParameters; }
 };
+
+constexpr napi_type_tag ENGINE_TAG = {0x67726164736f636bULL, 0x6e61746976653031ULL};
+constexpr int PLAN_ROW = 11; // numbers a layer: see `encodePlan` in native-engine.ts
+
+void freeEngine(napi_env env, Engine *engine) {
+  engine->network.reset();
+  for (napi_ref *reference : {&engine->parameters, &engine->buffers}) {
+    if (*reference) napi_delete_reference(env, *reference);
+    *reference = nullptr;
+  }
+}
+
+Engine *engineOf(napi_env env, napi_value handle) {
+  bool isEngine = false;
+  void *engine = nullptr;
+  if (napi_check_object_type_tag(env, handle, &ENGINE_TAG, &isEngine) != napi_ok || !isEngine)
+    throw ArgumentError{false, "the first argument is not an engine's handle"};
+  check(napi_unwrap(env, handle, &engine));
+  return (Engine *)engine;
+}
+
+NetworkPlan readPlan(const Elements<int32_t> &rows) {
+  NetworkPlan plan = {};
+  if (rows.length % PLAN_ROW != 0) throw ArgumentError{true, "the plan must have 11 numbers a layer"};
+  for (size_t at = 0; at < rows.length; at += PLAN_ROW) {
+    const int32_t *n = rows.data + at;
+    if (*std::min_element(n, n + PLAN_ROW) < 0) throw ArgumentError{true, "the plan has a negative number"};
+    if (n[0] > (int)LayerKind::batchNorm) throw ArgumentError{true, "the plan has a layer of unknown kind"};
+    plan.layers.push_back({(LayerKind)n[0], n[1] != 0, n[2], n[3], n[4], n[5], n[6], (size_t)n[7], (size_t)n[8],
+                           (size_t)n[9], (size_t)n[10]});
+  }
+  return plan;
+}
+
+std::unique_ptr<Engine> makeEngine(const NetworkPlan &plan) {
+  auto engine = std::make_unique<Engine>();
+  try {
+    engine->network = std::make_unique<Network>(plan);
+    engine->labels.resize(plan.maxBatch);
+  } catch (const std::bad_alloc &) {
+    throw ArgumentError{true, "no memory for batches of " + std::to_string(plan.maxBatch) + ": use smaller ones"};
+  }
+  return engine;
+}
 
 // create(plan, inputSize, numClasses, maxBatch, threads, parameters, buffers, labelSmoothing) -> handle
 napi_value create(napi_env env, napi_callback_info info) {
@@ -71,30 +121,20 @@ napi_value resultOf(napi_env env, const Step &step) {
   return result;
 }
 
-void compute(Step &step, const OnFinal &onFinal) {
-  Network &network = *step.engine->network;
-  if (step.isTraining)
-    step.result = network.computeGradient(step.batch, step.parameters, step.gradient, step.statistics, onFinal);
-  else step.result = network.evaluate(step.batch, step.parameters, step.buffers);
-}
-
 // On a thread of libuv's.
 void executeStep(napi_env, void *data) {
   Step &step = *(Step *)data;
-  const auto tell = [&](size_t firstParameter) { step.progress->tell(firstParameter); };
-  compute(step, step.progress ? newsOf(step.numParameters(), tell) : OnFinal());
-}
-
-void finishStep(napi_env env, Step &step) {
-  if (step.progress) step.progress->end();
-  step.engine->isBusy = false;
-  if (step.engine->isDisposed) freeEngine(env, step.engine);
+  Network &network = *step.engine->network;
+  step.result = step.isTraining ? network.computeGradient(step.batch, step.parameters, step.gradient, step.statistics)
+                                : network.evaluate(step.batch, step.parameters, step.buffers);
 }
 
 // Back on the event loop. Calls may fail when the environment is going down: then nobody awaits the promise.
 void completeStep(napi_env env, napi_status status, void *data) {
   const std::unique_ptr<Step> step((Step *)data);
-  finishStep(env, *step);
+  Engine *engine = step->engine;
+  engine->isBusy = false;
+  if (engine->isDisposed) freeEngine(env, engine);
   napi_value settled = nullptr;
   if (status == napi_ok) {
     guarded(env, [&] {
@@ -158,36 +198,30 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
 napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) {
   auto step = readStep(env, arguments, isTraining);
   napi_value kept, promise;
-  const uint32_t count = isTraining ? 7 : 4;
+  const uint32_t count = isTraining ? 6 : 4;
   check(napi_create_array_with_length(env, count, &kept));
   for (uint32_t i = 0; i < count; i++) check(napi_set_element(env, kept, i, arguments[i]));
   check(napi_create_async_work(env, nullptr, stringValue(env, "gradsock:native"), executeStep, completeStep, step.get(),
                                &step->work));
   check(napi_create_reference(env, kept, 1, &step->kept));
   check(napi_create_promise(env, &step->deferred, &promise));
-  if (isTraining && isFunction(env, arguments[6])) step->progress = Progress::create(env, arguments[6]);
   check(napi_queue_async_work(env, step->work));
   step->engine->isBusy = true;
   step.release();
   return promise;
 }
 
-// computeGradient(handle, images, labels, numSamples, gradient, statistics, onFinal or undefined)
+// computeGradient(handle, images, labels, numSamples, gradient, statistics)
 //   -> promise of { lossSum, numCorrect, numSamples }
 napi_value computeGradient(napi_env env, napi_callback_info info) {
-  return guarded(env, [&] { return startStep(env, Arguments(env, info, 7), true); });
+  return guarded(env, [&] { return startStep(env, Arguments(env, info, 6), true); });
 }
 
 // computeGradientNow(the same) -> { lossSum, numCorrect, numSamples }, computed by the thread that calls
 napi_value computeGradientNow(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const Arguments arguments(env, info, 7);
-    const auto step = readStep(env, arguments, true);
-    const bool isAwaited = isFunction(env, arguments[6]);
-    const auto tell = [&](size_t firstParameter) { Progress::call(env, arguments[6], firstParameter); };
-    step->engine->isBusy = true;
-    compute(*step, isAwaited ? newsOf(step->numParameters(), tell) : OnFinal());
-    finishStep(env, *step);
+    const auto step = readStep(env, Arguments(env, info, 6), true);
+    executeStep(env, step.get());
     return resultOf(env, *step);
   });
 }

@@ -183,17 +183,16 @@ static void backwardConv(const LayerState &l, int panel, int group, bool add, co
   if (dx) convInputGradient(l.conv(), dy, l.backwardWeights, l.reluBelow ? l.input(panel) : nullptr, dx);
 }
 
-// Panels of a dense layer: dy with the outputs in the lanes, for its weight gradient. rows: samples that
-// transposedGradient has room for.
-static void transposePanels(const LayerState &l, int panel, int panels, int rows, const vec *dy) {
+// One or two panels of a dense layer: dy with the outputs in the lanes, for later; then dx (null in the first layer).
+// rows: samples that transposedGradient has room for.
+static void backwardDense(const LayerState &l, int panel, int panels, int rows, const float *parameters, const vec *dy,
+                          vec *dx) {
   for (int p = 0; p < panels; p++) {
     transposeGradient(l.outputs, dy + (size_t)p * l.outputs, rows, (panel + p) * LANES, l.transposedGradient);
   }
-}
-
-// One or two panels of a dense layer that is not the first.
-static void backwardDense(const LayerState &l, int panel, int panels, const float *parameters, const vec *dy, vec *dx) {
-  denseInputGradient(l.dense(), dy, panels, parameters + l.weight, l.reluBelow ? l.input(panel) : nullptr, dx);
+  if (dx) {
+    denseInputGradient(l.dense(), dy, panels, parameters + l.weight, l.reluBelow ? l.input(panel) : nullptr, dx);
+  }
 }
 
 static bool isGradientFinite(const LayerState &l, int samples, int rows) {
@@ -204,29 +203,25 @@ static bool isGradientFinite(const LayerState &l, int samples, int rows) {
   return true;
 }
 
-// This thread's share of a dense layer's weight gradient, of the rows of `inputs`, which begin with an even one; with the
-// last of them, of its bias. skip: the images' zeros may be skipped.
-static void denseGradientShare(const LayerState &l, Range inputs, int samples, int rows, int thread, int threads,
-                               bool skip, const Scratch &scratch, float *gradient) {
-  float *weight = gradient + l.weight;
-  const int count = inputs.last - inputs.first;
-  const bool isFinite = (skip || l.zerosBelow) && isGradientFinite(l, samples, rows);
-  if (skip && isFinite) {
-    const Range pairs = rangeOf((count + 1) / 2, thread, threads);
-    sparseWeightGradient(l.dense(), l.x, l.masks, samples, l.transposedGradient, rows, inputs.first + pairs.first * 2,
-                         std::min(inputs.first + pairs.last * 2, inputs.last), scratch.sparse, l.weightSums_IV, weight);
-  } else {
-    const Range some = rangeOf(count, thread, threads);
-    denseWeightGradient(l.dense(), l.x, samples, l.zerosBelow && isFinite, l.transposedGradient, rows,
-                        inputs.first + some.first, inputs.first + some.last, scratch.packed, weight);
+// This thread's share of a layer's weight gradient, once every panel has been through the above. skip: the images'
+// zeros may be skipped.
+static void weightGradientShare(const LayerState &l, int samples, int rows, int groups, int thread, int threads,
+                                bool skip, const Scratch &scratch, float *gradient) {
+  float *weight = gradient + l.weight, *bias = gradient + l.bias;
+  if (l.is(LayerKind::dense) && skip && isGradientFinite(l, samples, rows)) {
+    const Range pairs = rangeOf((l.inputSize() + 1) / 2, thread, threads);
+    sparseWeightGradient(l.dense(), l.x, l.masks, samples, l.transposedGradient, rows, pairs.first * 2,
+                         std::min(pairs.last * 2, l.inputSize()), scratch.sparse, l.weightSums_IV, weight);
+    if (thread == 0) denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, bias);
+  } else if (l.is(LayerKind::dense)) {
+    const Range inputs = rangeOf(l.inputSize(), thread, threads);
+    const bool skipZeros = l.zerosBelow && isGradientFinite(l, samples, rows);
+    denseWeightGradient(l.dense(), l.x, samples, skipZeros, l.transposedGradient, rows, inputs.first, inputs.last,
+                        scratch.packed, weight);
+    if (thread == 0) denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, bias);
   }
-  if (thread == 0 && inputs.last == l.inputSize())
-    denseBiasGradient(l.outputs, samples, l.transposedGradient, rows, gradient + l.bias);
-}
-
-// This thread's share of a convolution's weight and bias gradient, once every panel has been through backwardConv.
-static void convGradientShare(const LayerState &l, int groups, int thread, int threads, float *gradient) {
-  const Range taps = rangeOf(l.taps() + 1, thread, threads);
-  sumFilterGradients(l.conv(), l.filterTotalsOfGroups, groups, taps.first, taps.last, gradient + l.weight,
-                     gradient + l.bias);
+  if (l.is(LayerKind::conv)) {
+    const Range taps = rangeOf(l.taps() + 1, thread, threads);
+    sumFilterGradients(l.conv(), l.filterTotalsOfGroups, groups, taps.first, taps.last, weight, bias);
+  }
 }

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
-import type { MicrobatchResult, OnFinal } from '../engine.ts';
+import type { MicrobatchResult } from '../engine.ts';
 import { addonPath, instructionSetsOf, NATIVE_OUTPUT, readBuildReport } from './build-output.ts';
 import type { InstructionSet } from './build-output.ts';
 
@@ -28,7 +28,6 @@ type ComputeGradient<Result> = (
   numSamples: number,
   gradient: Floats,
   statistics: Floats,
-  onFinal: OnFinal | undefined,
 ) => Result;
 
 /** What addon.cpp exports. Wrong sizes and types throw RangeError and TypeError. */
@@ -48,7 +47,7 @@ export interface NativeAddon {
     buffers: Floats,
     labelSmoothing: number,
   ): NativeHandle;
-  /** One call at a time. Overwrites `gradient` and `statistics`. `onFinal` must not throw. */
+  /** One call at a time. Overwrites `gradient` and `statistics`. */
   readonly computeGradient: ComputeGradient<Promise<MicrobatchResult>>;
   /** The same on the calling thread: nothing else happens there in the meantime. */
   readonly computeGradientNow: ComputeGradient<MicrobatchResult>;

@@ -103,12 +103,6 @@ inline napi_value stringValue(napi_env env, const char *text) {
   return value;
 }
 
-inline bool isFunction(napi_env env, napi_value value) {
-  napi_valuetype type;
-  check(napi_typeof(env, value, &type));
-  return type == napi_function;
-}
-
 inline void setNumber(napi_env env, napi_value object, const char *name, double number) {
   napi_value value;
   check(napi_create_double(env, number, &value));

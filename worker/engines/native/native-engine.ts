@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
-import type { Engine, EngineOptions, OnFinal } from '../engine.ts';
+import type { Engine, EngineOptions } from '../engine.ts';
 import { INSTRUCTION_SETS } from './build-output.ts';
 import type { InstructionSet } from './build-output.ts';
 import { loadNativeAddon } from './loader.ts';
@@ -48,16 +48,14 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     threads,
 
     // Async, so that an argument refused by the addon is a rejection.
-    async computeGradient({ images, labels, numSamples }, { gradient, statistics }, onFinal) {
+    async computeGradient({ images, labels, numSamples }, { gradient, statistics }) {
       const startMs = performance.now();
       const isShort = msPerSample * numSamples < SHORT_MS;
       const compute = isShort ? addon.computeGradientNow : addon.computeGradient;
-      const listener = onFinal && catchFailure(onFinal);
-      const result = compute(handle, images, labels, numSamples, gradient, statistics, listener?.onFinal);
+      const result = compute(handle, images, labels, numSamples, gradient, statistics);
       if (result instanceof Promise) pending = result;
       const settled = await result;
       msPerSample = (performance.now() - startMs) / numSamples;
-      listener?.rethrow();
       return settled;
     },
 
@@ -70,24 +68,6 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     async dispose() {
       addon.dispose(handle);
       await Promise.allSettled([pending]);
-    },
-  };
-}
-
-/** The function for the addon, which cannot catch: after what it throws it is not called again. */
-function catchFailure(onFinal: OnFinal) {
-  let failure: { readonly error: unknown } | undefined;
-  return {
-    onFinal(firstParameter: number): void {
-      if (failure) return;
-      try {
-        onFinal(firstParameter);
-      } catch (error) {
-        failure = { error };
-      }
-    },
-    rethrow(): void {
-      if (failure) throw failure.error;
     },
   };
 }

@@ -1,8 +1,44 @@
 // A step. Layers of the same run follow each other panel by panel, so what one writes the next reads from cache; a
 // batch norm in training needs the whole batch and ends a run.
-#include "backward.h"
+#include "network.h"
+#include "cross-entropy.h"
+#include "thread-pool.h"
+#include "layer-state.h"
 
 const char *instructionSet() { return INSTRUCTION_SET; }
+
+struct Network::State {
+  NetworkPlan plan;
+  Workspace memory;
+  ThreadPool pool;
+  std::vector<LayerState> layers;
+  std::vector<Scratch> scratch; // of each thread
+  vec *images = nullptr;
+  LossSum *losses = nullptr; // of each panel
+  int maxPanels;
+
+  // The call under way.
+  Batch batch = {};
+  const float *parameters = nullptr, *buffers = nullptr;
+  int panels = 0, groupSize = 1, groups = 0;
+  bool skipZeros = false; // of the images, in the dense layer that reads them
+
+  explicit State(const NetworkPlan &given);
+  void begin(const Batch &newBatch, const float *newParameters, const float *newBuffers);
+  template <class Work> void onPanels(const Work &work);
+  template <class Work> void onFeatures(int C, const Work &work);
+  int endOfRun(int from, bool training) const;
+  void forward(float *statistics);
+  void forwardRun(int from, int to, Range share, int thread);
+  void forwardLayer(int k, Range some);
+  void forwardImages(Range share, int thread);
+  void loadImages(Range some);
+  BatchResult loss(bool training);
+  void backward(float *gradient);
+  void backwardRun(int from, int to, Range share, int thread);
+  void backwardMap(int k, int panel, int pair, int thread);
+  int samplesOf(int panel) const { return std::min(LANES, batch.samples - panel * LANES); }
+};
 
 Network::State::State(const NetworkPlan &given)
     : plan(given), pool(given.threads), layers(describeLayers(given)), maxPanels((given.maxBatch + LANES - 1) / LANES) {
@@ -35,6 +71,22 @@ void Network::State::begin(const Batch &newBatch, const float *newParameters, co
     orderForForward(l.conv(), parameters + l.weight, l.forwardWeights);
     if (!l.first) orderForBackward(l.conv(), parameters + l.weight, l.backwardWeights);
   }
+}
+
+// Calls work(panels, thread) for each thread's share of the panels: whole groups.
+template <class Work> void Network::State::onPanels(const Work &work) {
+  pool.run([&](int thread, int threads) {
+    const Range share = rangeOf(groups, thread, threads);
+    work(Range{share.first * groupSize, std::min(share.last * groupSize, panels)}, thread);
+  });
+}
+
+// Calls work(block) for each block of LANES features.
+template <class Work> void Network::State::onFeatures(int C, const Work &work) {
+  pool.run([&](int thread, int threads) {
+    const Range share = rangeOf(featureBlocks(C), thread, threads);
+    for (int block = share.first; block < share.last; block++) work(block);
+  });
 }
 
 int Network::State::endOfRun(int from, bool training) const {
@@ -121,17 +173,62 @@ BatchResult Network::State::loss(bool training) {
   return result;
 }
 
+void Network::State::backward(float *gradient) {
+  for (int to = (int)layers.size(); to > 0;) {
+    if (layers[to - 1].is(LayerKind::batchNorm)) {
+      const LayerState &norm = layers[--to];
+      vec *dx = norm.first ? nullptr : layers[to - 1].dy;
+      onFeatures(norm.C, [&](int block) { backwardFeatures(norm, dx, block, batch.samples, parameters, gradient); });
+      continue;
+    }
+    int from = to;
+    while (from > 0 && !layers[from - 1].is(LayerKind::batchNorm)) from--;
+    onPanels([&](Range share, int thread) { backwardRun(from, to, share, thread); });
+    to = from;
+  }
+  pool.run([&](int thread, int threads) {
+    for (const LayerState &l : layers) {
+      weightGradientShare(l, batch.samples, maxPanels * LANES, groups, thread, threads, l.first && skipZeros,
+                          scratch[thread], gradient);
+    }
+  });
+}
+
+// Down through the layers to - 1 to from, two panels at a time through dense layers, which feed each weight to both,
+// and one at a time through maps, whose gradients then stay in cache.
+void Network::State::backwardRun(int from, int to, Range share, int thread) {
+  for (int pair = share.first; pair < share.last; pair += 2) {
+    const int end = std::min(pair + 2, share.last);
+    int k = to - 1;
+    for (; k >= from && layers[k].is(LayerKind::dense); k--) {
+      const LayerState &l = layers[k];
+      vec *dx = l.first ? nullptr : layers[k - 1].gradient(pair, pair, thread);
+      backwardDense(l, pair, end - pair, maxPanels * LANES, parameters, l.gradient(pair, pair, thread), dx);
+    }
+    for (int panel = pair; panel < end; panel++) {
+      for (int map = k; map >= from; map--) backwardMap(map, panel, pair, thread);
+    }
+  }
+}
+
+void Network::State::backwardMap(int k, int panel, int pair, int thread) {
+  const LayerState &l = layers[k];
+  const vec *dy = l.gradient(panel, pair, thread);
+  vec *dx = l.first ? nullptr : layers[k - 1].gradient(panel, pair, thread);
+  if (l.is(LayerKind::conv)) backwardConv(l, panel, panel / groupSize, panel % groupSize != 0, scratch[thread], dy, dx);
+  if (l.is(LayerKind::maxPool) && dx) poolGradient(l.pool(), l.winner + (size_t)panel * l.outputSize(), dy, dx);
+}
+
 Network::Network(const NetworkPlan &plan) : state_(new State(plan)) {}
 Network::~Network() { delete state_; }
 const NetworkPlan &Network::plan() const { return state_->plan; }
 
-BatchResult Network::computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics,
-                                     const OnFinal &onFinal) {
+BatchResult Network::computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics) {
   state_->begin(batch, parameters, nullptr);
   float none;
   state_->forward(statistics ? statistics : &none);
   const BatchResult result = state_->loss(true);
-  state_->backward(gradient, onFinal);
+  state_->backward(gradient);
   return result;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 enum class LayerKind { conv = 0, maxPool = 1, dense = 2, batchNorm = 3 };
@@ -45,10 +44,6 @@ struct BatchResult {
   int numCorrect;
 };
 
-// Told that the gradient from `firstParameter` on is final: no more is read or written there. By the thread that calls
-// computeGradient, each time with a smaller number. Must not throw.
-typedef std::function<void(size_t firstParameter)> OnFinal;
-
 class Network {
 public:
   // Throws std::bad_alloc, or std::system_error when a thread cannot be started.
@@ -57,11 +52,8 @@ public:
   Network(const Network &) = delete;
   const NetworkPlan &plan() const;
 
-  // gradient: the sum over the samples; statistics: mean and variance at each batch norm. Both are overwritten. With
-  // onFinal, which may be empty, weights that no other layer waits for come last layer first, as early as they can; the
-  // layers' parameters must then lie in the order of the layers. The bits are the same.
-  BatchResult computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics,
-                              const OnFinal &onFinal = {});
+  // gradient: the sum over the samples; statistics: mean and variance at each batch norm. Both are overwritten.
+  BatchResult computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics);
   BatchResult evaluate(const Batch &batch, const float *parameters, const float *buffers);
 
 private:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <random>
 #include "selftest-reference.h"
 #include "simd.h"
@@ -22,25 +21,6 @@ void compare(const Model &model, int N, int threads, const char *what, const flo
     failures++;
     return;
   }
-}
-
-// A gradient of which what is told to be final is taken away at once: it must be that of `expected`, to the bit, and no
-// more may be written where it was.
-void checkProgress(Network &network, const Model &model, const Batch &batch, const std::vector<float> &parameters,
-                   const std::vector<float> &expected) {
-  std::vector<float> gradient(expected.size(), NAN), taken(expected.size()), statistics(model.plan.numBuffers);
-  size_t told = expected.size();
-  network.computeGradient(batch, parameters.data(), gradient.data(), statistics.data(), [&](size_t first) {
-    if (first >= told) std::printf("%s: told %zu after %zu\n", model.name.c_str(), first, told), failures++;
-    std::copy(gradient.begin() + first, gradient.begin() + told, taken.begin() + first);
-    std::fill(gradient.begin() + first, gradient.begin() + told, NAN);
-    told = first;
-  });
-  std::copy_n(gradient.begin(), told, taken.begin());
-  const bool isTouched = std::any_of(gradient.begin() + told, gradient.end(), [](float v) { return !std::isnan(v); });
-  if (!isTouched && std::memcmp(taken.data(), expected.data(), expected.size() * sizeof(float)) == 0) return;
-  std::printf("%s, %d samples: the gradient with progress differs\n", model.name.c_str(), batch.samples);
-  failures++;
 }
 
 // Every input in its own heap block of the exact size: the address sanitizer sees one element too far. zeros: so many
@@ -84,7 +64,6 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
       if (!training) continue;
       compare(model, N, threads, "gradient", gradient.data(), judge.gradient);
       compare(model, N, threads, "statistics", statistics.data(), judge.statistics);
-      checkProgress(network, model, batch, parameters, gradient);
     }
   }
 }
@@ -105,7 +84,6 @@ int main() {
       Model("kernel as large as the map", 3, 6, 4).conv(17, 4).conv(4, 1).dense(3, false),
       Model("kernel 7, narrow map", 1, 9, 8).conv(8, 7).conv(8, 2).dense(2),
       Model("wide dense layers", 1, 30, 30).dense(17).dense(33, false).norm().dense(5, false),
-      Model("weights in sections", 1, 21, 21).conv(2, 3).dense(400).norm().dense(3, false),
       Model("ReLU on the outputs", 1, 4, 4).dense(3),
       Model("no dense layer", 1, 6, 6).conv(4, 3).conv(10, 4, false),
       Model("norm alone", 10, 1, 1).norm().norm(),
@@ -127,7 +105,6 @@ int main() {
       Model("zeros, one block", 1, 9, 11).dense(120).norm().dense(5, false),
       Model("zeros, whole vectors", 1, 16, 8).dense(128, false),
       Model("zeros, blocks of two sizes", 1, 7, 5).dense(150).dense(3),
-      Model("zeros, in sections", 1, 29, 31).dense(160).norm().dense(3, false),
       Model("zeros, less than a block", 1, 5, 10).dense(37).norm().dense(2, false),
       Model("zeros, one pixel", 1, 1, 1).dense(100).dense(4, false),
   };
