@@ -54,20 +54,33 @@ const HOMEWORK = {
   emaEvery: 8,
 } satisfies Recipe;
 
-const DENSE = {
+/** What the searches began from. */
+const ADAMW = {
   ...HOMEWORK,
   optimizer: 'adamw',
-  learningRate: 0.003,
-  weightDecay: 0.1,
   schedule: 'cosine',
   warmupSteps: 200,
   flipProbability: 0.5,
-  shiftProbability: 0.3,
   emaDecay: 0.98,
 } satisfies Recipe;
 
-const CONV = DENSE;
-const CONV_POOL = DENSE;
+const DENSE = {
+  ...ADAMW,
+  globalBatch: 512,
+  learningRate: 0.0038,
+  weightDecay: 0.03,
+  shiftProbability: 0.3,
+} satisfies Recipe;
+
+const CONV = {
+  ...ADAMW,
+  learningRate: 0.0026,
+  weightDecay: 0.22,
+  shiftProbability: 1,
+  eraseProbability: 0.3,
+} satisfies Recipe;
+
+const CONV_POOL = { ...ADAMW, learningRate: 0.0078, weightDecay: 0.045, shiftProbability: 0.5 } satisfies Recipe;
 
 const BEST: Readonly<Record<string, Recipe>> = {
   dense: DENSE,
