@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { drawHomeworkCurves } from '../../scripts/homework/curves.ts';
+import { readRuns, writeRuns } from '../../scripts/homework/records.ts';
+import type { HomeworkEpoch, RunRecord, Series } from '../../scripts/homework/records.ts';
+import { formatHomeworkTable, homeworkRow } from '../../scripts/homework/table.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
+
+const epochs = (...tests: number[]): HomeworkEpoch[] =>
+  tests.map((accuracy, i) => [i + 1, 0.5 - i / 10, accuracy - 0.01, accuracy, 2 + i]);
+
+const theirs = homeworkRow('dense', epochs(0.8, 0.9));
+const ours = {
+  model: 'dense',
+  run: '`--recipe best`, baseline',
+  runs: [
+    { epochs: epochs(0.85, 0.91), seconds: 7 },
+    { epochs: epochs(0.87, 0.92), seconds: 8 },
+  ],
+};
+
+describe('the table of the homework', () => {
+  test('has the last epoch, means over the seeds and their range', () => {
+    const [, , first, second] = formatHomeworkTable([theirs, ours]).split('\n');
+    expect(first).toBe('| `dense` | homework, one GPU | 1 | 0.4000 | 0.8900 | 0.9000 | - | 2.50 | 5 s |');
+    expect(second).toBe(
+      '| `dense` | `--recipe best`, baseline | 2 | 0.4000 | 0.9050 | 0.9150 | 0.9100 to 0.9200 | 2.50 | 8 s |',
+    );
+  });
+
+  test('is drawn with a panel for each model and a name for each row', () => {
+    const svg = drawHomeworkCurves([theirs, ours, { ...ours, model: 'conv' }]);
+    expect(svg.match(/>homework, one GPU</g)).toHaveLength(1);
+    expect(svg.match(/>--recipe best, baseline</g)).toHaveLength(2);
+    expect(svg).toContain('>conv<');
+  });
+});
+
+describe('the records of the homework', () => {
+  const series: Series = { recipe: 'best', model: 'dense', mode: 'two workers' };
+  const run = (seed: number, settings: string): RunRecord => ({
+    ...{ seed, settings, seconds: 3, epochs: epochs(0.9), engine: 'native', date: '2026-01-01', hardware: 'two cores' },
+    ...{ node: 'v20', gradsock: '0.1.0', parametersSha256: 'ab' },
+  });
+
+  test('are read again in the order of seeds', async () => {
+    const folder = temporaryFolder();
+    expect(readRuns(folder, series, 'now')).toEqual([]);
+    await writeRuns(folder, series, [run(3, 'now'), run(1, 'now')]);
+    expect(readRuns(folder, series, 'now').map(({ seed }) => seed)).toEqual([1, 3]);
+    expect(readRuns(folder, { ...series, mode: 'baseline' }, 'now')).toEqual([]);
+  });
+
+  test('of other values of the recipe do not count', async () => {
+    const folder = temporaryFolder();
+    await writeRuns(folder, series, [run(1, 'before')]);
+    expect(readRuns(folder, series, 'now')).toEqual([]);
+  });
+});
