@@ -16,6 +16,7 @@ import { isIdentity } from '../protocol/state/augmentation.ts';
 import type { Augmentation } from '../protocol/state/augmentation.ts';
 import { count, flag, fraction, index, notNegative, positive, whole } from './flag-values.ts';
 import { addImprovementFlags } from './improvement-flags.ts';
+import { addScheduleFlags } from './schedule-flags.ts';
 import { loadModel } from './load-model.ts';
 import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
 import type { RecipeName } from './recipe.ts';
@@ -45,6 +46,7 @@ export interface RunFlags {
   warmupSteps: number;
   decayEpochs: number;
   decayFactor: number;
+  finalFactor: number;
   labelSmoothing: number;
   flipProbability: number;
   shiftProbability: number;
@@ -78,8 +80,8 @@ export interface EngineFlags {
 
 /** Adds what decides a run's outcome, and where its files are. */
 export function addRunFlags(command: Command): Command {
-  const { epochs, globalBatch, optimizer, learningRate, momentum, weightDecay, schedule } = DEFAULT_RECIPE;
-  return addImprovementFlags(command)
+  const { epochs, globalBatch, optimizer, learningRate, momentum, weightDecay } = DEFAULT_RECIPE;
+  return addImprovementFlags(addScheduleFlags(command))
     .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
     .addOption(
       flag('--recipe <name>', 'homework: as the homework trained; best: what a search found for the model. Others win')
@@ -115,12 +117,6 @@ export function addRunFlags(command: Command): Command {
         '--clip-norm <x>',
         'the largest L2 norm of a gradient, longer ones are scaled down; any when left out',
       ).argParser(positive),
-    )
-    .addOption(flag('--schedule <name>', 'of the rate').choices(['constant', 'step', 'cosine']).default(schedule))
-    .addOption(flag('--warmup-steps <n>', 'steps in which the rate climbs to its value').argParser(index).default(0))
-    .addOption(flag('--decay-epochs <n>', 'of the step schedule: epochs between decays').argParser(count).default(10))
-    .addOption(
-      flag('--decay-factor <x>', 'of the step schedule: what a decay multiplies by').argParser(positive).default(0.1),
     )
     .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
     .addOption(flag('--test-samples <n>', 'only the first n test samples').argParser(count))
@@ -201,6 +197,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
     warmupSteps,
     decayEpochs,
     decayFactor,
+    finalFactor,
     momentum,
     nesterov,
     weightDecay,
@@ -225,7 +222,10 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
       ...(flags.clipNorm !== undefined && { clipNorm: flags.clipNorm }),
       ...(flags.emaDecay !== undefined && { emaDecay: flags.emaDecay, emaEvery: flags.emaEvery }),
     },
-    schedule: { name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },
+    schedule: {
+      ...{ name: flags.schedule, learningRate, warmupSteps, decayEpochs, decayFactor },
+      ...(finalFactor > 0 && { finalFactor }),
+    },
     ...(flags.trainSamples !== undefined && { trainSamples: flags.trainSamples }),
     ...(flags.testSamples !== undefined && { testSamples: flags.testSamples }),
     ...(flags.validation !== undefined && { validationSamples: flags.validation }),

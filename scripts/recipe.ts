@@ -23,6 +23,7 @@ export type Recipe = Readonly<
       | 'weightDecay'
       | 'schedule'
       | 'warmupSteps'
+      | 'finalFactor'
       | 'labelSmoothing'
       | 'flipProbability'
       | 'shiftProbability'
@@ -45,6 +46,7 @@ const HOMEWORK = {
   weightDecay: 0,
   schedule: 'constant',
   warmupSteps: 0,
+  finalFactor: 0,
   labelSmoothing: 0,
   flipProbability: 0,
   shiftProbability: 0,

@@ -14,7 +14,7 @@ type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
 /** What the record of a run says for each flag that decides its outcome; undefined where it says nothing. */
 function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
   const { name: optimizer, clipNorm = null, emaDecay = null, ...rule } = config.optimizer;
-  const { name: schedule, ...rates } = config.schedule;
+  const { name: schedule, finalFactor = 0, ...rates } = config.schedule;
   const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares } = config;
   const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
   const { trainSamples = null, testSamples = null, maxSteps = null, validationSamples = null } = config;
@@ -33,6 +33,7 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
     clipNorm,
     ...rule,
     schedule,
+    finalFactor,
     ...rates,
     ...where,
   };

@@ -9,6 +9,8 @@ export const scheduleConfigSchema = z.strictObject({
   /** step: the rate is multiplied by `decayFactor` after every `decayEpochs` epochs. */
   decayEpochs: z.int().min(1),
   decayFactor: z.number().gt(0).lte(1),
+  /** cosine: what the rate ends at, as a part of `learningRate`; 0 when absent. */
+  finalFactor: z.number().min(0).lte(1).optional(),
 });
 
 export type ScheduleConfig = Readonly<z.infer<typeof scheduleConfigSchema>>;
@@ -27,7 +29,7 @@ export interface SchedulePoint {
  *     warm-up   rate step / warmupSteps                                  while step <= warmupSteps
  *     constant  rate
  *     step      rate decayFactor^floor((epoch - 1) / decayEpochs)
- *     cosine    rate (1 + cos(pi t)) / 2,  t = (step - 1 - warmupSteps) / (totalSteps - warmupSteps)
+ *     cosine    rate (end + (1 - end) (1 + cos(pi t)) / 2),  t = (step - 1 - warmupSteps) / (totalSteps - warmupSteps)
  */
 export function learningRateAt(config: ScheduleConfig, { step, epoch, totalSteps }: SchedulePoint): number {
   const { learningRate, warmupSteps } = config;
@@ -39,7 +41,9 @@ export function learningRateAt(config: ScheduleConfig, { step, epoch, totalSteps
       return learningRate * config.decayFactor ** Math.floor((epoch - 1) / config.decayEpochs);
     case 'cosine': {
       const progress = Math.min(1, (step - 1 - warmupSteps) / (totalSteps - warmupSteps));
-      return (learningRate * (1 + Math.cos(Math.PI * progress))) / 2;
+      const { finalFactor = 0 } = config;
+      const falling = (learningRate * (1 + Math.cos(Math.PI * progress))) / 2;
+      return finalFactor * learningRate + (1 - finalFactor) * falling;
     }
   }
 }

@@ -85,4 +85,12 @@ describe('a schedule', () => {
     expect(at(cosine, 100)).toBeLessThan(0.001);
     expect(at({ ...cosine, warmupSteps: 20 }, 21)).toBe(0.4);
   });
+
+  test('cosine with a final factor begins at the rate and ends near that part of it', () => {
+    const cosine: ScheduleConfig = { ...base, name: 'cosine', finalFactor: 0.25 };
+    expect(at(cosine, 1)).toBe(0.4);
+    expect(at(cosine, 51)).toBeCloseTo(0.1 + 0.3 / 2, 12);
+    expect(at(cosine, 100)).toBeCloseTo(0.1, 3);
+    expect(at({ ...cosine, finalFactor: 0 }, 30)).toBe(at({ ...base, name: 'cosine' }, 30));
+  });
 });
