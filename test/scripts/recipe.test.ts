@@ -176,6 +176,7 @@ describe('--resume', () => {
     [['--shift-pixels', '2'], '--shift-pixels (given 2, the run has 1)'],
     [['--ema-decay', '0.5'], '--ema-decay (given 0.5, the run has 0.98)'],
     [['--ema-every', '3'], '--ema-every (given 3, the run has 8)'],
+    [['--final-factor', '0.2'], '--final-factor (given 0.2, the run has 0)'],
     [['--validation', '6000'], '--validation (given 6000, the run has 5000)'],
   ])('with %j is refused by name', (args, message) => {
     const improved = ['--label-smoothing', '0.1', '--flip-probability', '0.5', '--ema-decay', '0.98'];
