@@ -3,14 +3,14 @@
  * beside bare TCP moving the same bytes. How it is measured, and results: docs/results/allreduce.md.
  */
 import { Command } from 'commander';
-import { ConfigError } from '../../protocol/errors.ts';
+import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
 import { parseCount } from '../flags.ts';
 import { parseCounts, parseNames, parseWires } from '../lists.ts';
-import { runMain } from '../process.ts';
+import { EXIT, runMain } from '../process.ts';
 import { startGloo, startRing, startStar, startTcp } from './allreduce/launch.ts';
 import { formatAllReduce } from './allreduce/report.ts';
 import type { AllReduceRow } from './allreduce/report.ts';
@@ -89,6 +89,10 @@ async function main({ workers, floats, wires, ways, pairs, python, gloo, json }:
         ours.forEach(({ contender }, i) => {
           rows.push({ numFloats, numWorkers, description: contender.description, pairs: measured[i]! });
         });
+      } catch (error) {
+        // What has been measured so far is not lost with it.
+        log(`${numFloats} floats, ${numWorkers} workers: not measured: ${describeError(error)}`);
+        process.exitCode = EXIT.failed;
       } finally {
         await Promise.all(started.map((contender) => contender.stop()));
       }
