@@ -6,18 +6,19 @@
  *     npm run homework                                          # the best recipes, 5 seeds: about half an hour
  *     npm run homework -- --recipe homework --seeds 1           # as the homework itself trained
  *     npm run homework -- --models conv --modes baseline --seeds 1,2
- *     npm run homework -- --table                               # the table of all records, without a run
+ *     npm run homework -- --table                               # the tables of all records, without a run
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { MODEL_NAMES } from '../protocol/state/models.ts';
 import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
 import { drawHomeworkCurves } from './homework/curves.ts';
-import { MODES, readRuns, writeRuns } from './homework/records.ts';
+import { meanBreakdown, MODES, readRuns, writeRuns } from './homework/records.ts';
 import type { Homework, Mode, RunRecord, Series } from './homework/records.ts';
-import { formatHomeworkTable, homeworkRow } from './homework/table.ts';
+import { formatHomeworkTable, formatTimeTable, homeworkRow } from './homework/table.ts';
 import type { TableRow } from './homework/table.ts';
 import { RECIPE_NAMES, recipeOf } from './recipe.ts';
 import type { RecipeName } from './recipe.ts';
@@ -37,7 +38,7 @@ const list = (text: string): string[] => text.split(',');
 
 const flags = new Command('homework')
   .addOption(new Option('--recipe <name>', 'how to train').choices(RECIPE_NAMES).default('best'))
-  .option('--models <names>', 'which models', list, ['dense', 'conv', 'conv-pool'])
+  .option('--models <names>', 'which models to run', list, ['dense', 'conv', 'conv-pool'])
   .option('--modes <names>', `of ${Object.keys(MODES).join(', ')}`, list, Object.keys(MODES))
   .option('--seeds <numbers>', 'which seeds', list, ['1', '2', '3', '4', '5'])
   .option('--out <folder>', 'where the records are kept', 'docs/results/homework')
@@ -54,9 +55,10 @@ if (!flags.table) {
     }
   }
 }
-const rows = rowsOf(flags.models);
-await writeFileAtomically(join(flags.out, 'curves.svg'), drawHomeworkCurves(rows));
-process.stdout.write(`${formatHomeworkTable(rows)}\n`);
+const rows = rowsOf(MODEL_NAMES);
+const compared = rows.filter(({ model }) => model in homework.models);
+await writeFileAtomically(join(flags.out, 'curves.svg'), drawHomeworkCurves(compared));
+process.stdout.write(`${formatHomeworkTable(rows)}\n\n${formatTimeTable(rows)}\n`);
 
 async function runUnlessKept(series: Series, seed: string): Promise<void> {
   const { recipe, model, mode } = series;
@@ -75,6 +77,7 @@ async function runUnlessKept(series: Series, seed: string): Promise<void> {
       const { loss, trainAccuracy, testAccuracy } = figuresOf(epoch);
       return [epoch.epoch, loss, trainAccuracy, testAccuracy, Math.round(epoch.seconds * 1000) / 1000];
     }),
+    breakdown: meanBreakdown(run.epochs),
   };
   await writeRuns(flags.out, series, [...runs, record]);
 }

@@ -1,6 +1,7 @@
 /** The records of `npm run homework`: one file for each recipe, model and mode, one line of JSON for each run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { BreakdownSeconds, EpochRecord } from '../../coordinator/reporters/reporter.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import type { Provenance } from '../cli-run.ts';
 import type { RecipeName } from '../recipe.ts';
@@ -37,6 +38,25 @@ export interface RunRecord extends Provenance {
   /** Wall time of the whole run: start, steps, evaluations, files. */
   readonly seconds: number;
   readonly epochs: readonly HomeworkEpoch[];
+  /** Where the seconds of an epoch's steps went: the mean over epochs. */
+  readonly breakdown: BreakdownSeconds;
+}
+
+/** By part, the mean over epochs. */
+export function meanBreakdown(epochs: readonly Pick<EpochRecord, 'breakdown'>[]): BreakdownSeconds {
+  const mean = (part: keyof BreakdownSeconds): number => {
+    const sum = epochs.reduce((total, { breakdown }) => total + breakdown[part], 0);
+    return Math.round((1e5 * sum) / epochs.length) / 1e5;
+  };
+  return {
+    computeSeconds: mean('computeSeconds'),
+    encodeSeconds: mean('encodeSeconds'),
+    wireSeconds: mean('wireSeconds'),
+    waitSeconds: mean('waitSeconds'),
+    reduceSeconds: mean('reduceSeconds'),
+    applySeconds: mean('applySeconds'),
+    otherSeconds: mean('otherSeconds'),
+  };
 }
 
 /** The runs of a series that were made with these settings, by seed. */

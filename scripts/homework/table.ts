@@ -1,20 +1,49 @@
-/** The table of `npm run homework`: the homework's last rows beside ours, over seeds. */
+/** The tables of `npm run homework`: the homework's last rows beside ours, over seeds, and where our seconds went. */
+import type { BreakdownSeconds } from '../../coordinator/reporters/reporter.ts';
 import type { HomeworkEpoch, RunRecord } from './records.ts';
 
 const HEADINGS = ['model', 'run', 'seeds', 'loss', 'train acc', 'test acc', 'smallest to largest', 's/epoch', 'in all'];
+const TIME_HEADINGS = ['model', 'run', 's/epoch', 'compute', 'apply', 'encode, wire, reduce', 'wait', 'other'];
 const NONE = '-';
 
 /** A row: runs of one series, or the homework's one run. */
 export interface TableRow {
   readonly model: string;
   readonly run: string;
-  readonly runs: readonly Pick<RunRecord, 'epochs' | 'seconds'>[];
+  readonly runs: readonly (Pick<RunRecord, 'epochs' | 'seconds'> & Partial<Pick<RunRecord, 'breakdown'>>)[];
 }
 
 /** Markdown. Figures are of the last epoch, means over the runs; times are means too: of an epoch's steps, and of whole runs. */
 export function formatHomeworkTable(rows: readonly TableRow[]): string {
-  const rule = HEADINGS.map((_, column) => (column < 2 ? '---' : '---:'));
-  return [HEADINGS, rule, ...rows.map(cellsOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return formatTable(HEADINGS, rows.map(cellsOf));
+}
+
+/** Markdown: where the seconds of an epoch's steps went, means over the runs; rows that do not know are left out. */
+export function formatTimeTable(rows: readonly TableRow[]): string {
+  const cells = rows.flatMap(({ model, run, runs }) => {
+    const known = runs.flatMap(({ breakdown }) => breakdown ?? []);
+    if (known.length === 0) return [];
+    const meanOf = (...parts: (keyof BreakdownSeconds)[]): string =>
+      mean(known.map((breakdown) => sum(parts.map((part) => breakdown[part])))).toFixed(3);
+    return [
+      [
+        `\`${model}\``,
+        run,
+        mean(known.map((breakdown) => sum(Object.values(breakdown)))).toFixed(3),
+        meanOf('computeSeconds'),
+        meanOf('applySeconds'),
+        meanOf('encodeSeconds', 'wireSeconds', 'reduceSeconds'),
+        meanOf('waitSeconds'),
+        meanOf('otherSeconds'),
+      ],
+    ];
+  });
+  return formatTable(TIME_HEADINGS, cells);
+}
+
+function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const rule = headings.map((_, column) => (column < 2 ? '---' : '---:'));
+  return [headings, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 /** What the homework's report gives, as a row: its seconds are those of its epochs. */

@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
+import type { BreakdownSeconds } from '../../coordinator/reporters/reporter.ts';
 import { drawHomeworkCurves } from '../../scripts/homework/curves.ts';
-import { readRuns, writeRuns } from '../../scripts/homework/records.ts';
+import { meanBreakdown, readRuns, writeRuns } from '../../scripts/homework/records.ts';
 import type { HomeworkEpoch, RunRecord, Series } from '../../scripts/homework/records.ts';
-import { formatHomeworkTable, homeworkRow } from '../../scripts/homework/table.ts';
+import { formatHomeworkTable, formatTimeTable, homeworkRow } from '../../scripts/homework/table.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 const epochs = (...tests: number[]): HomeworkEpoch[] =>
   tests.map((accuracy, i) => [i + 1, 0.5 - i / 10, accuracy - 0.01, accuracy, 2 + i]);
+
+const breakdown = (computeSeconds: number): BreakdownSeconds => ({
+  ...{ computeSeconds, applySeconds: 0.01, encodeSeconds: 0.1, wireSeconds: 0.2, reduceSeconds: 0.05 },
+  ...{ waitSeconds: 0.3, otherSeconds: 0.04 },
+});
 
 const theirs = homeworkRow('dense', epochs(0.8, 0.9));
 const ours = {
@@ -27,6 +33,14 @@ describe('the table of the homework', () => {
     );
   });
 
+  test('of times has the means of the rows that know where theirs went', () => {
+    const runs = [1, 2].map((compute) => ({ epochs: epochs(0.9), seconds: 7, breakdown: breakdown(compute) }));
+    const lines = formatTimeTable([theirs, { ...ours, runs }]).split('\n');
+    expect(lines.slice(2)).toEqual([
+      '| `dense` | `--recipe best`, baseline | 2.200 | 1.500 | 0.010 | 0.350 | 0.300 | 0.040 |',
+    ]);
+  });
+
   test('is drawn with a panel for each model and a name for each row', () => {
     const svg = drawHomeworkCurves([theirs, ours, { ...ours, model: 'conv' }]);
     expect(svg.match(/>homework, one GPU</g)).toHaveLength(1);
@@ -39,7 +53,11 @@ describe('the records of the homework', () => {
   const series: Series = { recipe: 'best', model: 'dense', mode: 'two workers' };
   const run = (seed: number, settings: string): RunRecord => ({
     ...{ seed, settings, seconds: 3, epochs: epochs(0.9), engine: 'native', date: '2026-01-01', hardware: 'two cores' },
-    ...{ node: 'v20', gradsock: '0.1.0', parametersSha256: 'ab' },
+    ...{ node: 'v20', gradsock: '0.1.0', parametersSha256: 'ab', breakdown: breakdown(1) },
+  });
+
+  test('have the mean of each part over the epochs', () => {
+    expect(meanBreakdown([1, 2].map((compute) => ({ breakdown: breakdown(compute) })))).toEqual(breakdown(1.5));
   });
 
   test('are read again in the order of seeds', async () => {
