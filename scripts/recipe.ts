@@ -56,22 +56,22 @@ const HOMEWORK = {
   emaEvery: 8,
 } satisfies Recipe;
 
-/** What the searches began from. */
+/** What they have in common, but for single values. */
 const ADAMW = {
   ...HOMEWORK,
   optimizer: 'adamw',
   schedule: 'cosine',
   warmupSteps: 200,
-  flipProbability: 0.5,
+  flipProbability: 0.1,
   emaDecay: 0.98,
 } satisfies Recipe;
 
 const DENSE = {
   ...ADAMW,
   globalBatch: 512,
-  learningRate: 0.0038,
-  weightDecay: 0.03,
-  shiftProbability: 0.3,
+  learningRate: 0.0042,
+  weightDecay: 0.05,
+  shiftProbability: 0.35,
 } satisfies Recipe;
 
 const CONV = {
@@ -82,7 +82,13 @@ const CONV = {
   eraseProbability: 0.3,
 } satisfies Recipe;
 
-const CONV_POOL = { ...ADAMW, learningRate: 0.0078, weightDecay: 0.045, shiftProbability: 0.5 } satisfies Recipe;
+const CONV_POOL = {
+  ...ADAMW,
+  learningRate: 0.009,
+  weightDecay: 0.05,
+  flipProbability: 0.12,
+  shiftProbability: 0.75,
+} satisfies Recipe;
 
 const BEST: Readonly<Record<string, Recipe>> = {
   dense: DENSE,
