@@ -56,7 +56,7 @@ const HOMEWORK = {
   emaEvery: 8,
 } satisfies Recipe;
 
-/** What they have in common, but for single values. */
+/** What the best recipes have in common, but for single values. */
 const ADAMW = {
   ...HOMEWORK,
   optimizer: 'adamw',

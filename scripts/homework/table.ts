@@ -1,10 +1,12 @@
 /** The tables of `npm run homework`: the homework's last rows beside ours, over seeds, and where our seconds went. */
 import type { BreakdownSeconds } from '../../coordinator/reporters/reporter.ts';
+import { formatTable, NONE } from '../bench/table.ts';
 import type { HomeworkEpoch, RunRecord } from './records.ts';
 
 const HEADINGS = ['model', 'run', 'seeds', 'loss', 'train acc', 'test acc', 'smallest to largest', 's/epoch', 'in all'];
 const TIME_HEADINGS = ['model', 'run', 's/epoch', 'compute', 'apply', 'encode, wire, reduce', 'wait', 'other'];
-const NONE = '-';
+/** Model and run. */
+const NUM_NAMES = 2;
 
 /** A row: runs of one series, or the homework's one run. */
 export interface TableRow {
@@ -15,7 +17,7 @@ export interface TableRow {
 
 /** Markdown. Figures are of the last epoch, means over the runs; times are means too: of an epoch's steps, and of whole runs. */
 export function formatHomeworkTable(rows: readonly TableRow[]): string {
-  return formatTable(HEADINGS, rows.map(cellsOf));
+  return formatTable(HEADINGS, NUM_NAMES, rows.map(cellsOf));
 }
 
 /** Markdown: where the seconds of an epoch's steps went, means over the runs; rows that do not know are left out. */
@@ -38,12 +40,7 @@ export function formatTimeTable(rows: readonly TableRow[]): string {
       ],
     ];
   });
-  return formatTable(TIME_HEADINGS, cells);
-}
-
-function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = headings.map((_, column) => (column < 2 ? '---' : '---:'));
-  return [headings, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return formatTable(TIME_HEADINGS, NUM_NAMES, cells);
 }
 
 /** What the homework's report gives, as a row: its seconds are those of its epochs. */

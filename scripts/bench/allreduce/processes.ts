@@ -9,6 +9,9 @@ import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
 import type { Work } from '../contender-answers.ts';
 
+/** Longer than any answer takes, however many processes share the cores. */
+export const STEP_TIMEOUT_MS = 60_000;
+
 const RATES = { learningRate: 0.1, stepSize: 0.1, secondMomentScale: 1 };
 
 /** One sample a worker, and an epoch that never ends. */

@@ -19,7 +19,7 @@ import { peerSockets } from '../../../worker/peer-server.ts';
 import { createRingMember, RING_MESSAGES } from '../../../worker/ring/member.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
-import { roundsOf, startPeers, stepSizes } from './processes.ts';
+import { roundsOf, startPeers, STEP_TIMEOUT_MS, stepSizes } from './processes.ts';
 
 export interface RingJob {
   readonly numFloats: number;
@@ -29,8 +29,6 @@ export interface RingJob {
   readonly joinUrl?: string;
   readonly name?: string;
 }
-
-const STEP_TIMEOUT_MS = 60_000;
 
 const job = JSON.parse(process.argv.at(-1)!) as RingJob;
 keepFreedMemory();

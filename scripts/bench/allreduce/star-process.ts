@@ -21,7 +21,7 @@ import { keepFreedMemory } from '../../../worker/memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
-import { fill, roundsOf, startPeers } from './processes.ts';
+import { fill, roundsOf, startPeers, STEP_TIMEOUT_MS } from './processes.ts';
 
 export interface StarJob {
   readonly numFloats: number;
@@ -34,8 +34,6 @@ export interface StarJob {
   readonly name?: string;
   readonly offer?: SharedMemoryOffer;
 }
-
-const STEP_TIMEOUT_MS = 60_000;
 
 const job = JSON.parse(process.argv.at(-1)!) as StarJob;
 const plan = { numParameters: job.numFloats, numBuffers: 0 } as ModelPlan;
@@ -65,7 +63,7 @@ async function coordinate({ numWorkers, wire, sharesMemory }: StarJob) {
   const star = createStar(
     fleet,
     replica,
-    // Nobody is late here, however many processes share the cores.
+    // Nobody is late here.
     { stepTimeoutMs: STEP_TIMEOUT_MS, wire, allocateAverage: pool.allocateAverage, lateMs: STEP_TIMEOUT_MS },
     vectorMath,
   );
