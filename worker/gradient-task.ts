@@ -15,8 +15,8 @@ import { createGradientSender } from './gradient-sender.ts';
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
   compute(assignment: Assignment, applyMs: number): Promise<void>;
-  /** Tells that the average of a bucket has arrived, of those before the last. */
-  averageArrived(): void;
+  /** Tells that the averages of the open step's first `count` buckets have arrived. */
+  averagesArrived(count: number): void;
   /** Tells that the coordinator has the gradients of the last assignment: their memory may be used again. */
   gradientsArrived(): void;
   /** Tells that nobody waits for what has not been sent. */
@@ -47,13 +47,15 @@ export function createGradientTask(options: TaskOptions): GradientTask {
     return left;
   };
 
+  const release = () => {
+    sender.forget();
+    encoder.arrived();
+  };
+
   return {
-    averageArrived: () => sender.averageArrived(),
-    gradientsArrived: () => encoder.arrived(),
-    forget() {
-      sender.forget();
-      encoder.arrived();
-    },
+    averagesArrived: (count) => sender.averagesArrived(count),
+    gradientsArrived: release,
+    forget: release,
     async compute(assignment, applyMs) {
       const { step } = assignment;
       // More of a step is what another worker did not finish: everyone waits for it, and averages may be back already.

@@ -103,6 +103,8 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring });
   } catch (error) {
     const told = asProtocolError(error);
+    const lastWord = told.code === 'ERR_CLOSED' ? await findShutdown(transport) : undefined;
+    if (lastWord !== undefined) return lastWord;
     transport.close(told);
     // Also what a coordinator's numbers led to, such as memory that nobody has, is told by a code.
     throw error instanceof ConfigError ? error : told;
@@ -110,6 +112,21 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     await ring?.close();
     transport.close();
     await engine?.dispose();
+  }
+}
+
+/**
+ * The reason in a `shutdown` that has arrived and was not read yet: this worker was computing, and finds the connection
+ * closed when it sends. The run is then over, not lost.
+ */
+async function findShutdown(transport: Transport): Promise<string | undefined> {
+  try {
+    for (;;) {
+      const message = await transport.receive(0, 'shutdown');
+      if (message.kind === 'shutdown') return message.reason;
+    }
+  } catch {
+    return undefined;
   }
 }
 
@@ -140,9 +157,12 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
       ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown', ...RING_MESSAGES] as const),
     );
     // A ring's step goes on beside the reading: only the end of the run, or of the ring, overtakes it.
-    if (ring.underWay && message.kind !== 'shutdown' && !isRingMessage(message)) await ring.underWay;
+    const overtakes = message.kind === 'shutdown' || message.kind === 'snapshot' || isRingMessage(message);
+    if (ring.underWay && !overtakes) await ring.underWay;
     switch (message.kind) {
       case 'snapshot':
+        // Sent to a worker that was set aside, too: it has no part in the ring any more.
+        await ring.close();
         task.forget();
         takeSnapshot(context, message);
         break;
@@ -152,7 +172,7 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         break;
       case 'averageBucket':
         takeBucket(context, message);
-        task.averageArrived();
+        task.averagesArrived(message.bucket + 1);
         break;
       case 'update':
         await applyUpdate(context, task, message);

@@ -20,11 +20,30 @@ describe('the gradient sender', () => {
     const parts = partsOf(0, BUCKETS_AHEAD + 2);
     sender.send(parts, true);
     expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD));
-    sender.averageArrived();
+    sender.averagesArrived(1);
     expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD + 1));
-    sender.averageArrived();
-    sender.averageArrived();
+    sender.averagesArrived(2);
     expect(sent).toEqual(parts);
+  });
+
+  it('counts averages that came before the sum was there: it never waits for one that it has', () => {
+    const { sent, sender } = senderToList();
+    const parts = partsOf(0, BUCKETS_AHEAD + 3);
+    sender.averagesArrived(1);
+    sender.averagesArrived(2);
+    sender.send(parts, true);
+    expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD + 2));
+  });
+
+  it('counts averages anew in the next step, and drops what it held', () => {
+    const { sent, sender } = senderToList();
+    sender.send(partsOf(0, BUCKETS_AHEAD + 3), true);
+    sender.averagesArrived(2);
+    sender.forget();
+    sent.length = 0;
+    const parts = partsOf(0, BUCKETS_AHEAD + 3);
+    sender.send(parts, true);
+    expect(sent).toEqual(parts.slice(0, BUCKETS_AHEAD));
   });
 
   it('sends earlier sums at once: no average can come before the last one', () => {
