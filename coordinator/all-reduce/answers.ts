@@ -6,14 +6,13 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import type { TreeNode } from '../../protocol/state/reduction.ts';
 import { BUCKETS_AHEAD } from '../../protocol/wire/buckets.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
-import { ReceiveInterrupted, receiveKind } from '../../protocol/wire/transport.ts';
+import { ReceiveInterrupted, receiveKind, ReceiveTimeout } from '../../protocol/wire/transport.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';
 import type { Patience } from '../patience.ts';
 import type { Arrival } from './all-reduce.ts';
-
-const PARTS = ['gradientBucket', 'gradient', 'notFinite'] as const;
-type Part = MessageOf<(typeof PARTS)[number]>;
+import { PARTS } from './confirm.ts';
+import type { Part } from './confirm.ts';
 
 export interface AnswersOptions {
   readonly patience: Patience;
@@ -34,6 +33,10 @@ export interface StepAnswers {
 }
 
 export interface Answers {
+  /** Tells that a member was asked for more just now: its deadline begins anew. */
+  asked(member: Member): void;
+  /** Tells that an average was sent just now: members that waited for it have something to do again. */
+  averageSent(): void;
   /** Begins a step. */
   open(answers: StepAnswers): void;
   /** Receives everything that a member owes; rejects with what is wrong with it. */
@@ -42,6 +45,8 @@ export interface Answers {
   isHeldBack(member: Member): boolean;
   /** Whether another member has answered first in what this one owed in the step. */
   isOvertaken(member: Member): boolean;
+  /** Whether a part is of a node that another member has answered first; its last part settles that. */
+  isSuperseded(member: Member, part: Part): boolean;
   /** Forgets what is still to come of a member. */
   forget(member: Member): void;
   /** In order of arrival: members that had a part in the step. */
@@ -59,6 +64,8 @@ export function createAnswers({ patience, numBuckets, numAverages }: AnswersOpti
   /** The bucket of its sum that a member is to send next. */
   const awaited = new Map<Member, number>();
   const overtaken = new Set<Member>();
+  const askedAtMs = new WeakMap<Member, number>();
+  let averageSentAtMs = 0;
   let step!: StepAnswers;
 
   const arrivalOf = (member: Member): OpenArrival => {
@@ -72,15 +79,22 @@ export function createAnswers({ patience, numBuckets, numAverages }: AnswersOpti
 
   /** The next part of a member's answer, within its deadline. */
   const receivePart = async (member: Member): Promise<Part> => {
-    const sinceMs = performance.now();
+    const startMs = performance.now();
+    /** Since when it has had something to do. */
+    const sinceMs = () => Math.max(startMs, averageSentAtMs, askedAtMs.get(member) ?? 0);
+    let timeoutMs = patience.of(member);
     for (;;) {
       try {
-        const part = await receiveKind(member.transport, patience.of(member), ...PARTS);
-        patience.observe(member, performance.now() - sinceMs);
+        const part = await receiveKind(member.transport, timeoutMs, ...PARTS);
+        patience.observe(member, performance.now() - sinceMs());
         return part;
       } catch (error) {
+        if (!(error instanceof ReceiveTimeout)) throw error;
         // One that waits for averages, as all must for the slowest, is not late.
-        if (!(error instanceof ProtocolError) || error.code !== 'ERR_TIMEOUT' || !isHeldBack(member)) throw error;
+        timeoutMs = patience.of(member);
+        if (isHeldBack(member)) continue;
+        timeoutMs = Math.ceil(sinceMs() + timeoutMs - performance.now());
+        if (timeoutMs <= 0) throw error;
       }
     }
   };
@@ -131,6 +145,10 @@ export function createAnswers({ patience, numBuckets, numAverages }: AnswersOpti
   };
 
   return {
+    asked: (member) => void askedAtMs.set(member, performance.now()),
+    averageSent() {
+      averageSentAtMs = performance.now();
+    },
     open(answers) {
       step = answers;
       arrivals.clear();
@@ -160,6 +178,7 @@ export function createAnswers({ patience, numBuckets, numAverages }: AnswersOpti
       }
     },
     isHeldBack,
+    isSuperseded: isUnwanted,
     isOvertaken: (member) => overtaken.has(member),
     forget: (member) => void unwanted.delete(member),
     arrivals: () => [...arrivals.values()].sort((a, b) => a.atMs - b.atMs),

@@ -69,7 +69,7 @@ export async function createElasticRing(options: ElasticRingOptions): Promise<El
       if (objection !== undefined) return objection;
       const members = [...fleet.members];
       const lose = fleet.lose.bind(fleet);
-      const talk = createRingTalk(members, { lose, leaveMs: (member) => sumPatience.of(member) });
+      const talk = createRingTalk(members, { lose, isMember, leaveMs: (member) => sumPatience.of(member) });
       talk.stand(replica.step);
       const inOrder = await setUpRing(members, { talk, stepTimeoutMs, apart: trials.apart });
       if (inOrder) {

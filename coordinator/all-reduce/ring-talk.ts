@@ -20,6 +20,8 @@ export interface RingEnd {
 export interface RingTalkOptions {
   /** Takes out a member that failed; see `Fleet`. */
   readonly lose: (member: Member, step: number | undefined, error: unknown) => void;
+  /** Whether it still is a member; one that was set aside lets go of the ring by itself, with the state that it is sent. */
+  readonly isMember: (member: Member) => boolean;
   /** How long a member may take to let go. */
   readonly leaveMs: (member: Member) => number;
 }
@@ -65,12 +67,14 @@ const LEFT_OVER = [
 /** A sum, what became of the exchange, and its last word. */
 const MOST_LEFT_OVER = 3;
 
-export function createRingTalk(members: readonly Member[], { lose, leaveMs }: RingTalkOptions): RingTalk {
+export function createRingTalk(members: readonly Member[], { lose, isMember, leaveMs }: RingTalkOptions): RingTalk {
   /** Those that have let go, or are lost. */
   const gone = new Set<Member>();
   let end: RingEnd | undefined;
   let hasLost = false;
   let standsAt = 0;
+
+  const isGone = (member: Member): boolean => gone.has(member) || !isMember(member);
 
   const takeOut = (member: Member, step: number | undefined, error: unknown) => {
     if (gone.has(member)) return;
@@ -83,7 +87,7 @@ export function createRingTalk(members: readonly Member[], { lose, leaveMs }: Ri
   const tell: RingTalk['tell'] = (to, step, messageFor) => {
     const failures: (readonly [Member, unknown])[] = [];
     for (const member of to) {
-      if (gone.has(member)) continue;
+      if (isGone(member)) continue;
       try {
         member.transport.send(messageFor(member));
       } catch (error) {
@@ -138,7 +142,7 @@ export function createRingTalk(members: readonly Member[], { lose, leaveMs }: Ri
     },
     tell,
     async hear<K extends MessageKind>(member: Member, wait: Wait, ...kinds: K[]) {
-      if (gone.has(member)) return undefined;
+      if (isGone(member)) return undefined;
       try {
         for (let numLeftOver = 0; numLeftOver <= MOST_LEFT_OVER; numLeftOver++) {
           const message = await next(member, wait, kinds);

@@ -88,6 +88,7 @@ export function createStar(
 
   /** Tells a member to compute these microbatches. */
   const ask = (member: Member, plan: StepPlan, range: Range) => {
+    answers.asked(member);
     sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
   };
   const openingOf = (plan: StepPlan, range: Range) => {
@@ -99,6 +100,7 @@ export function createStar(
     const { payload } = buckets[bucket]!;
     const message = { kind: 'averageBucket', step, bucket, payload } as const;
     sent.push(message);
+    answers.averageSent();
     for (const member of [...fleet.members]) sendTo(member, step, message);
   };
 
@@ -108,9 +110,11 @@ export function createStar(
     owingProof.clear();
     const confirmations = await Promise.all(
       members.map((member) =>
-        confirmMember(member, replica, patience.of(member)).catch((error: unknown) => {
-          fleet.lose(member, replica.step, error);
-        }),
+        confirmMember(member, replica, patience.of(member), (part) => answers.isSuperseded(member, part)).catch(
+          (error: unknown) => {
+            fleet.lose(member, replica.step, error);
+          },
+        ),
       ),
     );
     return confirmations.filter((confirmation) => confirmation !== undefined);

@@ -28,7 +28,7 @@ export interface Transport {
   /**
    * The next message, in order of arrival. One call at a time.
    *
-   * Rejects with `ProtocolError`: ERR_TIMEOUT after `timeoutMs`, naming what was awaited; the peer's own code when it
+   * Rejects with `ProtocolError`: ERR_TIMEOUT after `timeoutMs`, as `ReceiveTimeout` that names what was awaited; the peer's own code when it
    * sent an error; the decoder's code when its bytes were wrong; ERR_CLOSED when it went away.
    */
   receive(timeoutMs: number, awaited: string): Promise<Message>;
@@ -57,6 +57,9 @@ export interface Transport {
 
 /** A coordinator's word that the run is over, where another message was awaited. */
 export class RunEnded extends ProtocolError {}
+
+/** The awaited message did not come in time. The connection still stands, unlike where its own silence has ended it. */
+export class ReceiveTimeout extends ProtocolError {}
 
 /** Nobody waits for the message any more. No fault of anyone's. */
 export class ReceiveInterrupted extends Error {
@@ -127,7 +130,7 @@ export function createInbox(peer: string): Inbox {
         const timer = setTimeout(
           () => {
             reader = undefined;
-            reject(new ProtocolError('ERR_TIMEOUT', `no ${awaited} from ${peer} within ${timeoutMs / 1000} s`));
+            reject(new ReceiveTimeout('ERR_TIMEOUT', `no ${awaited} from ${peer} within ${timeoutMs / 1000} s`));
           },
           Math.min(timeoutMs, LIMITS.longestWaitMs),
         );
