@@ -74,11 +74,13 @@ export async function evaluateSamples(
   };
 
   for (;;) {
-    const idle = fleet.members.filter((member) => !busy.has(member));
-    for (const member of idle) if (runs.numLeft() > 0) begin(member, runs.take(fleet.members.length));
+    for (const member of [...fleet.members]) {
+      if (!busy.has(member) && runs.numLeft() > 0) begin(member, runs.take(fleet.members.length));
+    }
+    const isAnyIdle = fleet.members.some((member) => !busy.has(member));
     if (busy.size === 0 && runs.numLeft() === 0) break;
     if (fleet.members.length === 0) await fleet.whenAny();
-    else if (idle.length === 0) await Promise.race([...busy.values()].map(({ settled }) => settled));
+    else if (!isAnyIdle) await Promise.race([...busy.values()].map(({ settled }) => settled));
     else if (
       await isLongerThan(
         lateAfter(longestMs),

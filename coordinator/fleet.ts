@@ -43,6 +43,8 @@ export interface Fleet {
   follow(lastStep: number, messages: () => readonly Message[]): void;
   /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
   serve(service: FleetService): void;
+  /** The run is over: connections that end from here on are no losses, and are not reported. */
+  close(): void;
 }
 
 export interface FleetService {
@@ -96,6 +98,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
+  let isClosed = false;
 
   const refuse = (member: Member, error: unknown) => {
     const blamed = asBlame(member, replica.step, error);
@@ -104,8 +107,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   };
 
   const fail = (newcomer: Newcomer, error: unknown) => {
-    newcomers.delete(newcomer);
-    refuse(newcomer.member, error);
+    if (newcomers.delete(newcomer)) refuse(newcomer.member, error);
   };
 
   const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
@@ -218,7 +220,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     lose(member, step, error) {
       const blamed = asBlame(member, step, error);
       if (!(blamed instanceof ProtocolError)) throw blamed;
-      if (!members.includes(member)) return;
+      if (!members.includes(member) || isClosed) return;
       lastLoss = blamed;
       say(`lost ${blamed.message}`);
       takeOut(member);
@@ -288,6 +290,11 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       // Those who stand by answer once more, and then wait like others.
       if (isHolding()) recall();
       else release();
+    },
+    close() {
+      isClosed = true;
+      newcomers.clear();
+      waitingRoom.leave();
     },
   };
 }

@@ -16,6 +16,7 @@ import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
 import { createFleet } from './fleet.ts';
+import type { Fleet } from './fleet.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
@@ -131,7 +132,6 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const status = isAtEnd
       ? 'completed'
       : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress });
-    await checkpoints.finish();
     return await end(status);
   } catch (error) {
     // One that cannot be written changes nothing: the run has failed already.
@@ -146,18 +146,21 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   }
 }
 
-interface RunParts extends RunOptions {
+export interface RunParts extends RunOptions {
   readonly bytes: DatasetBytes;
   readonly dataset: Dataset;
   readonly replica: Replica;
   readonly directory: RunDirectory;
   readonly checkpoints: RunCheckpoints;
   readonly progress: { epochs: number; testAccuracy: number | null };
+  /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
+  readonly establish?: typeof establishAllReduce;
 }
 
 /** Gathers the workers, trains, and lets them go. */
-async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
+export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
   const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
+  const { establish = establishAllReduce } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal]);
   setMaxListeners(0, signal);
@@ -183,6 +186,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   const onFailure = (error: Error) => failure.abort(error);
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
   let reason = 'the run has failed';
+  let fleet: Fleet | undefined;
   try {
     const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
     const say = (line: string) => {
@@ -190,22 +194,23 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       reporter.line(line);
     };
     const { microbatches: maxMembers } = stepSizesOf(config);
-    const fleet = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
-    await synchronise(fleet, replica, stepTimeoutMs);
+    const gathered = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
+    fleet = gathered;
+    await synchronise(gathered, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
-    const parties = { fleet, replica, exchange, allocateAverage };
+    const parties = { fleet: gathered, replica, exchange, allocateAverage };
     const { vectorMath, ringObstacle } = parts;
     const begunWith = parts.resumed?.begunWith;
     const how = { config, begunWith, vectorMath, ringObstacle, say };
-    const { allReduce, kind } = await establishAllReduce({ ...parties, ...how });
+    const { allReduce, kind } = await establish({ ...parties, ...how });
     if (!begunWith) await directory.recordAllReduce(kind);
-    membership.passNewcomers((member) => fleet.join(member));
+    membership.passNewcomers((member) => gathered.join(member));
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
       numEvaluationSamples: dataset.evaluation.numSamples,
-      fleet,
+      fleet: gathered,
       allReduce,
       replica,
       signal: parts.signal,
@@ -222,9 +227,12 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
         reporter.onEpoch?.(record);
       },
     });
+    // Before workers are told that it is over: whoever resumes a run that ended while this was written needs them.
+    await checkpoints.finish();
     reason = `the run is ${status}`;
     return status;
   } finally {
+    fleet?.close();
     membership.dismiss(reason);
     await source.stop();
   }

@@ -129,7 +129,8 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
   };
 }
 
-async function appendLine(path: string, line: string): Promise<void> {
+/** Appends a line, and forces it to disk. */
+export async function appendLine(path: string, line: string): Promise<void> {
   const file = await open(path, 'a');
   try {
     await file.writeFile(`${line}\n`);

@@ -1,0 +1,71 @@
+/** Evaluation in virtual time: who is late, and who only works. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { evaluateSamples } from '../../coordinator/evaluation.ts';
+import { createFleet } from '../../coordinator/fleet.ts';
+import { EVALUATION_BATCH } from '../../coordinator/run-config.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import { createReplica } from '../../protocol/state/replica.ts';
+import { receiveKind } from '../../protocol/wire/transport.ts';
+import type { Transport } from '../../protocol/wire/transport.ts';
+import { TINY_MODEL } from '../helpers/cluster.ts';
+import { createTestMember } from '../helpers/members.ts';
+import { PLAIN_SGD } from '../helpers/optimizers.ts';
+
+const NUM_CHUNKS = 12;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Answers every request, after `chunkMs` a chunk. */
+async function evaluateOn(worker: Transport, chunkMs: number): Promise<void> {
+  for (;;) {
+    const message = await receiveKind(worker, 1e9, 'evaluate', 'snapshot');
+    if (message.kind === 'snapshot') continue;
+    const { epoch, numChunks } = message;
+    await new Promise((resolve) => setTimeout(resolve, chunkMs * numChunks));
+    const chunk = { lossSum: 2 * EVALUATION_BATCH, numCorrect: 1, numSamples: EVALUATION_BATCH };
+    const chunks = Array.from({ length: numChunks }, () => chunk);
+    worker.send({ kind: 'evaluation', epoch, chunks, computeMs: 0 });
+  }
+}
+
+/** Evaluates on workers that take so long for a chunk; returns the mean loss and what was said. */
+async function evaluateWith(chunkMs: readonly number[]) {
+  const said: string[] = [];
+  const workers = chunkMs.map((_, index) => createTestMember(`worker-${index}`));
+  workers.forEach(({ worker }, index) => {
+    // Ends with its connection.
+    evaluateOn(worker, chunkMs[index]!).catch(() => {});
+  });
+  const replica = createReplica(planModel(TINY_MODEL), PLAIN_SGD, 1);
+  const limits = { stepTimeoutMs: 120_000, waitMs: 0, maxMembers: 8 };
+  const members = workers.map(({ member }) => member);
+  const fleet = createFleet(members, { replica, ...limits, say: (line) => said.push(line) });
+  const numEvaluationSamples = NUM_CHUNKS * EVALUATION_BATCH;
+  const evaluated = evaluateSamples({ fleet, numEvaluationSamples, config: { stepTimeoutSeconds: 120 } }, 1);
+  await vi.runAllTimersAsync();
+  const { loss } = await evaluated;
+  fleet.close();
+  for (const { member } of workers) member.transport.close();
+  return { loss, said };
+}
+
+describe('evaluation', () => {
+  test('leaves the only worker to its work, however long a chunk takes', async () => {
+    expect(await evaluateWith([30_000])).toEqual({ loss: 2, said: [] });
+  });
+
+  test('leaves busy workers to their work while nobody has nothing to do', async () => {
+    expect(await evaluateWith([20_000, 20_000, 20_000])).toEqual({ loss: 2, said: [] });
+  });
+
+  test('sets a worker aside for which an idle one could have done the work many times over', async () => {
+    const { loss, said } = await evaluateWith([10, 60_000]);
+    expect(loss).toBe(2);
+    expect(said[0]).toMatch(/^worker-1 .* is late in evaluation/);
+  });
+});
