@@ -1,0 +1,119 @@
+/** A simulated coordinator: the product's, from gathering the workers to the last checkpoint, on a simulated disk. */
+import { setMaxListeners } from 'node:events';
+import { createStar } from '../../coordinator/all-reduce/star.ts';
+import { createElasticRing } from '../../coordinator/all-reduce/elastic-ring.ts';
+import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
+import type { EstablishOptions } from '../../coordinator/all-reduce/establish.ts';
+import type { Fleet } from '../../coordinator/fleet.ts';
+import { trainWithWorkers } from '../../coordinator/main.ts';
+import type { Membership } from '../../coordinator/membership.ts';
+import type { EpochRecord } from '../../coordinator/reporters/reporter.ts';
+import { BEGINNING, restoreRun } from '../../coordinator/resume.ts';
+import { createRunCheckpoints } from '../../coordinator/run-checkpoints.ts';
+import { lastStepOf } from '../../coordinator/run-config.ts';
+import type { RunConfig } from '../../coordinator/run-config.ts';
+import { appendLine } from '../../coordinator/run-directory.ts';
+import type { RunDirectory } from '../../coordinator/run-directory.ts';
+import { storing } from '../../coordinator/storage-error.ts';
+import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import type { Dataset } from '../../protocol/state/dataset.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
+import { createReplica } from '../../protocol/state/replica.ts';
+import type { Replica } from '../../protocol/state/replica.ts';
+import { plainVectorMath } from '../../protocol/state/vector-math.ts';
+
+export const RUN_FOLDER = '/run';
+export const RECORDS = `${RUN_FOLDER}/epochs.jsonl`;
+
+export interface CoordinatorLife {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly numBuckets: number;
+  readonly checkpointEvery: number | undefined;
+  /** Whether the run was begun before. */
+  readonly isResumed: boolean;
+  /** The all-reduce that it began with, if it came as far. */
+  readonly begunWith: AllReduceKind | undefined;
+  onBegun(kind: AllReduceKind): void;
+  /** Has workers reach it, until the function that is returned is called. */
+  listen(membership: Membership): () => void;
+  say(line: string): void;
+  onProgress(): void;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves with the replica when the run is completed. */
+export async function liveAsCoordinator(life: CoordinatorLife): Promise<Replica> {
+  const { config, dataset, say } = life;
+  setMaxListeners(0, life.signal);
+  const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
+  const directory = directoryOf(life);
+  const from = life.isResumed ? await restoreRun(directory, config, replica, { say, warn: say }) : BEGINNING;
+  const checkpoints = createRunCheckpoints({
+    config,
+    settings: { every: life.checkpointEvery, keep: 2 },
+    directory,
+    replica,
+    from,
+    seconds: () => performance.now() / 1000,
+    say,
+  });
+  if (replica.step < lastStepOf(config, dataset.train.numSamples)) {
+    await trainWithWorkers({
+      config,
+      origin: {},
+      checkpointSettings: { keep: 2 },
+      vectorMath: plainVectorMath,
+      signal: life.signal,
+      reporter: { line: say, onProgress: life.onProgress },
+      warn: say,
+      resumed: life.begunWith && ({ begunWith: life.begunWith } as never),
+      summonWorkers({ membership }) {
+        const stop = life.listen(membership);
+        return Promise.resolve({ stop: () => Promise.resolve(stop()) });
+      },
+      bytes: {} as never,
+      dataset,
+      replica,
+      directory,
+      checkpoints,
+      progress: { epochs: from.epochsDone, testAccuracy: from.testAccuracy },
+      establish: (options) => establish(options, life.numBuckets),
+    });
+  }
+  return replica;
+}
+
+async function establish(options: EstablishOptions, numBuckets: number) {
+  const { config, fleet, replica, exchange, allocateAverage, say } = options;
+  const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+  const { wire } = config;
+  const makeStar = (of: Fleet) =>
+    createStar(of, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say, numBuckets });
+  if (config.allReduce === 'star') return { allReduce: makeStar(fleet), kind: 'star' } as const;
+  return {
+    allReduce: await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say }),
+    kind: 'ring',
+  } as const;
+}
+
+function directoryOf(life: CoordinatorLife): RunDirectory {
+  const quiet = () => {};
+  return {
+    path: RUN_FOLDER,
+    checkpointFolder: `${RUN_FOLDER}/checkpoints`,
+    runId: 'simulated',
+    logger: { info: quiet, warn: quiet, error: quiet } as never,
+    writeConfig: () => Promise.resolve(),
+    recordAllReduce(kind) {
+      life.onBegun(kind);
+      return Promise.resolve();
+    },
+    appendEpoch: (record: EpochRecord) => storing(RECORDS, () => appendLine(RECORDS, JSON.stringify(record))),
+    writeModel: ({ step }) => {
+      const path = `${RUN_FOLDER}/model.safetensors`;
+      return storing(path, () => writeFileAtomically(path, `step ${step}`));
+    },
+    writeResult: () => Promise.resolve(),
+  };
+}

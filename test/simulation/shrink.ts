@@ -1,0 +1,43 @@
+/** Shrinks a schedule that fails to one that fails too and has as little in it as can be. */
+import { simplerThan } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
+import { simulate } from './simulate.ts';
+import type { SimulationResult } from './simulate.ts';
+
+export interface Failure {
+  readonly schedule: Schedule;
+  readonly result: SimulationResult;
+}
+
+/** Takes the first simpler schedule that fails as well, again and again; no more than `mostTries` are tried. */
+export async function shrink(failure: Failure, mostTries = 600): Promise<Failure> {
+  let smallest = failure;
+  let numTries = 0;
+  for (;;) {
+    const simpler = await firstThatFails(smallest.schedule, () => numTries++ < mostTries);
+    if (!simpler) return smallest;
+    smallest = simpler;
+  }
+}
+
+async function firstThatFails(schedule: Schedule, mayTry: () => boolean): Promise<Failure | undefined> {
+  for (const simpler of simplerThan(schedule)) {
+    if (!mayTry()) return undefined;
+    const result = await simulate(simpler);
+    if (result.violation !== undefined) return { schedule: simpler, result };
+  }
+  return undefined;
+}
+
+/** For people: what failed, the schedule, and what the program told. */
+export function describeFailure({ schedule, result }: Failure): string {
+  const { workers, coordinatorFaults, ...rest } = schedule;
+  return [
+    `violation: ${result.violation}`,
+    `schedule: ${JSON.stringify(rest)}`,
+    ...workers.map((worker, index) => `  worker-${index}: ${JSON.stringify(worker)}`),
+    ...coordinatorFaults.map((fault) => `  coordinator: ${JSON.stringify(fault)}`),
+    'what was told, with virtual milliseconds:',
+    ...result.said.map((line) => `  ${line}`),
+  ].join('\n');
+}
