@@ -42,9 +42,15 @@ export interface CoordinatorLife {
   readonly signal: AbortSignal;
 }
 
-/** Resolves with the replica when the run is completed. */
-export async function liveAsCoordinator(life: CoordinatorLife): Promise<Replica> {
-  const { config, dataset, say } = life;
+export interface RunEnd {
+  readonly status: 'completed' | 'interrupted';
+  readonly replica: Replica;
+}
+
+/** Resolves when the run has ended as it should, and its state is on the disk. */
+export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> {
+  const { config, dataset } = life;
+  const say = (line: string) => life.say(line);
   setMaxListeners(0, life.signal);
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
   const directory = directoryOf(life);
@@ -58,19 +64,25 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<Replica>
     seconds: () => performance.now() / 1000,
     say,
   });
+  let status: RunEnd['status'] = 'completed';
   if (replica.step < lastStepOf(config, dataset.train.numSamples)) {
-    await trainWithWorkers({
+    status = await trainWithWorkers({
       config,
       origin: {},
       checkpointSettings: { keep: 2 },
       vectorMath: plainVectorMath,
       signal: life.signal,
-      reporter: { line: say, onProgress: life.onProgress },
+      reporter: { line: say, onProgress: () => life.onProgress() },
       warn: say,
       resumed: life.begunWith && ({ begunWith: life.begunWith } as never),
       summonWorkers({ membership }) {
         const stop = life.listen(membership);
-        return Promise.resolve({ stop: () => Promise.resolve(stop()) });
+        return Promise.resolve({
+          stop() {
+            stop();
+            return Promise.resolve();
+          },
+        });
       },
       bytes: {} as never,
       dataset,
@@ -81,7 +93,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<Replica>
       establish: (options) => establish(options, life.numBuckets),
     });
   }
-  return replica;
+  return { status, replica };
 }
 
 async function establish(options: EstablishOptions, numBuckets: number) {

@@ -86,7 +86,7 @@ async function operate<T>(disk: DiskState, label: string, action: () => T): Prom
       try {
         resolve(action());
       } catch (error) {
-        reject(error as Error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
   });
@@ -157,7 +157,9 @@ function openFile(disk: DiskState, path: string, flags: string) {
   const sync = () => operate(disk, 'sync', () => void (file.durable = Buffer.from(file.bytes)));
   return {
     write: (bytes: Uint8Array, offset = 0) => append(bytes.subarray(offset)),
-    writeFile: async (content: string | Uint8Array) => void (await append(Buffer.from(content as string))),
+    async writeFile(content: string | Uint8Array) {
+      await append(Buffer.from(content as string));
+    },
     sync,
     datasync: sync,
     close: () => Promise.resolve(),

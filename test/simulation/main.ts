@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --schedules N --seed S`: simulates N schedules, from seed S on, and prints those that break a
- * promise, shrunken. `--history` prints every event of one schedule instead.
+ * promise, shrunken, until there are `--failures` of them (5). `--history` prints every event of one schedule instead.
  */
 import { parseArgs } from 'node:util';
 import { scheduleOf } from './schedule.ts';
@@ -11,12 +11,13 @@ const { values } = parseArgs({
   options: {
     schedules: { type: 'string', default: '2000' },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+    failures: { type: 'string', default: '5' },
     history: { type: 'boolean', default: false },
   },
 });
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
-function wholeNumber(flag: 'schedules' | 'seed'): number {
+function wholeNumber(flag: 'schedules' | 'seed' | 'failures'): number {
   const value = Number(values[flag]);
   if (Number.isSafeInteger(value) && value >= 0) return value;
   print(`--${flag} ${values[flag]}: expected a whole number from 0 on`);
@@ -25,11 +26,13 @@ function wholeNumber(flag: 'schedules' | 'seed'): number {
 
 const numSchedules = values.history ? 1 : wholeNumber('schedules');
 const firstSeed = wholeNumber('seed');
+const mostFailures = wholeNumber('failures');
 const startMs = performance.now();
 let numEvents = 0;
 let numFailed = 0;
 
-for (let seed = firstSeed; seed < firstSeed + numSchedules; seed++) {
+let seed = firstSeed;
+for (; seed < firstSeed + numSchedules && numFailed < mostFailures; seed++) {
   const schedule = scheduleOf(seed);
   const result = await simulate(schedule, values.history ? print : undefined);
   numEvents += result.numEvents;
@@ -43,7 +46,7 @@ for (let seed = firstSeed; seed < firstSeed + numSchedules; seed++) {
 
 const seconds = (performance.now() - startMs) / 1000;
 print(
-  `${numSchedules} schedules from seed ${firstSeed}, ${numEvents} events, ${seconds.toFixed(1)} s, ` +
-    `${(numSchedules / seconds).toFixed(0)} schedules a second: ${numFailed} failed`,
+  `${seed - firstSeed} schedules from seed ${firstSeed}, ${numEvents} events, ${seconds.toFixed(1)} s, ` +
+    `${((seed - firstSeed) / seconds).toFixed(0)} schedules a second: ${numFailed} failed`,
 );
 process.exitCode = numFailed > 0 ? 1 : 0;

@@ -104,9 +104,9 @@ export function createNetwork(world: World, seed: number): Network {
         const [own, other] = connection.ends[0].owner === process ? connection.ends : [...connection.ends].reverse();
         if (connection.isCut) continue;
         connection.isCut = true;
-        endBySilence(other!);
+        endBySilence(other);
         // What it finds when it goes on: the other end has closed long since.
-        world.schedule(process, stopMs, 'closed meanwhile', () => own!.inbox.end(closedBy(own!.peerName)));
+        world.schedule(process, stopMs, 'closed meanwhile', () => own.inbox.end(closedBy(own.peerName)));
       }
     },
     cut(one, other) {

@@ -10,6 +10,8 @@ export type WorkerFault =
   | { readonly kind: 'hang'; readonly atSend: number; readonly stopMs: number }
   /** Its link to the coordinator carries nothing any more; it finds out by silence, and joins again. */
   | { readonly kind: 'cut'; readonly atSend: number }
+  /** The same with its links to all other workers, in a ring. */
+  | { readonly kind: 'cutPeers'; readonly atSend: number }
   /** Its engine computes nonsense: once, or from then on. */
   | { readonly kind: 'wrongOnce' | 'wrong'; readonly atSend: number };
 
@@ -17,8 +19,8 @@ export type CoordinatorFault =
   /** Its process ends, at the event that it is about to handle as its `atEvent`-th; with `losesPower` its machine does. */
   | { readonly kind: 'kill'; readonly atEvent: number; readonly losesPower: boolean; readonly resumedAfterMs: number }
   | { readonly kind: 'hang'; readonly atEvent: number; readonly stopMs: number }
-  /** Its disk is full: the run fails, and is resumed with room on the disk. */
-  | { readonly kind: 'diskFull'; readonly atEvent: number };
+  /** Its disk is full: the run fails, and is resumed with room on the disk. Or its user interrupts it, and resumes it. */
+  | { readonly kind: 'diskFull' | 'interrupt'; readonly atEvent: number };
 
 export interface WorkerSchedule {
   /** When its process starts. */
@@ -108,6 +110,7 @@ function workerFaultOf(random: Random): WorkerFault {
     'hang',
     'longHang',
     'cut',
+    'cutPeers',
     'wrongOnce',
     'wrong',
   ] as const);
@@ -120,6 +123,7 @@ function workerFaultOf(random: Random): WorkerFault {
     case 'longHang':
       return { kind: 'hang', atSend, stopMs: random.int(2500, 20_000) };
     case 'cut':
+    case 'cutPeers':
     case 'wrongOnce':
     case 'wrong':
       return { kind, atSend };
@@ -128,8 +132,8 @@ function workerFaultOf(random: Random): WorkerFault {
 
 function coordinatorFaultOf(random: Random): CoordinatorFault {
   const atEvent = random.int(1, random.pick([60, 300, 1000]));
-  const kind = random.pick(['kill', 'kill', 'kill', 'hang', 'diskFull'] as const);
-  if (kind === 'diskFull') return { kind, atEvent };
+  const kind = random.pick(['kill', 'kill', 'kill', 'hang', 'diskFull', 'interrupt'] as const);
+  if (kind === 'diskFull' || kind === 'interrupt') return { kind, atEvent };
   if (kind === 'hang') return { kind, atEvent, stopMs: random.pick([100, 500, HARMLESS_STOP_MS, 8000]) };
   return { kind, atEvent, losesPower: random.chance(0.4), resumedAfterMs: random.int(1, 5000) };
 }

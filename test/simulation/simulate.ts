@@ -103,7 +103,7 @@ interface SimWorker {
 
 interface SimCoordinator {
   readonly process: SimProcess;
-  readonly signal: AbortSignal;
+  readonly interruption: AbortController;
   membership?: Membership | undefined;
 }
 
@@ -135,9 +135,10 @@ export async function simulate(schedule: Schedule, onHistory?: (line: string) =>
   // The coordinator.
   const startCoordinator = (delayMs: number, isResumed: boolean) => {
     const process = world.createProcess(isResumed ? `coordinator${world.numEvents}` : 'coordinator');
-    const { signal } = new AbortController();
+    const interruption = new AbortController();
+    const { signal } = interruption;
     signals.push(signal);
-    const started: SimCoordinator = { process, signal };
+    const started: SimCoordinator = { process, interruption };
     coordinator = started;
     process.beforeEvent = (numEvents) => {
       const fault = coordinatorFaults[0];
@@ -166,17 +167,16 @@ export async function simulate(schedule: Schedule, onHistory?: (line: string) =>
         signal,
       });
       life.then(
-        (trained) => (replica = trained),
+        ({ status, replica: trained }) => {
+          if (status === 'completed') replica = trained;
+          else resumeAll();
+        },
         (error: unknown) => {
           if (process.isDead) return;
           tell('coordinator', `failed: ${describeError(error)}`);
           if (error instanceof StorageError && isCoordinatorExcused) {
-            // As a user would: makes room, resumes the run, and starts workers, for those of before were told to end.
             disk.isFull = false;
-            startCoordinator(1000, true);
-            for (const [index, plan] of schedule.workers.entries()) {
-              startWorker({ ...plan, faults: [] }, `worker-${index}"`, 1000 + plan.startMs);
-            }
+            resumeAll();
           } else {
             violate(
               `the run has failed: ${error instanceof ProtocolError ? error.code : 'internal'}: ${String((error as Error).stack)}`,
@@ -185,6 +185,14 @@ export async function simulate(schedule: Schedule, onHistory?: (line: string) =>
         },
       );
     });
+  };
+
+  /** As a user does: resumes the run, and starts workers, for those of before were told to end. */
+  const resumeAll = () => {
+    startCoordinator(1000, true);
+    for (const [index, plan] of schedule.workers.entries()) {
+      startWorker({ ...plan, faults: [] }, `worker-${index}"`, 1000 + plan.startMs);
+    }
   };
 
   const haveCoordinatorFail = (fault: Schedule['coordinatorFaults'][number]) => {
@@ -197,6 +205,9 @@ export async function simulate(schedule: Schedule, onHistory?: (line: string) =>
         break;
       case 'diskFull':
         disk.isFull = true;
+        break;
+      case 'interrupt':
+        coordinator.interruption.abort(new Error('interrupted'));
         break;
       case 'kill':
         network.kill(coordinator.process, fault.losesPower);
@@ -244,6 +255,9 @@ export async function simulate(schedule: Schedule, onHistory?: (line: string) =>
           case 'cut':
             worker.isExcused = true;
             network.cut(process, coordinator.process);
+            break;
+          case 'cutPeers':
+            for (const other of workers) if (other !== worker) network.cut(process, other.process);
             break;
           case 'wrong':
             worker.isExcused = true;

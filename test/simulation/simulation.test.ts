@@ -36,7 +36,11 @@ describe('the simulated cluster', () => {
   const numSchedules = Number(process.env['GRADSOCK_SCHEDULES'] ?? 1000);
   const firstSeed = Number(process.env['GRADSOCK_SEED_SCHEDULES'] ?? Date.now() % 2 ** 31);
   // A bound on hanging: a schedule takes some milliseconds.
-  test(`keeps every promise under ${numSchedules} schedules from seed ${firstSeed} on`, { timeout: 600_000 }, async () => {
-    for (let seed = firstSeed; seed < firstSeed + numSchedules; seed++) await expectPromisesKept(seed);
-  });
+  test(
+    `keeps every promise under ${numSchedules} schedules from seed ${firstSeed} on`,
+    { timeout: 600_000 },
+    async () => {
+      for (let seed = firstSeed; seed < firstSeed + numSchedules; seed++) await expectPromisesKept(seed);
+    },
+  );
 });

@@ -103,7 +103,7 @@ function install(): void {
     const bytes = new Uint8Array(data as ArrayBuffer).slice();
     await pause(1, undefined);
     const hash = crypto.createHash('sha256').update(bytes).digest();
-    return hash.buffer.slice(hash.byteOffset, hash.byteOffset + hash.length) as ArrayBuffer;
+    return hash.buffer.slice(hash.byteOffset, hash.byteOffset + hash.length);
   };
   syncBuiltinESMExports();
 }

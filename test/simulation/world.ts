@@ -92,8 +92,8 @@ export function createWorld(): World {
         world.nowMs = event.timeMs;
         if (isOver()) return 'limit';
         owner.beforeEvent?.(owner.numEvents);
-        if (owner.isDead || owner.stoppedUntilMs > event.timeMs) {
-          // That was decided just now.
+        // That may have been its end, or have stopped it.
+        if (!isRunning(owner, event.timeMs)) {
           push(heap, event);
           continue;
         }
@@ -110,6 +110,9 @@ export function createWorld(): World {
   };
   return world;
 }
+
+const isRunning = ({ isDead, stoppedUntilMs }: SimProcess, nowMs: number): boolean =>
+  !isDead && stoppedUntilMs <= nowMs;
 
 /** A line of a history. */
 export const describeEvent = ({ timeMs, owner, label }: SimEvent): string =>
