@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
 import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
@@ -36,6 +36,8 @@ export interface CheckpointWriterOptions {
   readonly folder: string;
   /** How many are kept; the best one is kept besides. */
   readonly keep: number;
+  /** Called before each is written; rejects with `StorageError` when this process may not write there any more. */
+  readonly confirm?: () => Promise<void>;
   /** Replaced by tests. */
   readonly write?: (path: string, file: Uint8Array) => Promise<void>;
 }
@@ -47,7 +49,7 @@ interface Snapshot {
 }
 
 export function createCheckpointWriter(options: CheckpointWriterOptions): CheckpointWriter {
-  const { folder, keep, write = writeFileAtomically } = options;
+  const { folder, keep, confirm = () => Promise.resolve(), write = writeFileAtomically } = options;
   /** At most two: the best, and the newest. */
   const waiting: Snapshot[] = [];
   const spare: ArrayBuffer[] = [];
@@ -60,8 +62,9 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
     const name = checkpointName(step);
     const path = join(folder, name);
     await storing(path, async () => {
-      if (!names) await mkdir(folder, { recursive: true });
       await sealCheckpoint(file);
+      await confirm();
+      if (!names && (await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(dirname(folder));
       await write(path, file);
       if (isBest) await keepAsBest(folder, path);
       names ??= await listCheckpoints(folder);

@@ -3,19 +3,19 @@
  * workers come from, which `summonWorkers` decides.
  */
 import { setMaxListeners } from 'node:events';
-import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
+import { describeError, ProtocolError } from '../protocol/errors.ts';
 import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
-import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica, sha256Of } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
+import { checkRunFolder } from './earlier-start.ts';
 import { createFleet } from './fleet.ts';
+import type { LockedRunDirectory } from './locked-run-directory.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
@@ -27,7 +27,6 @@ import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
 import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import type { RunDirectory } from './run-directory.ts';
 import { createRunMemory } from './shared-memory.ts';
 import { synchronise } from './snapshot.ts';
 import { StorageError } from './storage-error.ts';
@@ -71,6 +70,16 @@ export interface RunOptions {
   readonly reporter: Reporter & { readonly line: (text: string) => void };
   /** For what is out of the ordinary. */
   readonly warn: (line: string) => void;
+  /**
+   * Whether all workers are this program's own. Their source tells why one ended; a connection that was refused is then
+   * told to the log alone.
+   */
+  readonly ownsWorkers?: boolean;
+  /**
+   * Makes sure of what the workers will need, such as an engine and a port, before anything of the run is made. What it
+   * rejects with ends the program, and leaves nothing.
+   */
+  prepare?(): Promise<void>;
   summonWorkers(context: SummonContext): Promise<WorkerSource>;
 }
 
@@ -78,7 +87,9 @@ export interface RunOptions {
  * Carries out a run and leaves its directory behind, whatever happens: `result.json` says how it ended, and
  * `model.safetensors` holds the parameters of the last step that was applied.
  *
- * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run.
+ * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run, in this
+ * order: the configuration, the data, what `prepare` finds, the run directory; nothing is left of it. A run that fails
+ * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const { config, reporter, resumed } = options;
@@ -87,12 +98,13 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     return resumed.completed;
   }
   checkRunConfig(config);
-  checkInput(config.model);
+  if (!resumed) checkRunFolder(options.runDir ?? 'runs');
   const plan = planModel(config.model);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
-  const { directory, from } = await openRun(options, replica);
+  await options.prepare?.();
+  const { directory, from, begunWith } = await openRun(options, replica);
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
@@ -130,7 +142,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
     const status = isAtEnd
       ? 'completed'
-      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress });
+      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, begunWith, checkpoints, progress });
     await checkpoints.finish();
     return await end(status);
   } catch (error) {
@@ -150,7 +162,8 @@ interface RunParts extends RunOptions {
   readonly bytes: DatasetBytes;
   readonly dataset: Dataset;
   readonly replica: Replica;
-  readonly directory: RunDirectory;
+  readonly directory: LockedRunDirectory;
+  readonly begunWith: RecordedRun['begunWith'];
   readonly checkpoints: RunCheckpoints;
   readonly progress: { epochs: number; testAccuracy: number | null };
 }
@@ -159,8 +172,14 @@ interface RunParts extends RunOptions {
 async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
   const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
   const failure = new AbortController();
-  const signal = AbortSignal.any([parts.signal, failure.signal]);
+  const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
   setMaxListeners(0, signal);
+  /** Between steps: whether the run may go on. */
+  const checkIn = () => {
+    directory.renewIfDue();
+    directory.lost.throwIfAborted();
+    failure.signal.throwIfAborted();
+  };
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
@@ -174,7 +193,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     datasetBytes: parts.bytes,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
-      if (level === 'warn') reporter.line(line);
+      if (level === 'warn' && !parts.ownsWorkers) reporter.line(line);
     },
     onReady: ({ name }, numReady) => {
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
@@ -195,8 +214,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
     const parties = { fleet, replica, exchange, allocateAverage };
-    const { vectorMath, ringObstacle } = parts;
-    const begunWith = parts.resumed?.begunWith;
+    const { vectorMath, ringObstacle, begunWith } = parts;
     const how = { config, begunWith, vectorMath, ringObstacle, say };
     const { allReduce, kind } = await establishAllReduce({ ...parties, ...how });
     if (!begunWith) await directory.recordAllReduce(kind);
@@ -211,7 +229,10 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
-      onStep: (step) => checkpoints.stepDone(step),
+      onStep: async (step) => {
+        await checkpoints.stepDone(step);
+        checkIn();
+      },
       onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
@@ -220,6 +241,8 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
         await directory.writeModel(replica);
         directory.logger.info(record, `epoch ${record.epoch}`);
         reporter.onEpoch?.(record);
+        // After the last epoch it does not matter any more.
+        if (record.epoch < config.epochs) checkIn();
       },
     });
     reason = `the run is ${status}`;
@@ -227,14 +250,5 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
   } finally {
     membership.dismiss(reason);
     await source.stop();
-  }
-}
-
-function checkInput({ name, input, numClasses }: ModelSpec): void {
-  if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
-    throw new ConfigError(
-      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
-        `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
-    );
   }
 }
