@@ -65,12 +65,23 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
       await sealCheckpoint(file);
       await confirm();
       if (!names && (await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(dirname(folder));
-      await write(path, file);
-      if (isBest) await keepAsBest(folder, path);
+      if (isBest) {
+        // First of all: a run that is resumed from the other name would not know of a best one that was not kept.
+        const best = join(folder, BEST_NAME);
+        await write(best, file);
+        await giveName(folder, best, path);
+      } else {
+        await write(path, file);
+      }
       names ??= await listCheckpoints(folder);
       if (!names.includes(name)) names.push(name);
-      for (const old of names.splice(0, Math.max(0, names.length - keep))) await rm(join(folder, old), { force: true });
+      await removeOld();
     });
+  };
+
+  const removeOld = async () => {
+    names ??= await listCheckpoints(folder);
+    for (const old of names.splice(0, Math.max(0, names.length - keep))) await rm(join(folder, old), { force: true });
   };
 
   const writeAll = async () => {
@@ -107,6 +118,11 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
     async finish() {
       await work;
       throwIfFailed();
+      // Of a run that was killed right after its last checkpoint, and had nothing more to write.
+      await storing(folder, async () => {
+        await confirm();
+        await removeOld();
+      });
     },
   };
 }
@@ -121,11 +137,11 @@ export async function listCheckpoints(folder: string): Promise<string[]> {
 }
 
 /** A second name of the same file, or a copy where the file system has no such thing; put in place at once. */
-async function keepAsBest(folder: string, path: string): Promise<void> {
-  const draft = join(folder, `${BEST_NAME}.${nanoid(8)}.part`);
+async function giveName(folder: string, path: string, name: string): Promise<void> {
+  const draft = `${name}.${nanoid(8)}.part`;
   try {
     await link(path, draft).catch(() => copyFile(path, draft));
-    await rename(draft, join(folder, BEST_NAME));
+    await rename(draft, name);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -4,7 +4,7 @@
  * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
@@ -97,7 +97,7 @@ async function appendLine(path: string, line: string): Promise<void> {
       await file.datasync();
     } catch (error) {
       // Where even this fails, resuming cuts off what is torn.
-      await file.truncate(size).catch(() => {});
+      await (isNew ? rm(path, { force: true }) : file.truncate(size)).catch(() => {});
       throw error;
     }
   } finally {
