@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import type * as datasetFetch from '../../coordinator/dataset-fetch.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { readRecordedRun } from '../../coordinator/resume.ts';
 import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
@@ -22,7 +23,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   return failingFiles(await importOriginal());
 });
 vi.mock('../../coordinator/dataset-fetch.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof import('../../coordinator/dataset-fetch.ts')>();
+  const real = await importOriginal<typeof datasetFetch>();
   return { ...real, obtainDataset: () => Promise.resolve(files) };
 });
 
@@ -93,25 +94,23 @@ async function quietRun() {
   return { parametersSha256, figures: figuresOf(runDir), files: filesOf(runDir) };
 }
 
-/** Every operation of a run that is killed; of others every second one, for what they add is in the writes. */
-const STRIDES = { killed: 1, torn: 2, full: 2 } satisfies Record<FailureKind, number>;
-
-/** Runs that fail at one operation each, from the first to the last; `afterFailure` sees what each has come to. */
+/** Runs that fail at one operation each: the `first`, and every second one after; `afterFailure` sees what each has come to. */
 async function failEverywhere(
   how: FailureKind,
+  first: number,
   afterFailure: (runDir: string, outcome: PromiseSettledResult<RunResult>) => void,
 ): Promise<number> {
   onTestFinished(failNever);
   failNever();
   const quiet = await quietRun();
-  for (let failAt = 1; ; failAt += STRIDES[how]) {
+  for (let failAt = first; ; failAt += 2) {
     const runDir = join(temporaryFolder(), 'run');
     const hasFailed = failFrom(failAt, how);
     const [outcome] = await Promise.allSettled([beginOrResume(runDir)]);
     const isThrough = !hasFailed();
     failNever();
     if (isThrough) return failAt;
-    afterFailure(runDir, outcome!);
+    afterFailure(runDir, outcome);
 
     killLockHolders(runDir);
     const again = await beginOrResume(runDir);
@@ -128,10 +127,14 @@ async function failEverywhere(
   }
 }
 
-test.each<FailureKind>(['killed', 'torn'])(
-  'a run that is %s at any operation on its files goes on to the same bits, and leaves no file besides',
-  async (how) => {
-    const numOperations = await failEverywhere(how, (_, outcome) => {
+test.each<[FailureKind, number]>([
+  ['killed', 1],
+  ['killed', 2],
+  ['torn', 1],
+])(
+  'a run that is %s at any operation on its files, from %i on, goes on to the same bits and files',
+  async (how, first) => {
+    const numOperations = await failEverywhere(how, first, (_, outcome) => {
       if (outcome.status === 'rejected') expect(outcome.reason).not.toBeInstanceOf(TypeError);
     });
     expect(numOperations).toBeGreaterThan(100);
@@ -139,7 +142,7 @@ test.each<FailureKind>(['killed', 'torn'])(
 );
 
 test('a disk that is full from any operation on ends the run in words, and with room it goes on to the same bits', async () => {
-  await failEverywhere('full', (runDir, outcome) => {
+  await failEverywhere('full', 1, (runDir, outcome) => {
     if (outcome.status === 'rejected') {
       expect(outcome.reason).toBeInstanceOf(ConfigError);
       expect(String(outcome.reason)).toContain(`--run-dir ${runDir}`);

@@ -42,13 +42,14 @@ function tornPart(bytes: Uint8Array | string): Uint8Array | undefined {
   return whole.subarray(0, whole.length / 2);
 }
 
-export function failingFiles(real: Files): Files {
-  const guarded = <A extends unknown[], R>(action: (...args: A) => Promise<R>, takesRoom: boolean) => {
-    return async (...args: A): Promise<R> => {
-      enter(takesRoom);
-      return action(...args);
-    };
+function guarded<A extends unknown[], R>(action: (...args: A) => Promise<R>, takesRoom: boolean) {
+  return async (...args: A): Promise<R> => {
+    enter(takesRoom);
+    return action(...args);
   };
+}
+
+export function failingFiles(real: Files): Files {
   const open = async (...args: Parameters<Files['open']>): Promise<FileHandle> => {
     // A lock is renewed in place, which takes no room.
     const isInPlace = typeof args[1] === 'number';
@@ -84,12 +85,13 @@ function failingHandle(real: FileHandle, isInPlace: boolean): FileHandle {
     if (torn) throw new Killed();
     return written;
   };
+  const flush = guarded(() => Promise.resolve(), false);
   const changed = {
     fd: real.fd,
     write,
     writeFile: (text: string) => write(Buffer.from(text)),
-    sync: () => Promise.resolve(enter(false)),
-    datasync: () => Promise.resolve(enter(false)),
+    sync: flush,
+    datasync: flush,
     stat: async () => {
       enter(false);
       return real.stat();
