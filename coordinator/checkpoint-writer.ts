@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
 import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
@@ -36,6 +36,8 @@ export interface CheckpointWriterOptions {
   readonly folder: string;
   /** How many are kept; the best one is kept besides. */
   readonly keep: number;
+  /** Called before each is written; rejects with `StorageError` when this process may not write there any more. */
+  readonly confirm?: () => Promise<void>;
   /** Replaced by tests. */
   readonly write?: (path: string, file: Uint8Array) => Promise<void>;
 }
@@ -47,7 +49,7 @@ interface Snapshot {
 }
 
 export function createCheckpointWriter(options: CheckpointWriterOptions): CheckpointWriter {
-  const { folder, keep, write = writeFileAtomically } = options;
+  const { folder, keep, confirm = () => Promise.resolve(), write = writeFileAtomically } = options;
   /** At most two: the best, and the newest. */
   const waiting: Snapshot[] = [];
   const spare: ArrayBuffer[] = [];
@@ -60,14 +62,26 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
     const name = checkpointName(step);
     const path = join(folder, name);
     await storing(path, async () => {
-      if (!names) await mkdir(folder, { recursive: true });
       await sealCheckpoint(file);
-      await write(path, file);
-      if (isBest) await keepAsBest(folder, path);
+      await confirm();
+      if (!names && (await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(dirname(folder));
+      if (isBest) {
+        // First of all: a run that is resumed from the other name would not know of a best one that was not kept.
+        const best = join(folder, BEST_NAME);
+        await write(best, file);
+        await giveName(folder, best, path);
+      } else {
+        await write(path, file);
+      }
       names ??= await listCheckpoints(folder);
       if (!names.includes(name)) names.push(name);
-      for (const old of names.splice(0, Math.max(0, names.length - keep))) await rm(join(folder, old), { force: true });
+      await removeOld();
     });
+  };
+
+  const removeOld = async () => {
+    names ??= await listCheckpoints(folder);
+    for (const old of names.splice(0, Math.max(0, names.length - keep))) await rm(join(folder, old), { force: true });
   };
 
   const writeAll = async () => {
@@ -104,6 +118,11 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
     async finish() {
       await work;
       throwIfFailed();
+      // Of a run that was killed right after its last checkpoint, and had nothing more to write.
+      await storing(folder, async () => {
+        await confirm();
+        await removeOld();
+      });
     },
   };
 }
@@ -118,11 +137,11 @@ export async function listCheckpoints(folder: string): Promise<string[]> {
 }
 
 /** A second name of the same file, or a copy where the file system has no such thing; put in place at once. */
-async function keepAsBest(folder: string, path: string): Promise<void> {
-  const draft = join(folder, `${BEST_NAME}.${nanoid(8)}.part`);
+async function giveName(folder: string, path: string, name: string): Promise<void> {
+  const draft = `${name}.${nanoid(8)}.part`;
   try {
     await link(path, draft).catch(() => copyFile(path, draft));
-    await rename(draft, join(folder, BEST_NAME));
+    await rename(draft, name);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -3,20 +3,20 @@
  * workers come from, which `summonWorkers` decides.
  */
 import { setMaxListeners } from 'node:events';
-import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
+import { describeError, ProtocolError } from '../protocol/errors.ts';
 import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
-import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { createReplica, sha256Of } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset, selectSamples } from './dataset-fetch.ts';
+import { checkRunFolder } from './earlier-start.ts';
 import { createFleet } from './fleet.ts';
 import type { Fleet } from './fleet.ts';
+import type { LockedRunDirectory } from './locked-run-directory.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
@@ -28,7 +28,6 @@ import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
 import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import type { RunDirectory } from './run-directory.ts';
 import { createRunMemory } from './shared-memory.ts';
 import { synchronise } from './snapshot.ts';
 import { StorageError } from './storage-error.ts';
@@ -72,6 +71,16 @@ export interface RunOptions {
   readonly reporter: Reporter & { readonly line: (text: string) => void };
   /** For what is out of the ordinary. */
   readonly warn: (line: string) => void;
+  /**
+   * Whether all workers are this program's own. Their source tells why one ended; a connection that was refused is then
+   * told to the log alone.
+   */
+  readonly ownsWorkers?: boolean;
+  /**
+   * Makes sure of what the workers will need, such as an engine and a port, before anything of the run is made. What it
+   * rejects with ends the program, and leaves nothing.
+   */
+  prepare?(): Promise<void>;
   summonWorkers(context: SummonContext): Promise<WorkerSource>;
 }
 
@@ -79,7 +88,9 @@ export interface RunOptions {
  * Carries out a run and leaves its directory behind, whatever happens: `result.json` says how it ended, and
  * `model.safetensors` holds the parameters of the last step that was applied.
  *
- * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run.
+ * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run, in this
+ * order: the configuration, the data, what `prepare` finds, the run directory; nothing is left of it. A run that fails
+ * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const { config, reporter, resumed } = options;
@@ -88,12 +99,13 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     return resumed.completed;
   }
   checkRunConfig(config);
-  checkInput(config.model);
+  if (!resumed) checkRunFolder(options.runDir ?? 'runs');
   const plan = planModel(config.model);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
-  const { directory, from } = await openRun(options, replica);
+  await options.prepare?.();
+  const { directory, from, begunWith } = await openRun(options, replica);
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
@@ -131,7 +143,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
     const status = isAtEnd
       ? 'completed'
-      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress });
+      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, begunWith, checkpoints, progress });
     return await end(status);
   } catch (error) {
     // One that cannot be written changes nothing: the run has failed already.
@@ -150,7 +162,8 @@ export interface RunParts extends RunOptions {
   readonly bytes: DatasetBytes;
   readonly dataset: Dataset;
   readonly replica: Replica;
-  readonly directory: RunDirectory;
+  readonly directory: LockedRunDirectory;
+  readonly begunWith: RecordedRun['begunWith'];
   readonly checkpoints: RunCheckpoints;
   readonly progress: { epochs: number; testAccuracy: number | null };
   /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
@@ -162,8 +175,14 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
   const { establish = establishAllReduce } = parts;
   const failure = new AbortController();
-  const signal = AbortSignal.any([parts.signal, failure.signal]);
+  const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
   setMaxListeners(0, signal);
+  /** Between steps: whether the run may go on. */
+  const checkIn = () => {
+    directory.renewIfDue();
+    directory.lost.throwIfAborted();
+    failure.signal.throwIfAborted();
+  };
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
 
@@ -177,7 +196,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     datasetBytes: parts.bytes,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
-      if (level === 'warn') reporter.line(line);
+      if (level === 'warn' && !parts.ownsWorkers) reporter.line(line);
     },
     onReady: ({ name }, numReady) => {
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
@@ -200,8 +219,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
     const parties = { fleet: gathered, replica, exchange, allocateAverage };
-    const { vectorMath, ringObstacle } = parts;
-    const begunWith = parts.resumed?.begunWith;
+    const { vectorMath, ringObstacle, begunWith } = parts;
     const how = { config, begunWith, vectorMath, ringObstacle, say };
     const { allReduce, kind } = await establish({ ...parties, ...how });
     if (!begunWith) await directory.recordAllReduce(kind);
@@ -216,7 +234,10 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
-      onStep: (step) => checkpoints.stepDone(step),
+      onStep: async (step) => {
+        await checkpoints.stepDone(step);
+        checkIn();
+      },
       onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
@@ -225,6 +246,8 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
         await directory.writeModel(replica);
         directory.logger.info(record, `epoch ${record.epoch}`);
         reporter.onEpoch?.(record);
+        // After the last epoch it does not matter any more.
+        if (record.epoch < config.epochs) checkIn();
       },
     });
     // Before workers are told that it is over: whoever resumes a run that ended while this was written needs them.
@@ -235,14 +258,5 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     fleet?.close();
     membership.dismiss(reason);
     await source.stop();
-  }
-}
-
-function checkInput({ name, input, numClasses }: ModelSpec): void {
-  if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
-    throw new ConfigError(
-      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
-        `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
-    );
   }
 }

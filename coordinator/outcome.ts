@@ -15,10 +15,15 @@ export function errorRecord(error: unknown): NonNullable<RunResult['error']> {
   return { code, message, ...(worker === undefined ? {} : { worker }), ...(step === undefined ? {} : { step }) };
 }
 
-/** Writes the model and the result, the latter also when the former fails; returns it as it then is. */
+/**
+ * Writes the model and the result, the latter also when the former fails; returns it as it then is. A run that took no
+ * step has no model, unless it was to have its initial one.
+ */
 export async function writeOutcome(directory: RunDirectory, replica: Replica, result: RunResult): Promise<RunResult> {
   let outcome = result;
-  for (const write of [() => directory.writeModel(replica), () => directory.writeResult(outcome)]) {
+  const hasModel = result.steps > 0 || result.status === 'completed';
+  const writeModel = () => (hasModel ? directory.writeModel(replica) : Promise.resolve());
+  for (const write of [writeModel, () => directory.writeResult(outcome)]) {
     try {
       await write();
     } catch (error) {

@@ -7,7 +7,7 @@ import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, describeError } from '../protocol/errors.ts';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { removeDrafts, writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { AllReduceKind } from './all-reduce/choose.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';
@@ -113,6 +113,8 @@ export async function restoreRun(
   const owner = { runId: directory.runId, config, stateLength: replica.state.length };
   const found = await newestCheckpoint(folder, owner, warn);
   const point = found?.checkpoint.header.point ?? BEGINNING;
+  // To read them takes its time, in which a lock can be lost.
+  await directory.confirm();
   await cutRecords(join(directory.path, 'epochs.jsonl'), point.epochsDone);
   // It tells how the run ended before; if it says nothing of this time, that is because it ends as suddenly.
   await rm(join(directory.path, 'result.json'), { force: true });
@@ -123,12 +125,6 @@ export async function restoreRun(
     warn(`resuming ${directory.path}: it ended before its first checkpoint: beginning at step 0`);
   }
   return point;
-}
-
-/** What a write was at when the run ended. */
-async function removeDrafts(folder: string): Promise<void> {
-  const names = existsSync(folder) ? await readdir(folder) : [];
-  for (const name of names) if (name.endsWith('.part')) await rm(join(folder, name), { force: true });
 }
 
 async function newestCheckpoint(

@@ -28,7 +28,7 @@ export interface RunCheckpoints {
 export interface RunCheckpointsOptions {
   readonly config: RunConfig;
   readonly settings: CheckpointSettings;
-  readonly directory: Pick<RunDirectory, 'runId' | 'checkpointFolder'>;
+  readonly directory: Pick<RunDirectory, 'runId' | 'checkpointFolder' | 'confirm'>;
   readonly replica: Replica;
   /** Where the run begins. */
   readonly from: RunPoint;
@@ -40,7 +40,7 @@ export interface RunCheckpointsOptions {
 export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpoints {
   const { config, settings, directory, replica, seconds } = options;
   const { every, keep } = settings;
-  const writer = createCheckpointWriter({ folder: directory.checkpointFolder, keep });
+  const writer = createCheckpointWriter({ folder: directory.checkpointFolder, keep, confirm: directory.confirm });
   const about = { runId: directory.runId, model: config.model, configSha256: outcomeSha256(config) };
   let point = options.from;
   let hasSaid = false;

@@ -1,9 +1,11 @@
 /** RunConfig: everything that decides what a run computes. Written to `config.json`; enough to run it again. */
 import { z } from 'zod';
 import { ConfigError } from '../protocol/errors.ts';
+import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
 import { augmentationSchema } from '../protocol/state/augmentation.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
+import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { optimizerConfigSchema } from '../protocol/state/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/state/sharding.ts';
@@ -110,6 +112,7 @@ export function welcomeOf(
 /** Refuses numbers that cannot work together, by the flags that set them. */
 export function checkRunConfig(config: RunConfig): void {
   const { globalBatch, microbatches, accumulate, localSteps, workers, optimizer, wire } = config;
+  checkInput(config.model);
   if (globalBatch < microbatches) {
     throw new ConfigError(
       `--global-batch ${globalBatch} cannot feed ${microbatches} microbatches: use ${microbatches} or more`,
@@ -145,6 +148,15 @@ export function checkRunConfig(config: RunConfig): void {
     throw new ConfigError(
       `--wire ${wire} with --local-steps ${localSteps} cannot carry the second moments of --optimizer ` +
         `${optimizer.name}: use --wire bf16 or f32, or --optimizer sgd`,
+    );
+  }
+}
+
+function checkInput({ name, input, numClasses }: ModelSpec): void {
+  if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
+    throw new ConfigError(
+      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
+        `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
     );
   }
 }

@@ -4,22 +4,18 @@
  * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { customAlphabet } from 'nanoid';
+import { open, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import { ConfigError, describeError } from '../protocol/errors.ts';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
 import type { AllReduceKind } from './all-reduce/choose.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
-import { lockRunDirectory } from './run-lock.ts';
+import type { RunLock } from './run-lock.ts';
 import { asStorageError, storing } from './storage-error.ts';
-
-const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
 
 export interface RunDirectory {
   readonly path: string;
@@ -34,68 +30,20 @@ export interface RunDirectory {
   /** `model.safetensors`, of the replica as it is now: the averages of its weights where it keeps them. */
   writeModel(replica: Replica): Promise<void>;
   writeResult(result: RunResult): Promise<void>;
-}
-
-/** One that no other process can write until it is released. */
-export interface LockedRunDirectory extends RunDirectory {
-  release(): Promise<void>;
+  /** What writes into the directory by itself asks before: rejects with `StorageError` once the lock is lost. */
+  confirm(): Promise<void>;
 }
 
 /**
- * Creates the directory: `path`, or by default `runs/<date>-<model>-<id>`.
- *
- * Throws `ConfigError` when it holds a run already, so that none is ever overwritten, when another process is about to
- * begin one there, or when it cannot be made.
+ * The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. Once the
+ * lock is lost nothing is written any more, nor to the log.
  */
-export async function createRunDirectory(
-  modelName: string,
-  path: string | undefined,
+export function openRunDirectory(
+  folder: string,
+  runId: string,
   warn: (line: string) => void,
-): Promise<LockedRunDirectory> {
-  const runId = shortId();
-  const date = new Date().toISOString().slice(0, 10);
-  const folder = path ?? join('runs', `${date}-${modelName}-${runId}`);
-  const refuseRun = () => {
-    if (!existsSync(join(folder, 'config.json'))) return;
-    throw new ConfigError(`--run-dir ${folder}: holds a run already: choose another folder, or remove this one`);
-  };
-  refuseRun();
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw new ConfigError(`--run-dir ${folder}: cannot be made: ${describeError(error)}`);
-  }
-  const { release } = await lockRunDirectory(folder, `--run-dir ${folder}`);
-  try {
-    // Another may have begun one while this process waited for the lock.
-    refuseRun();
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  return { ...openRunDirectory(folder, runId, warn), release };
-}
-
-/**
- * The directory of a run that is gone on with. Throws `ConfigError` when a process still writes it; a lock that one left
- * behind which is gone is taken over, as `say` and the log are told.
- */
-export async function reopenRunDirectory(
-  { path, runId }: Pick<RunDirectory, 'path' | 'runId'>,
-  { say, warn }: { readonly say: (line: string) => void; readonly warn: (line: string) => void },
-): Promise<LockedRunDirectory> {
-  const { takenOverFrom, release } = await lockRunDirectory(path, `--resume ${path}`);
-  const directory = openRunDirectory(path, runId, warn);
-  if (takenOverFrom !== undefined) {
-    const line = `${path}: its lock was left behind by ${takenOverFrom}, which is gone: taken over`;
-    directory.logger.info(line);
-    say(line);
-  }
-  return { ...directory, release };
-}
-
-/** The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. */
-export function openRunDirectory(folder: string, runId: string, warn: (line: string) => void): RunDirectory {
+  lock?: Pick<RunLock, 'confirm' | 'lost'>,
+): RunDirectory {
   const file = (name: string) => join(folder, name);
   const destination = pino.destination({ dest: file('log.jsonl'), sync: true });
   let hasWarned = false;
@@ -104,9 +52,14 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
     hasWarned = true;
   });
   const logger = pino({ base: null }, destination);
+  lock?.lost.addEventListener('abort', () => (logger.level = 'silent'));
+  const confirm = async () => lock?.confirm();
   const json = (value: object) => `${JSON.stringify(value, undefined, 2)}\n`;
   const replace = (name: string, content: string | Uint8Array) =>
-    storing(file(name), () => writeFileAtomically(file(name), content));
+    storing(file(name), async () => {
+      await confirm();
+      await writeFileAtomically(file(name), content);
+    });
   return {
     path: folder,
     checkpointFolder: file('checkpoints'),
@@ -117,8 +70,12 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
       const recorded = JSON.parse(await readFile(file('config.json'), 'utf8')) as object;
       await replace('config.json', json({ ...recorded, begunWith }));
     },
+    confirm,
     appendEpoch: (record) =>
-      storing(file('epochs.jsonl'), () => appendLine(file('epochs.jsonl'), JSON.stringify(record))),
+      storing(file('epochs.jsonl'), async () => {
+        await confirm();
+        await appendLine(file('epochs.jsonl'), JSON.stringify(record));
+      }),
     writeModel: (replica) => {
       const { parameters, buffers } = replica.averages ?? replica;
       const tensors = namedTensors(replica.plan, parameters, buffers);
@@ -129,13 +86,22 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
   };
 }
 
-/** Appends a line, and forces it to disk. */
+/** The line is on the disk, whole, or the file is as it was; its name too, when it is the first. */
 export async function appendLine(path: string, line: string): Promise<void> {
+  const isNew = !existsSync(path);
   const file = await open(path, 'a');
   try {
-    await file.writeFile(`${line}\n`);
-    await file.datasync();
+    const { size } = await file.stat();
+    try {
+      await file.writeFile(`${line}\n`);
+      await file.datasync();
+    } catch (error) {
+      // Where even this fails, resuming cuts off what is torn.
+      await (isNew ? rm(path, { force: true }) : file.truncate(size)).catch(() => {});
+      throw error;
+    }
   } finally {
     await file.close();
   }
+  if (isNew) await syncFolder(dirname(path));
 }

@@ -52,6 +52,9 @@ export function parseListenAddress(text: string): ListenAddress {
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+)):(?<port>\d{1,5})$/.exec(text);
   const port = Number(match?.groups?.port);
   const host = match?.groups?.v6 ?? match?.groups?.name;
+  if (host === '*') {
+    throw new ConfigError(`--listen ${text}: expected an address, got *: use 0.0.0.0:${port} for all of this machine`);
+  }
   if (host === undefined || port > 65535) {
     throw new ConfigError(`--listen ${text}: expected HOST:PORT, such as 127.0.0.1:7878 or 0.0.0.0:7878`);
   }
@@ -150,6 +153,10 @@ function answer({ method, url }: IncomingMessage, response: ServerResponse, heal
 function listenProblem({ code, message }: NodeJS.ErrnoException): string {
   if (code === 'EADDRINUSE') return 'another program listens there: choose another port, or 0 for any free one';
   if (code === 'EADDRNOTAVAIL') return 'this machine has no such address: use one of its own, or 0.0.0.0 for all';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return 'no address is known for that name: use one of this machine, or 0.0.0.0 for all';
+  }
+  if (code === 'EACCES') return 'this user may not listen there: choose a port from 1024';
   return message;
 }
 

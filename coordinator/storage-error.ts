@@ -16,7 +16,9 @@ export async function storing<T>(path: string, action: () => Promise<T>): Promis
   }
 }
 
+/** The error of a write to `path`; one that is a `StorageError` already stays as it is. */
 export function asStorageError(path: string, error: unknown): StorageError {
+  if (error instanceof StorageError) return error;
   const { code } = error as NodeJS.ErrnoException;
   const isFull = code === 'ENOSPC' || code === 'EDQUOT';
   const cure = isFull ? 'make room on that disk' : 'make that folder writable';

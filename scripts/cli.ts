@@ -11,7 +11,7 @@ import { enginesCommand } from './commands/engines.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
-import { EXIT, packageVersion } from './process.ts';
+import { EXIT, Interruption, packageVersion } from './process.ts';
 
 const program = new Command('gradsock')
   .description('Trains neural networks by synchronous data parallelism over WebSockets.')
@@ -36,6 +36,8 @@ try {
   } else if (error instanceof ConfigError || error instanceof ProtocolError || error instanceof StorageError) {
     process.stderr.write(`error: ${error.message}\n`);
     process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
+  } else if (error instanceof Interruption) {
+    process.exitCode = EXIT.interrupted;
   } else {
     throw error;
   }

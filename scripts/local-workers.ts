@@ -6,10 +6,17 @@ import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
 import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
 import { EXIT } from './process.ts';
+import { adviceOn, createRestarts } from './restarts.ts';
+import type { Restarts } from './restarts.ts';
 import { TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
 
 /** Workers that were told to end have this long before they are ended. */
 const EXIT_DEADLINE_MS = 5000;
+
+const DEFAULT_STEP_TIMEOUT_MS = 60_000;
+
+/** How the program's last words begin when it fails. */
+const LAST_WORDS = 'error: ';
 
 export interface LocalWorkersOptions {
   readonly numWorkers: number;
@@ -20,8 +27,10 @@ export interface LocalWorkersOptions {
   readonly token?: string | undefined;
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
+  /** The longest that a step may take; 60 s when left out. */
+  readonly stepTimeoutMs?: number;
   readonly log: (line: string) => void;
-  /** A worker cannot work: it was asked for what is not there, or ended soon after each of several starts. */
+  /** A worker cannot work: it was asked for what is not there, or died again and again. */
   readonly onFailure: (error: Error) => void;
 }
 
@@ -30,15 +39,11 @@ export interface LocalWorkers extends WorkerSource {
   readonly processIds: readonly number[];
 }
 
-/** One that ended sooner after its start has not worked; so many times in a row, and it will not. */
-const SHORT_LIFE_MS = 3000;
-const MOST_SHORT_LIVES = 3;
-
 /**
  * Starts `gradsock worker` processes called local-1, local-2, ... An IPC channel ties each to this process: whatever
  * ends this process, even SIGKILL, closes the channel, and the worker ends with it.
  *
- * A process that is killed, or fails, is started again, and joins the run anew.
+ * A process that is killed, or fails, is started again, and joins the run anew; not without end, see `restarts.ts`.
  */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   let isStopping = false;
@@ -50,24 +55,28 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   };
   const processIds: (number | undefined)[] = [];
   const running: { waitOrKill: () => Promise<void> }[] = [];
-  const start = (localRank: number, numShortLives: number) => {
+  const start = (localRank: number, restarts: Restarts) => {
     const name = `local-${localRank + 1}`;
     const startMs = performance.now();
     const worker = startWorker(name, localRank, options);
     processIds[localRank] = worker.pid;
     running[localRank] = watch(worker, name, log, (error) => {
       if (isStopping) return;
-      const isShort = performance.now() - startMs < SHORT_LIFE_MS;
-      const count = isShort ? numShortLives + 1 : 0;
-      if (error instanceof ConfigError || worker.pid === undefined || count === MOST_SHORT_LIVES) {
+      const isHopeless = error instanceof ConfigError || worker.pid === undefined;
+      const verdict = isHopeless ? undefined : restarts.died(performance.now() - startMs);
+      if (isHopeless) {
         options.onFailure(error);
-        return;
+      } else if (verdict !== undefined) {
+        const message = `${name} ${verdict}, and is not started again; the last time: ${error.message}${adviceOn(error.message)}`;
+        options.onFailure(new ProtocolError('ERR_PEER_LOST', message, { worker: name }));
+      } else {
+        options.log(`${error.message}; it is started again`);
+        start(localRank, restarts);
       }
-      options.log(`${error.message}; it is started again`);
-      start(localRank, count);
     });
   };
-  for (let localRank = 0; localRank < options.numWorkers; localRank++) start(localRank, 0);
+  const { stepTimeoutMs = DEFAULT_STEP_TIMEOUT_MS } = options;
+  for (let localRank = 0; localRank < options.numWorkers; localRank++) start(localRank, createRestarts(stepTimeoutMs));
   return {
     get processIds() {
       return processIds.filter((id) => id !== undefined);
@@ -97,9 +106,13 @@ function watch(
   onExit: (error: Error) => void,
 ) {
   let lastLine = '';
+  /** What may be its last words: these are told once, by how it ended. */
+  let heldBack: string | undefined;
   createInterface({ input: worker.stderr! }).on('line', (line) => {
-    lastLine = line;
-    log(name, line);
+    if (heldBack !== undefined) log(name, heldBack);
+    heldBack = line.startsWith(LAST_WORDS) ? line : undefined;
+    lastLine = line.replace(LAST_WORDS, '');
+    if (heldBack === undefined) log(name, line);
   });
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {

@@ -1,7 +1,8 @@
 /** Writing files so that a reader finds the old one or the new one, whole, whatever happens in between. */
-import { open, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { nanoid } from 'nanoid';
 
 /**
@@ -24,6 +25,12 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** Removes what {@link writeFileAtomically} left in `folder` when its process was killed; nothing may write there now. */
+export async function removeDrafts(folder: string): Promise<void> {
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  for (const name of names) if (name.endsWith('.part')) await rm(join(folder, name), { force: true });
 }
 
 /** Handed to the system in one: pieces, as Node would make them, each cost a turn of whatever else is being done here. */

@@ -4,7 +4,7 @@ import { carryOutRun } from '../../coordinator/main.ts';
 import { describeError } from '../../protocol/errors.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import { announceChoice } from '../../worker/engines/passed-over.ts';
-import { createEngine } from '../../worker/engines/registry.ts';
+import { checkEngine, createEngine } from '../../worker/engines/registry.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { addEngineFlags, addRunFlags } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
@@ -22,6 +22,8 @@ export function baselineCommand(): Command {
     const { threads, device } = flags;
     const result = await carryOutRun({
       ...options,
+      ownsWorkers: true,
+      prepare: () => checkEngine(flags.engine, device),
       summonWorkers({ membership, replica, dataset, onFailure }) {
         const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', 'this process']);
         void membership.admit(coordinatorEnd);

@@ -1,13 +1,14 @@
 /** `gradsock coordinator`: waits for workers from anywhere, then trains with them. */
 import { Command } from 'commander';
+import { createEntrance } from '../../coordinator/entrance.ts';
 import { sayFarewell } from '../../coordinator/farewell.ts';
 import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
+import { storing } from '../../coordinator/storage-error.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
-import type { Transport } from '../../protocol/wire/transport.ts';
 import {
   addRunFlags,
   allReduceFlag,
@@ -19,6 +20,7 @@ import {
   wireFlag,
 } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
+import { checkFileFolder } from '../check-file.ts';
 import { exitCodeOf } from '../process.ts';
 import { withResume } from '../resume-flags.ts';
 import { runOptionsOf } from '../run-options.ts';
@@ -66,38 +68,50 @@ export function coordinatorCommand(): Command {
     const ringObstacle = tls && 'this run is encrypted, which links between the workers of a ring are not';
     const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token, ringObstacle };
     const { line } = options.reporter;
-    const listen = (admit: (transport: Transport, isSameMachine: boolean) => Promise<void>, health: () => object) =>
-      startServer(address, health, admit, { tls, numWorkers: flags.workers });
+    let health: () => object = () => ({ status: 'completed', workers: 0 });
+    const entrance = createEntrance((admit) =>
+      startServer(address, () => health(), admit, { tls, numWorkers: flags.workers }),
+    );
     let hasListened = false;
     const result = await carryOutRun({
       ...options,
+      async prepare() {
+        if (joinFile !== undefined) checkFileFolder('--join-file', joinFile);
+        await entrance.take();
+      },
       async summonWorkers({ membership, runDir }) {
         hasListened = true;
-        if (token !== undefined) await keepToken(runDir, token);
-        const health = () => ({ status: 'running', workers: membership.members.length });
-        const server = await listen((transport, isSameMachine) => membership.admit(transport, isSameMachine), health);
-        const joinUrl = joinUrlOf(server.joinUrl, token);
+        if (token !== undefined) await storing(runDir, () => keepToken(runDir, token));
+        health = () => ({ status: 'running', workers: membership.members.length });
+        entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
+        const joinUrl = joinUrlOf(entrance.joinUrl, token);
         try {
           if (joinFile !== undefined) await writeFileAtomically(joinFile, `${joinUrl}\n`, OWNER_ONLY);
         } catch (error) {
-          await server.close();
+          await entrance.close();
           throw new ConfigError(`--join-file ${joinFile!}: cannot be written: ${describeError(error)}`);
         }
         if (!isLoopback(address) && !tls) line('warning: without --tls-cert, what is sent can be read on the way');
         line(`waiting for ${flags.workers} workers; start each of them with`);
         line(`  npx gradsock worker ${joinUrl}${tls ? ` --tls-fingerprint ${tls.fingerprint}` : ''}`);
-        return { stop: () => server.close() };
+        return { stop: () => entrance.close() };
       },
+    }).catch(async (error: unknown) => {
+      await entrance.close();
+      throw error;
     });
     process.exitCode = exitCodeOf(result);
     const wasOver = flags.resumed && !flags.resumed.completed && result.status === 'completed' && !hasListened;
     // A port that chance chose is not the one where workers wait.
-    if (!wasOver || address.port === 0) return;
+    if (!wasOver || address.port === 0) return entrance.close();
     await tellWaitingWorkers({
       token,
       numWorkers: flags.workers,
       signal: options.signal,
-      listen: (admit) => listen(admit, () => ({ status: 'completed', workers: 0 })),
+      listen(admit) {
+        entrance.open(admit);
+        return Promise.resolve(entrance);
+      },
       line,
       warn: options.warn,
     });

@@ -59,7 +59,7 @@ export function sweepCommand(): Command {
       const dataDir = spec.flags['data-dir'] ?? spec.flags['dataDir'] ?? process.env['GRADSOCK_DATA_DIR'];
       // Once, before several runs would.
       await obtainDataset({ dataDir: typeof dataDir === 'string' ? dataDir : undefined, log: say });
-      const directory = await openSweepDirectory(sweepDir ?? join('sweeps', basename(path, '.json')), spec);
+      const directory = await openSweepDirectory(sweepDir ?? join('sweeps', basename(path, '.json')), spec, say);
       try {
         const signal = interruptSignal(() =>
           say('interrupted: its runs end after their step at hand; once more ends at once'),

@@ -1,9 +1,10 @@
 /** `gradsock train`: a coordinator and N local worker processes, in one command. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
+import { createEntrance } from '../../coordinator/entrance.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
-import type { Transport } from '../../protocol/wire/transport.ts';
+import { checkEngine } from '../../worker/engines/registry.ts';
 import {
   addEngineFlags,
   addRunFlags,
@@ -44,17 +45,25 @@ export function trainCommand(): Command {
     const { engine, device, threads, dataDir, quiet } = flags;
     const token = runToken({});
     const options = { ...runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS), token };
+    let numMembers = () => 0;
+    const health = () => ({ status: 'running', workers: numMembers() });
+    const address = { host: '127.0.0.1', port: 0 };
+    const entrance = createEntrance((admit) => startServer(address, health, admit, { numWorkers: flags.workers }));
     const result = await carryOutRun({
       ...options,
-      async summonWorkers({ membership, onFailure }) {
-        const health = () => ({ status: 'running', workers: membership.members.length });
-        const address = { host: '127.0.0.1', port: 0 };
-        const admit = (transport: Transport, isSameMachine: boolean) => membership.admit(transport, isSameMachine);
-        const server = await startServer(address, health, admit, { numWorkers: flags.workers });
+      ownsWorkers: true,
+      async prepare() {
+        await checkEngine(engine, device);
+        await entrance.take();
+      },
+      summonWorkers({ membership, onFailure }) {
+        numMembers = () => membership.members.length;
+        entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
         const workers = startLocalWorkers({
           numWorkers: flags.workers,
-          joinUrl: server.joinUrl,
+          joinUrl: entrance.joinUrl,
           token,
+          stepTimeoutMs: options.config.stepTimeoutSeconds * 1000,
           flags: [
             ...['--engine', engine, '--threads', String(threads)],
             ...(quiet ? ['--quiet'] : []),
@@ -64,14 +73,9 @@ export function trainCommand(): Command {
           log: warner(quiet, options.reporter.line),
           onFailure,
         });
-        return {
-          async stop() {
-            await workers.stop();
-            await server.close();
-          },
-        };
+        return Promise.resolve({ stop: () => workers.stop() });
       },
-    });
+    }).finally(() => entrance.close());
     process.exitCode = exitCodeOf(result);
   });
   return command;

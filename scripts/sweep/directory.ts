@@ -48,17 +48,24 @@ export interface SweepDirectory {
  * Makes the directory, or opens that of the same sweep. Throws `ConfigError` when it holds another sweep or another
  * process has it. `parallel` changes no run, and may differ.
  */
-export async function openSweepDirectory(path: string, spec: SweepSpec): Promise<SweepDirectory> {
+export async function openSweepDirectory(
+  path: string,
+  spec: SweepSpec,
+  say: (line: string) => void = () => {},
+): Promise<SweepDirectory> {
   const subject = `--sweep-dir ${path}`;
   try {
     await mkdir(path, { recursive: true });
   } catch (error) {
     throw new ConfigError(`${subject}: cannot be made: ${describeError(error)}`);
   }
-  const { release } = await lockRunDirectory(path, subject);
+  const { confirm, release } = await lockRunDirectory(path, subject, { say });
   const file = (name: string) => join(path, name);
   const write = (name: string, content: string | Uint8Array) =>
-    storing(file(name), () => writeFileAtomically(file(name), content));
+    storing(file(name), async () => {
+      await confirm();
+      await writeFileAtomically(file(name), content);
+    });
   try {
     const decisive = { ...spec };
     delete decisive.parallel;
@@ -82,7 +89,10 @@ export async function openSweepDirectory(path: string, spec: SweepSpec): Promise
       trialPath: (number) => file(`trial-${String(number).padStart(3, '0')}`),
       async append(record) {
         records.set(record.trial, record);
-        await storing(file('trials.jsonl'), () => appendFile(file('trials.jsonl'), `${JSON.stringify(record)}\n`));
+        await storing(file('trials.jsonl'), async () => {
+          await confirm();
+          await appendFile(file('trials.jsonl'), `${JSON.stringify(record)}\n`);
+        });
       },
       write,
       release,

@@ -76,9 +76,10 @@ describe('checkpoints are', () => {
     for (const step of [1, 2, 3, 4, 5, 6]) writer.save(headerAt({ step }), replicaAt(step).state, step === 4);
     for (let i = 0; i < 3; i++) await nextWrite();
     await writer.finish();
-    expect(written).toEqual([1, 4, 6].map(checkpointName));
+    expect(written).toEqual([checkpointName(1), BEST_NAME, checkpointName(6)]);
     expect(written.map((name) => stepIn(folder, name))).toEqual([1, 4, 6]);
-    expect(stepIn(folder, BEST_NAME)).toBe(4);
+    expect(await listCheckpoints(folder)).toEqual([1, 4, 6].map(checkpointName));
+    expect(stepIn(folder, checkpointName(4))).toBe(4);
   });
 });
 

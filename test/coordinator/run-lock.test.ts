@@ -1,32 +1,49 @@
-import { spawn } from 'node:child_process';
+/** Who may write a run directory, and how that is noticed: holders that live, are gone, or cannot be seen from here. */
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { lockRunDirectory } from '../../coordinator/run-lock.ts';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { BEAT_POSITION_BYTES, beatText, createHolder, encodeHolder } from '../../coordinator/lock-holder.ts';
+import type { Holder } from '../../coordinator/lock-holder.ts';
+import { LOCK_TIMING, lockRunDirectory } from '../../coordinator/run-lock.ts';
+import type { LockOptions } from '../../coordinator/run-lock.ts';
+import { StorageError } from '../../coordinator/storage-error.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 const TAKER = fileURLToPath(new URL('../helpers/lock-taker.ts', import.meta.url));
-
-interface Holder {
-  id: string;
-  pid: number;
-  host: string;
-  processStart: string | null;
-  since: string;
-}
+const HOLDER = fileURLToPath(new URL('../helpers/lock-holder.ts', import.meta.url));
+const hasProc = existsSync('/proc/self/ns/pid');
 
 const holderOf = (folder: string, name = 'lock') => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Holder;
 
-/** A lock as a process leaves it; of one that is gone unless told otherwise. */
+/** A lock as a process of this machine leaves it, unless told otherwise. */
 function leaveLock(folder: string, changes: Partial<Holder> & { pid: number }, name = 'lock'): Holder {
-  const holder = { id: 'aaaa', host: hostname(), processStart: null, since: '2026-01-02T03:04:05.000Z', ...changes };
-  writeFileSync(join(folder, name), JSON.stringify(holder));
+  const holder = { ...createHolder(), id: 'aaaa', processStart: null, since: '2026-01-02T03:04:05.000Z', ...changes };
+  writeFileSync(join(folder, name), encodeHolder(holder));
   return holder;
+}
+
+/** As its holder does it. */
+function renew(folder: string): void {
+  const file = openSync(join(folder, 'lock'), 'r+');
+  writeSync(file, beatText(1), BEAT_POSITION_BYTES);
+  closeSync(file);
 }
 
 async function pidOfNobody(): Promise<number> {
@@ -35,11 +52,40 @@ async function pidOfNobody(): Promise<number> {
   return child.pid!;
 }
 
+afterEach(() => void vi.useRealTimers());
+
+/** Time for which timers are told to wait passes only here; files are real, and get their turns in between. */
+function stopTime() {
+  const turn = promisify(setImmediate);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  return {
+    async passUntilSettled<T>(promise: Promise<T>): Promise<T> {
+      let isSettled = false;
+      void promise.then(
+        () => (isSettled = true),
+        () => (isSettled = true),
+      );
+      while (!isSettled) {
+        await vi.advanceTimersByTimeAsync(LOCK_TIMING.lookMs);
+        await turn();
+      }
+      return promise;
+    },
+    async passUntil(condition: () => boolean): Promise<void> {
+      while (!condition()) {
+        await vi.advanceTimersByTimeAsync(LOCK_TIMING.renewMs);
+        await turn();
+      }
+    },
+  };
+}
+
 describe('the lock of a run directory', () => {
   test('names its holder, and is gone when released', async () => {
     const folder = temporaryFolder();
     const lock = await lockRunDirectory(folder, '--run-dir x');
     expect(holderOf(folder)).toMatchObject({ pid: process.pid, host: hostname() });
+    if (hasProc) expect(holderOf(folder)).toMatchObject({ pidNamespace: expect.stringMatching(/^pid:\[\d+\]$/) });
     expect(readdirSync(folder)).toEqual(['lock']);
     expect(lock.takenOverFrom).toBeUndefined();
     await lock.release();
@@ -47,44 +93,37 @@ describe('the lock of a run directory', () => {
     await (await lockRunDirectory(folder, '--run-dir x')).release();
   });
 
-  test('is refused while its process lives, with its pid and host and the cure', async () => {
+  test.skipIf(!hasProc)('is refused at once while its process lives, with its pid and host and the cure', async () => {
     const folder = temporaryFolder();
     const { release } = await lockRunDirectory(folder, '--run-dir x');
     const refused = lockRunDirectory(folder, '--resume y');
     await expect(refused).rejects.toThrow(ConfigError);
     await expect(refused).rejects.toThrow(
       `--resume y: expected a run that nobody writes, got one that process ${process.pid} on ${hostname()} ` +
-        `(since ${holderOf(folder).since}) writes: wait for its end, or, if that process is surely gone, ` +
-        `delete ${join(folder, 'lock')}`,
+        `(since ${holderOf(folder).since}) writes: wait for its end, or end that process`,
     );
     expect(readdirSync(folder)).toEqual(['lock']);
     await release();
   });
 
-  test('of another host is refused, for nobody here can tell', async () => {
-    const folder = temporaryFolder();
-    leaveLock(folder, { pid: await pidOfNobody(), host: 'elsewhere' });
-    await expect(lockRunDirectory(folder, '--resume y')).rejects.toThrow(/process \d+ on elsewhere/);
-  });
-
-  test('whose process is gone is taken over, and says from whom', async () => {
+  test('whose process is gone is taken over at once, and says from whom', async () => {
     const folder = temporaryFolder();
     const { pid } = leaveLock(folder, { pid: await pidOfNobody() });
     const lock = await lockRunDirectory(folder, '--resume y');
-    expect(lock.takenOverFrom).toBe(`process ${pid} on ${hostname()} (since 2026-01-02T03:04:05.000Z)`);
+    expect(lock.takenOverFrom).toBe(`process ${pid} on ${hostname()} (since 2026-01-02T03:04:05.000Z), which is gone`);
     expect(holderOf(folder).pid).toBe(process.pid);
     expect(readdirSync(folder)).toEqual(['lock']);
     await lock.release();
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test.skipIf(!existsSync('/proc/self/stat'))('whose pid another process has by now is taken over', async () => {
+  test.skipIf(!hasProc)('whose pid another process has by now is taken over at once', async () => {
     const folder = temporaryFolder();
-    const { release } = await lockRunDirectory(folder, '--run-dir x');
-    const own = holderOf(folder);
-    await release();
+    const own = createHolder();
     leaveLock(folder, { ...own, processStart: `${own.processStart!}1` });
-    expect((await lockRunDirectory(folder, '--resume y')).takenOverFrom).toContain(`process ${process.pid} on`);
+    const { takenOverFrom, release } = await lockRunDirectory(folder, '--resume y');
+    expect(takenOverFrom).toContain(`process ${process.pid} on`);
+    await release();
     leaveLock(folder, own);
     await expect(lockRunDirectory(folder, '--resume y')).rejects.toThrow(ConfigError);
   });
@@ -98,32 +137,179 @@ describe('the lock of a run directory', () => {
     expect(lock.takenOverFrom).toContain('lately');
     expect(holderOf(folder).pid).toBe(process.pid);
     expect(readdirSync(folder)).toEqual(['lock']);
+    await lock.release();
   });
 
-  test('is not for one that comes while another succeeds', async () => {
+  test.skipIf(!hasProc)('is not for one that comes while another succeeds', async () => {
     const folder = temporaryFolder();
     leaveLock(folder, { pid: await pidOfNobody(), id: 'aaaa' });
-    leaveLock(folder, { pid: process.pid, id: 'bbbb' }, 'lock.aaaa.next');
+    leaveLock(folder, { ...createHolder(), id: 'bbbb' }, 'lock.aaaa.next');
     await expect(lockRunDirectory(folder, '--resume y')).rejects.toThrow(`process ${process.pid} on`);
   });
 
-  test('that says nothing sensible is refused by name', async () => {
+  test('of a version that did not renew locks is refused, with the file to delete', async () => {
     const folder = temporaryFolder();
-    writeFileSync(join(folder, 'lock'), '');
+    const old = { id: 'aaaa', pid: await pidOfNobody(), host: hostname(), processStart: null, since: 'then' };
+    writeFileSync(join(folder, 'lock'), JSON.stringify(old));
     await expect(lockRunDirectory(folder, '--resume y')).rejects.toThrow(
-      `--resume y: ${join(folder, 'lock')}: expected to read who writes this run, got something else: delete that file`,
+      `wait for its end, or, if that process is surely gone, delete ${join(folder, 'lock')}`,
     );
   });
 
-  test('is left alone by one that has lost it', async () => {
+  test('clears away what processes left that were killed while they took it', async () => {
     const folder = temporaryFolder();
-    const lost = await lockRunDirectory(folder, '--run-dir x');
-    rmSync(join(folder, 'lock'));
-    const { release } = await lockRunDirectory(folder, '--resume y');
-    await lost.release();
-    expect(readdirSync(folder)).toEqual(['lock']);
+    for (const name of ['lock.bbbb.part', 'lock.cccc.next', 'model.safetensors']) writeFileSync(join(folder, name), '');
+    const { release } = await lockRunDirectory(folder, '--run-dir x');
+    expect(readdirSync(folder).sort()).toEqual(['lock', 'model.safetensors']);
     await release();
   });
+});
+
+describe('a lock whose process cannot be seen from here', () => {
+  const elsewhere: [string, Partial<Holder>][] = [
+    ['in another PID namespace', { pidNamespace: 'pid:[1]' }],
+    ['of another boot or machine', { boot: 'another', host: 'elsewhere' }],
+  ];
+
+  test.each(elsewhere)('%s: is taken over when it is not renewed through all looks', async (_, changes) => {
+    const folder = temporaryFolder();
+    leaveLock(folder, { ...createHolder(), ...changes });
+    const time = stopTime();
+    const said: string[] = [];
+    const startMs = performance.now();
+    const lock = await time.passUntilSettled(
+      lockRunDirectory(folder, '--resume y', { say: (line) => said.push(line) }),
+    );
+    expect(performance.now() - startMs).toBeGreaterThanOrEqual(LOCK_TIMING.lookMs * LOCK_TIMING.numLooks);
+    expect(lock.takenOverFrom).toMatch(/^process \d+ on \S+ \(since \S+\), which has not renewed it for 20 s$/);
+    expect(said).toEqual([
+      expect.stringMatching(/^--resume y: process .* cannot be seen from here: watching for 20 s/),
+    ]);
+    expect(holderOf(folder).pidNamespace).toBe(createHolder().pidNamespace);
+    await lock.release();
+  });
+
+  test.each(elsewhere)('%s: is refused as soon as it is renewed, also at the last look', async (_, changes) => {
+    const folder = temporaryFolder();
+    leaveLock(folder, { ...createHolder(), ...changes });
+    const time = stopTime();
+    const startMs = performance.now();
+    setTimeout(() => renew(folder), LOCK_TIMING.lookMs * LOCK_TIMING.numLooks - 1);
+    await expect(time.passUntilSettled(lockRunDirectory(folder, '--resume y'))).rejects.toThrow(
+      /got one that process \d+ on \S+ .* writes: wait for its end, or end that process$/,
+    );
+    expect(performance.now() - startMs).toBeGreaterThanOrEqual(LOCK_TIMING.lookMs * LOCK_TIMING.numLooks);
+    expect(readdirSync(folder)).toEqual(['lock']);
+  });
+
+  test('is free as soon as it is released', async () => {
+    const folder = temporaryFolder();
+    leaveLock(folder, { pid: 1, boot: 'another' });
+    const time = stopTime();
+    setTimeout(() => rmSync(join(folder, 'lock')), LOCK_TIMING.lookMs + 1);
+    const lock = await time.passUntilSettled(lockRunDirectory(folder, '--resume y'));
+    expect(lock.takenOverFrom).toBeUndefined();
+    await lock.release();
+  });
+
+  test('and that is torn is taken over when it stays so, and nobody watches longer than they want', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'lock'), '{"beat":"0000');
+    const time = stopTime();
+    const interruption = new AbortController();
+    setTimeout(() => interruption.abort(new Error('enough')), LOCK_TIMING.lookMs);
+    const interrupted = lockRunDirectory(folder, '--resume y', { signal: interruption.signal });
+    await expect(time.passUntilSettled(interrupted)).rejects.toThrow('enough');
+    const lock = await time.passUntilSettled(lockRunDirectory(folder, '--resume y'));
+    expect(lock.takenOverFrom).toBe('a process whose lock cannot be read, which has not renewed it for 20 s');
+    expect(readdirSync(folder)).toEqual(['lock']);
+    await lock.release();
+  });
+});
+
+describe('the holder of a lock', () => {
+  test('renews it as long as it has it, in place, by a timer or between steps', async () => {
+    const folder = temporaryFolder();
+    const time = stopTime();
+    const lock = await lockRunDirectory(folder, '--run-dir x');
+    const first = holderOf(folder);
+    await time.passUntil(() => holderOf(folder).beat! > '000000000001');
+    expect({ ...holderOf(folder), beat: first.beat }).toEqual(first);
+    await lock.release();
+
+    vi.useRealTimers();
+    const busy = await lockRunDirectory(folder, '--run-dir x');
+    busy.renewIfDue();
+    expect(holderOf(folder).beat).toBe('000000000000');
+    const later = performance.now() + 2 * LOCK_TIMING.renewMs;
+    const now = vi.spyOn(performance, 'now').mockReturnValue(later);
+    onTestFinished(() => {
+      now.mockRestore();
+    });
+    busy.renewIfDue();
+    expect(holderOf(folder).beat).toBe('000000000001');
+    await busy.release();
+  });
+
+  test.each<[string, (folder: string, id: string) => void, RegExp]>([
+    ['the file is gone', (folder) => rmSync(join(folder, 'lock')), /got no such file/],
+    ['the folder is gone', (folder) => rmSync(folder, { recursive: true }), /got no such file/],
+    ['another has it', (folder) => leaveLock(folder, { pid: 7 }), /got that of process 7 on/],
+    [
+      'another is taking it over',
+      (folder, id) => leaveLock(folder, { pid: 7 }, `lock.${id}.next`),
+      /got that of process 7 on .*, which has taken it over/,
+    ],
+  ])(
+    'notices when %s, at its next renewal and before it writes, and leaves the other one alone',
+    async (_, lose, how) => {
+      const folder = temporaryFolder();
+      const time = stopTime();
+      const lock = await lockRunDirectory(folder, '--run-dir x');
+      await lock.confirm();
+      lose(folder, holderOf(folder).id);
+      const left = existsSync(folder) ? readdirSync(folder) : [];
+      await time.passUntil(() => lock.lost.aborted);
+      expect(lock.lost.reason).toBeInstanceOf(StorageError);
+      expect((lock.lost.reason as Error).message).toMatch(how);
+      for (let i = 0; i < 2; i++) await expect(lock.confirm()).rejects.toBe(lock.lost.reason);
+      if (left.length === 1) await lock.release();
+      expect(existsSync(folder) ? readdirSync(folder) : []).toEqual(left);
+    },
+  );
+});
+
+/** A process in a PID namespace of its own, with this host's name, or in this one; with the first line that it says. */
+async function startHolder(folder: string, isApart: boolean, timing: LockOptions['timing']) {
+  const command = [process.execPath, '--import', 'tsx', HOLDER, folder, JSON.stringify(timing)];
+  const [program, ...args] = isApart
+    ? ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', ...command]
+    : command;
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  return { child, line };
+}
+
+test('two containers with one host name never take each other a lock that is renewed; a dead one is free', async ({
+  skip,
+}) => {
+  const apart = spawnSync('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', 'true'], { encoding: 'utf8' });
+  if (apart.status !== 0) skip(`no PID namespace can be made here: ${apart.stderr || 'there is no unshare'}`);
+  // A minute of looks for each renewal, for machines that are busy.
+  const patient = { renewMs: 50, lookMs: 100, numLooks: 600 };
+  for (const isHolderApart of [true, false]) {
+    const folder = temporaryFolder();
+    const first = await startHolder(folder, isHolderApart, patient);
+    expect(first.line).toBe('held');
+    const second = await startHolder(folder, !isHolderApart, patient);
+    expect(second.line).toMatch(/^refused: --resume: expected a run that nobody writes, got one that process \d+ on/);
+
+    first.child.kill('SIGKILL');
+    await once(first.child, 'close');
+    const third = await startHolder(folder, !isHolderApart, { ...patient, numLooks: 3 });
+    expect(third.line).toBe('held');
+  }
 });
 
 test('of several processes that come at once exactly one has the lock, new or left behind', async () => {

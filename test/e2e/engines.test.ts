@@ -98,15 +98,18 @@ describe('a device that is not here', () => {
   /** Exit 2, and the last word is what is missing and how to get it. */
   function expectCure({ code, output }: { code: number | string; output: string }): void {
     expect(output).toMatch(
-      /^error: (local-\d exited with code 2: error: )?--engine tfjs: @tensorflow\/tfjs-node-gpu cannot be used: it is not installed; run npm install @tensorflow\/tfjs-node-gpu@[\d.]+ where storage\.googleapis\.com can be reached/m,
+      /^error: --engine tfjs: @tensorflow\/tfjs-node-gpu cannot be used: it is not installed; run npm install @tensorflow\/tfjs-node-gpu@[\d.]+ where storage\.googleapis\.com can be reached/m,
     );
     expect(code).toBe(2);
   }
 
   test.skipIf(!missing).each([['train'], ['baseline']])('tensorflow-gpu, for %s', async (command) => {
     const runDir = join(temporaryFolder(), 'run');
-    expectCure(await runCli([command, ...SHORT, ...flags, '--run-dir', runDir]));
-    expect(readResult(runDir)).toMatchObject({ status: 'failed', steps: 0, error: { code: 'ERR_CONFIG' } });
+    const outcome = await runCli([command, ...SHORT, ...flags, '--run-dir', runDir]);
+    expectCure(outcome);
+    // Found before anything was made: no process had anything to say, and no directory is there.
+    expect(outcome.output.split('\n')).toHaveLength(1);
+    expect(existsSync(runDir)).toBe(false);
   });
 
   test.skipIf(!missing)('tensorflow-gpu, for a worker: the coordinator goes on waiting for another', async () => {
@@ -129,6 +132,7 @@ describe('a device that is not here', () => {
     const { code, output } = await runCli(['baseline', ...SHORT, ...wrong, '--run-dir', runDir]);
     expect(output).toContain(`error: ${message}`);
     expect(code).toBe(2);
+    expect(existsSync(runDir)).toBe(false);
   });
 
   test('a GPU by a number that this machine does not have', async () => {
@@ -195,6 +199,18 @@ describe('auto', () => {
     );
   });
 });
+
+test.each([['train'], ['baseline']])(
+  'native, asked of %s without its addon, is refused before anything is made',
+  async (command) => {
+    const program = installationWithoutCompiler();
+    const runDir = join(temporaryFolder(), 'run');
+    const { code, output } = await runCli([command, ...SHORT, '--engine', 'native', '--run-dir', runDir], {}, program);
+    expect(output).toMatch(/^error: --engine native: no C\+\+ compiler was found when it was built; install g\+\+ .*$/);
+    expect(code).toBe(2);
+    expect(existsSync(runDir)).toBe(false);
+  },
+);
 
 /** The built program, as an install without a C++ compiler leaves it. */
 function installationWithoutCompiler(): string {

@@ -243,14 +243,6 @@ describe('a mistake of the user ends with exit 2 and names the cure:', () => {
     expect(code).toBe(2);
   });
 
-  test.each([['train'], ['baseline']])('%s --engine abacus', async (command) => {
-    const runDir = join(temporaryFolder(), 'run');
-    const { code, output } = await runCli([command, ...long, '--engine', 'abacus', '--run-dir', runDir]);
-    expect(output).toContain('--engine abacus');
-    expect(code).toBe(2);
-    expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_CONFIG' } });
-  });
-
   test('a run directory that holds a run already', async () => {
     const runDir = join(temporaryFolder(), 'run');
     mkdirSync(runDir);

@@ -13,7 +13,7 @@ import { createRunCheckpoints } from '../../coordinator/run-checkpoints.ts';
 import { lastStepOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { appendLine } from '../../coordinator/run-directory.ts';
-import type { RunDirectory } from '../../coordinator/run-directory.ts';
+import type { LockedRunDirectory } from '../../coordinator/locked-run-directory.ts';
 import { storing } from '../../coordinator/storage-error.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import type { Dataset } from '../../protocol/state/dataset.ts';
@@ -74,7 +74,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
       signal: life.signal,
       reporter: { line: say, onProgress: () => life.onProgress() },
       warn: say,
-      resumed: life.begunWith && ({ begunWith: life.begunWith } as never),
+      begunWith: life.begunWith,
       summonWorkers({ membership }) {
         const stop = life.listen(membership);
         return Promise.resolve({
@@ -109,7 +109,8 @@ async function establish(options: EstablishOptions, numBuckets: number) {
   } as const;
 }
 
-function directoryOf(life: CoordinatorLife): RunDirectory {
+/** Not locked: processes of one run follow one another here. */
+function directoryOf(life: CoordinatorLife): LockedRunDirectory {
   const quiet = () => {};
   return {
     path: RUN_FOLDER,
@@ -127,5 +128,10 @@ function directoryOf(life: CoordinatorLife): RunDirectory {
       return storing(path, () => writeFileAtomically(path, `step ${step}`));
     },
     writeResult: () => Promise.resolve(),
+    confirm: () => Promise.resolve(),
+    lost: new AbortController().signal,
+    renewIfDue() {},
+    release: () => Promise.resolve(),
+    discard: () => Promise.resolve(),
   };
 }

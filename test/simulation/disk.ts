@@ -162,6 +162,11 @@ function openFile(disk: DiskState, path: string, flags: string) {
     },
     sync,
     datasync: sync,
+    stat: () => operate(disk, 'stat', () => ({ size: file.bytes.length })),
+    truncate: (size: number) =>
+      operate(disk, 'truncate', () => {
+        file.bytes = file.bytes.subarray(0, size);
+      }),
     close: () => Promise.resolve(),
   };
 }

@@ -20,6 +20,12 @@ type BatchNormPlan = Extract<LayerPlan, { kind: 'batchNorm' }>;
 /** Where a batch norm's statistics come from: the batch (in training) or the running values (in evaluation). */
 type StatisticsSource = (layer: BatchNormPlan, input: Float64Array) => FeatureStatistics;
 
+/** Why a device is none of this engine, which has only cpu. */
+export function refusedDevice(device = 'cpu'): ConfigError | undefined {
+  if (device === 'cpu') return undefined;
+  return new ConfigError(`--device ${device}: the reference engine runs on cpu only; leave --device out`);
+}
+
 /**
  * An engine on one thread of the CPU, whatever `options.threads` says. Keeps the caller's vectors, copies nothing.
  *
@@ -27,11 +33,8 @@ type StatisticsSource = (layer: BatchNormPlan, input: Float64Array) => FeatureSt
  */
 export function createReferenceEngine(options: EngineOptions): Promise<Engine> {
   const { plan, parameters, buffers, device = 'cpu', labelSmoothing } = options;
-  if (device !== 'cpu') {
-    return Promise.reject(
-      new ConfigError(`--device ${device}: the reference engine runs on cpu only; leave --device out`),
-    );
-  }
+  const refusal = refusedDevice(device);
+  if (refusal) return Promise.reject(refusal);
   return Promise.resolve({
     name: 'reference',
     device,

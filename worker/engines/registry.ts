@@ -16,7 +16,7 @@ import { passOver } from './passed-over.ts';
 import type { PassedOver } from './passed-over.ts';
 import { probeEngine } from './probe.ts';
 import type { TensorError } from './probe.ts';
-import { DEVICE_NAMES as TFJS_DEVICES, missingPackage } from './tfjs/devices.ts';
+import { checkDevice as checkTfjsDevice, DEVICE_NAMES as TFJS_DEVICES, missingPackage } from './tfjs/devices.ts';
 
 export interface EngineEntry {
   /** What `--device` can name for it, fastest first. */
@@ -32,6 +32,11 @@ export interface EngineEntry {
    * at little cost. Undefined: it may be there.
    */
   readonly absence?: (device: string) => Promise<string | undefined>;
+  /**
+   * Refuses a device that the engine does not know, or of which it is plain that it cannot be had, as `create` would: at
+   * little cost, without starting anything. Undefined stands for the default device.
+   */
+  readonly checkDevice?: (device: string | undefined) => Promise<void>;
   /** Makes the engine on `options.device` or its default device; rejects with a cure when that cannot be had. */
   readonly create: (options: EngineOptions) => Promise<Engine>;
   /** Whether it must pass the probe before use: all but the one that judges. */
@@ -55,6 +60,7 @@ export const ENGINES = {
   native: {
     devices: ['cpu'],
     variants: INSTRUCTION_SETS,
+    checkDevice: async (device) => (await import('./native/native-engine.ts')).checkNativeDevice(device),
     create: async (options) => (await import('./native/native-engine.ts')).createNativeEngine(options),
     isProbed: true,
   },
@@ -66,6 +72,7 @@ export const ENGINES = {
       if (device === 'webgpu') return (await import('./onnx/adapters.ts')).hardwareGpuReason();
       return device === 'cuda' ? ((await noNvidiaGpu()) ?? (await noCudaProvider())) : undefined;
     },
+    checkDevice: async (device) => void (await import('./onnx/devices.ts')).findDevice(device ?? 'cpu'),
     create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),
     isProbed: true,
   },
@@ -75,11 +82,19 @@ export const ENGINES = {
     async absence(device) {
       return missingPackage(device)?.reason ?? (device === 'tensorflow-gpu' ? noNvidiaGpu() : undefined);
     },
+    checkDevice(device) {
+      checkTfjsDevice(device);
+      return Promise.resolve();
+    },
     create: async (options) => (await import('./tfjs/tfjs-engine.ts')).createTfjsEngine(options),
     isProbed: true,
   },
   reference: {
     devices: ['cpu'],
+    async checkDevice(device) {
+      const refusal = (await import('./reference.ts')).refusedDevice(device);
+      if (refusal) throw refusal;
+    },
     create: async (options) => (await import('./reference.ts')).createReferenceEngine(options),
     isProbed: false,
   },
@@ -155,8 +170,39 @@ export async function createEngine(
       passedOver.push(passOver(candidate, error, true));
     }
   }
+  throw noEngine(choice, passedOver);
+}
+
+/**
+ * Whether {@link createEngine} may succeed, as far as that is known without starting an engine: what is asked for exists
+ * here. For the program that starts workers, before it starts them.
+ *
+ * Throws `ConfigError` as `createEngine` would.
+ */
+export async function checkEngine(
+  choice: string,
+  device: string | undefined,
+  registry: EngineRegistry = { engines: ENGINES, autoOrder: AUTO_ORDER },
+): Promise<void> {
+  const { engines, gpuHost = GPU_HOST } = registry;
+  const { candidates, gpuIndex } = planCandidates(choice, device, registry);
+  if (gpuIndex !== undefined) await placeOnGpu(gpuIndex, `--device ${device ?? ''}`, gpuHost);
+  const passedOver: PassedOver[] = [];
+  for (const candidate of candidates) {
+    try {
+      await engines[candidate.engine]!.checkDevice?.(candidate.device);
+      return;
+    } catch (error) {
+      if (choice !== 'auto' && candidates.length === 1) throw error;
+      passedOver.push(passOver(candidate, error, true));
+    }
+  }
+  throw noEngine(choice, passedOver);
+}
+
+function noEngine(choice: string, passedOver: readonly PassedOver[]): ConfigError {
   const reasons = passedOver.map(({ engine, device, message }) => `${engine} on ${device ?? 'default'}: ${message}`);
-  throw new ConfigError(`--engine ${choice}: no engine can be used here: ${reasons.join('; ')}`);
+  return new ConfigError(`--engine ${choice}: no engine can be used here: ${reasons.join('; ')}`);
 }
 
 interface CreationContext {

@@ -5,6 +5,7 @@ import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference.ts';
 import {
   AUTO_ORDER,
+  checkEngine,
   createEngine,
   ENGINE_NAMES,
   ENGINES,
@@ -232,5 +233,44 @@ describe('one of several GPUs', () => {
     const { gpu } = await createEngine('gpu', options1('cpu'), registry);
     expect(gpu).toBeUndefined();
     expect(environment['CUDA_VISIBLE_DEVICES']).toBe('0,1,4,5');
+  });
+});
+
+describe('what is checked before workers are started', () => {
+  const refusing = (message: string): EngineEntry => ({
+    ...standIn(),
+    checkDevice: () => Promise.reject(new ConfigError(message)),
+  });
+  const gpuHost = { environment: {}, listDriver: () => [], listBySmi: () => Promise.resolve(undefined) };
+  const order = [
+    { engine: 'one', device: 'cpu' },
+    { engine: 'two', device: 'cpu' },
+  ];
+
+  it('starts no engine, and passes what may be had', async () => {
+    const [one, two] = [standIn(), standIn()];
+    const registry = { engines: { one, two }, autoOrder: order };
+    for (const choice of ['auto', 'one']) await checkEngine(choice, undefined, registry);
+    await checkEngine('auto', 'cpu', { ...registry, engines: { one: refusing('none here'), two } });
+    expect([one.madeOn, two.madeOn]).toEqual([[], []]);
+  });
+
+  it('refuses an engine and a device in the words of the engine itself', async () => {
+    const registry = { engines: { one: refusing('one is missing'), two: refusing('two is, too') }, autoOrder: order };
+    await expect(checkEngine('one', 'cpu', registry)).rejects.toThrow('one is missing');
+    await expect(checkEngine('auto', 'cpu', registry)).rejects.toThrow(
+      '--engine auto: no engine can be used here: one on cpu: one is missing; two on cpu: two is, too',
+    );
+    await expect(checkEngine('three', undefined, registry)).rejects.toThrow('--engine three: no such engine');
+  });
+
+  it('refuses a GPU by a number that is not here', async () => {
+    const one = { ...standIn(), devices: ['cuda'], cudaDevices: ['cuda'] };
+    const registry = { engines: { one }, autoOrder: [{ engine: 'one', device: 'cuda' }], gpuHost };
+    await expect(checkEngine('one', 'cuda:1', registry)).rejects.toThrow('there is no GPU 1');
+  });
+
+  it.each(ENGINE_NAMES)('a device that %s does not have is refused', async (name) => {
+    await expect(checkEngine(name, 'abacus')).rejects.toThrow(/^--(device abacus|engine native): /);
   });
 });

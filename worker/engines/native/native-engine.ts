@@ -72,6 +72,11 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
   };
 }
 
+/** Throws `ConfigError` where {@link createNativeEngine} would: the addon or the device cannot be had. */
+export function checkNativeDevice(device: string | undefined): void {
+  loadNativeAddon(instructionSetOf(device ?? 'cpu'));
+}
+
 function instructionSetOf(device: string): InstructionSet | undefined {
   if (device === 'cpu') return undefined;
   const set = INSTRUCTION_SETS.find((name) => name === device);

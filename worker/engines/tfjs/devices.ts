@@ -3,6 +3,7 @@
  * without the second that loading TensorFlow.js takes.
  */
 import { createRequire } from 'node:module';
+import { ConfigError } from '../../../protocol/errors.ts';
 
 export interface NativePackage {
   readonly name: string;
@@ -56,6 +57,21 @@ export function notInstalled(native: NativePackage): Refusal {
 export function isNotInstalled(error: unknown, { name }: NativePackage): boolean {
   if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) return false;
   return error.message.startsWith(`Cannot find module '${name}'`);
+}
+
+/**
+ * Throws `ConfigError` for a device that the engine does not know, and for one whose package is not installed. Undefined
+ * stands for the first that can be had, and one always can.
+ */
+export function checkDevice(device: string | undefined): void {
+  if (device === undefined) return;
+  if (!Object.hasOwn(DEVICES, device)) {
+    throw new ConfigError(`--device ${device}: the tfjs engine runs on ${DEVICE_NAMES.join(', ')}; choose one of them`);
+  }
+  const { native }: TfjsDevice = DEVICES[device as TfjsDeviceName];
+  if (!native || !missingPackage(device)) return;
+  const { reason, cure } = notInstalled(native);
+  throw new ConfigError(`--engine tfjs: ${native.name} cannot be used: ${reason}; ${cure}, or choose another --device`);
 }
 
 /**
