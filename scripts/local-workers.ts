@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import { ConfigError, printable, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
 import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
 import { EXIT } from './process.ts';
@@ -98,8 +98,8 @@ function watch(
 ) {
   let lastLine = '';
   createInterface({ input: worker.stderr! }).on('line', (line) => {
-    lastLine = line;
-    log(name, line);
+    lastLine = printable(line);
+    log(name, lastLine);
   });
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {
