@@ -3,7 +3,7 @@
 import './hide-token.ts';
 import { Command, CommanderError } from 'commander';
 import { StorageError } from '../coordinator/storage-error.ts';
-import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import { ConfigError, printableLines, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { dataCommand } from './commands/data.ts';
@@ -11,7 +11,7 @@ import { enginesCommand } from './commands/engines.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
-import { EXIT, packageVersion } from './process.ts';
+import { EXIT, Interruption, packageVersion } from './process.ts';
 
 const program = new Command('gradsock')
   .description('Trains neural networks by synchronous data parallelism over WebSockets.')
@@ -33,8 +33,10 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  } else if (error instanceof Interruption) {
+    process.exitCode = EXIT.interrupted;
   } else if (error instanceof ConfigError || error instanceof ProtocolError || error instanceof StorageError) {
-    process.stderr.write(`error: ${error.message}\n`);
+    process.stderr.write(`error: ${printableLines(error.message)}\n`);
     process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   } else {
     throw error;

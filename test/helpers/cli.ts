@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
+import { temporaryFolder } from './folder.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
 
@@ -75,13 +76,14 @@ export function startCli(args: readonly string[], env: Record<string, string> = 
   };
 }
 
-/** A `gradsock coordinator` on a free port, and the URL, with the token, that it printed for workers. */
+/** A `gradsock coordinator` on a free port, and the URL, with the token, that it wrote for launchers of workers. */
 export async function startCoordinator(args: readonly string[]): Promise<{ coordinator: Cli; url: string }> {
-  const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', ...args]);
-  const command = await coordinator.line(
-    /^ {2}npx gradsock worker wss?:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}( --tls-fingerprint [0-9a-f]{64})?$/,
-  );
-  return { coordinator, url: /wss?:\S+/.exec(command)![0] };
+  const at = args.indexOf('--join-file');
+  const joinFile = at === -1 ? join(temporaryFolder(), 'join') : args[at + 1]!;
+  const ownFlags = at === -1 ? ['--join-file', joinFile] : [];
+  const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', ...ownFlags, ...args]);
+  await coordinator.line(/^ {2}npx gradsock worker wss?:\/\/127\.0\.0\.1:\d+( --tls-fingerprint [0-9a-f]{64})?$/);
+  return { coordinator, url: readFileSync(joinFile, 'utf8').trim() };
 }
 
 /** Runs `gradsock ARGS` to its end. */
