@@ -3,15 +3,28 @@ import { stripVTControlCharacters } from 'node:util';
 import { ConfigError } from '../protocol/errors.ts';
 import { Interruption } from './process.ts';
 
+/** What is used of a terminal's input. */
+export interface TerminalInput {
+  setRawMode(isRaw: boolean): unknown;
+  setEncoding(encoding: 'utf8'): unknown;
+  on(event: 'data', listener: (text: string) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  off(event: 'data', listener: (text: string) => void): unknown;
+  off(event: 'end', listener: () => void): unknown;
+  resume(): unknown;
+  pause(): unknown;
+}
+
 export interface AskOptions {
-  readonly input: Pick<NodeJS.ReadStream, 'setRawMode' | 'on' | 'off' | 'resume' | 'pause' | 'setEncoding'>;
-  readonly output: Pick<NodeJS.WriteStream, 'write'>;
+  readonly input: TerminalInput;
+  readonly output: { write(text: string): unknown };
   readonly timeoutMs: number;
 }
 
 const CTRL_C = '\u0003';
 const CTRL_D = '\u0004';
 const CTRL_U = '\u0015';
+const ESCAPE = '\u001b';
 const BACKSPACES = ['\b', '\u007f'];
 /**
  * What the user types up to Enter, without spaces around it; empty for Enter alone.
@@ -21,9 +34,10 @@ const BACKSPACES = ['\b', '\u007f'];
  */
 export function askSecret(question: string, { input, output, timeoutMs }: AskOptions): Promise<string> {
   let typed = '';
-  output.write(question);
+  // Before the question is there, so that nothing that is typed in answer to it is shown.
   input.setRawMode(true);
   input.setEncoding('utf8');
+  output.write(question);
   return new Promise((resolve, reject) => {
     const settle = (action: () => void) => {
       clearTimeout(timer);
@@ -41,10 +55,9 @@ export function askSecret(question: string, { input, output, timeoutMs }: AskOpt
     );
     const gone = () => settle(() => reject(new ConfigError(`${question.trim()} the terminal is gone`)));
     const take = (text: string) => {
-      // Arrow keys send such sequences, and terminals put them around pasted text.
-      for (const character of stripVTControlCharacters(text)) {
+      for (const character of text) {
         if (character === '\r' || character === '\n' || (character === CTRL_D && typed === '')) {
-          settle(() => resolve(typed.trim()));
+          settle(() => resolve(stripVTControlCharacters(typed).trim()));
           return;
         }
         if (character === CTRL_C) {
@@ -53,7 +66,8 @@ export function askSecret(question: string, { input, output, timeoutMs }: AskOpt
         }
         if (BACKSPACES.includes(character)) typed = typed.slice(0, -1);
         else if (character === CTRL_U) typed = '';
-        else if (character >= ' ') typed += character;
+        // Arrow keys send sequences that begin with Escape, and terminals put such around pasted text.
+        else if (character >= ' ' || character === ESCAPE) typed += character;
       }
     };
     input.on('data', take);

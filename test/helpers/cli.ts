@@ -10,7 +10,7 @@ import { onTestFinished } from 'vitest';
 import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
 import { temporaryFolder } from './folder.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
+export const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
 
 /** A small slice of the real data: seconds, not minutes, on two cores. */
 export const SMALL = ['--train-samples', '4096', '--test-samples', '512'];
@@ -30,11 +30,12 @@ export interface Cli {
 
 /** Starts `gradsock ARGS`; ended with its children when the test is over, if it has not ended by then. */
 export function startCli(args: readonly string[], env: Record<string, string> = {}, program = PROGRAM): Cli {
-  const child = spawn(process.execPath, [program, ...args], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  });
+  return startCommand([process.execPath, program, ...args], { ...process.env, ...env });
+}
+
+/** Starts any command in the same way, with this environment alone. */
+export function startCommand(command: readonly string[], env: NodeJS.ProcessEnv, cwd?: string): Cli {
+  const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env, cwd });
   const lines: string[] = [];
   const watchers = new Set<() => void>();
   for (const stream of [child.stdout, child.stderr]) {
