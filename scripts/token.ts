@@ -7,9 +7,10 @@ import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
 import { flag } from './flags.ts';
 
-/** Environment variables that name a token or where it is. */
+/** Environment variables that name a token, or where it is, or say that there is none. */
 export const TOKEN_VARIABLE = 'GRADSOCK_TOKEN';
 export const TOKEN_FILE_VARIABLE = 'GRADSOCK_TOKEN_FILE';
+export const NO_TOKEN_VARIABLE = 'GRADSOCK_NO_TOKEN';
 
 const KEPT_TOKEN_FILE = 'token';
 

@@ -3,7 +3,6 @@
  * be that of the job before, and is written anew by a coordinator that was started again on another port.
  */
 import { ConfigError } from '../protocol/errors.ts';
-import type { ProtocolError } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { NotYet } from './waiting.ts';
 
@@ -26,8 +25,8 @@ export interface TargetSource {
 export interface FollowedTarget {
   /** The target for the next attempt. Throws `NotYet` while there is none, or only one that was refused a moment ago. */
   next(): JoinTarget;
-  /** The coordinator of the last target refused this worker; returns whether there may be another. */
-  refusedBy(refusal: ProtocolError): boolean;
+  /** The last target was not joined, for this reason; returns what is waited for, where there may be another target. */
+  refused(reason: Error): NotYet | undefined;
   /** The coordinator of the last target took this worker. */
   isRight(): void;
 }
@@ -39,7 +38,7 @@ const REFUSED_FOR_MS = LIMITS.waitingLineMs;
 export function followTarget(source: TargetSource): FollowedTarget {
   let last: JoinTarget | undefined;
   let joined: JoinTarget | undefined;
-  let refused: { target: JoinTarget; why: string; untilMs: number } | undefined;
+  let refused: { target: JoinTarget; notYet: NotYet; untilMs: number } | undefined;
 
   /** While a coordinator that was lost is waited for, its file may be gone. */
   const readOrJoined = (): JoinTarget => {
@@ -55,16 +54,17 @@ export function followTarget(source: TargetSource): FollowedTarget {
     next() {
       const target = readOrJoined();
       if (refused && isSame(target, refused.target) && performance.now() < refused.untilMs) {
-        const cure = `start the coordinator that writes ${source.what}`;
-        throw new NotYet(`a new join URL in ${source.what}`, `${target.url} refused this worker: ${refused.why}`, cure);
+        throw refused.notYet;
       }
       last = target;
       return target;
     },
-    refusedBy({ message }) {
-      if (!source.canChange || !last) return false;
-      refused = { target: last, why: message, untilMs: performance.now() + REFUSED_FOR_MS };
-      return true;
+    refused({ message }) {
+      if (!source.canChange || !last) return undefined;
+      const cure = `start the coordinator that writes ${source.what}`;
+      const notYet = new NotYet(`a new join URL in ${source.what}`, `at ${last.url}: ${message}`, cure);
+      refused = { target: last, notYet, untilMs: performance.now() + REFUSED_FOR_MS };
+      return notYet;
     },
     isRight() {
       joined = last;

@@ -11,7 +11,7 @@ import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { followTarget } from './join-target.ts';
-import type { TargetSource } from './join-target.ts';
+import type { FollowedTarget, TargetSource } from './join-target.ts';
 import { peerSockets } from './peer-server.ts';
 import { workAndRejoin } from './reconnect.ts';
 import { runWorkerSession } from './session.ts';
@@ -59,14 +59,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     return await workAndRejoin({
       patienceMs: options.reconnectSeconds * 1000,
       connect: (patienceMs = deadlineMs - performance.now()) =>
-        waitFor(
-          async () => {
-            const { url, token } = target.next();
-            return { transport: await openCoordinator(url, signal, options.tlsOf(url)), token };
-          },
-          { patienceMs, signal, say: log },
-        ),
-      looksFurther: (refusal) => target.refusedBy(refusal),
+        waitFor(() => openTarget(target, options), { patienceMs, signal, say: log }),
+      looksFurther: (refusal) => target.refused(refusal) !== undefined,
       work: ({ transport, token }, onReady) =>
         takePart(transport, token, options, kept, () => {
           target.isRight();
@@ -79,6 +73,17 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     if (signal.aborted) return undefined;
     if (error instanceof ConfigError || error instanceof ProtocolError) throw error;
     throw new ProtocolError('ERR_ENGINE', describeError(error), { cause: error });
+  }
+}
+
+/** One attempt to connect to the target as it is now. Where it may be another later, nothing about it is a last word. */
+async function openTarget(target: FollowedTarget, { signal, tlsOf }: WorkerProcessOptions) {
+  const { url, token } = target.next();
+  try {
+    return { transport: await openCoordinator(url, signal, tlsOf(url)), token };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw target.refused(error) ?? error;
   }
 }
 

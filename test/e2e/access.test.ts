@@ -35,7 +35,9 @@ describe('a run with a token', () => {
 
     const without = await runCli(['worker', bare]);
     expect(without.code).toBe(1);
-    expect(without.output).toContain('join with the URL that the coordinator printed, #token included');
+    expect(without.output).toContain(
+      "give the worker the run's token: at its prompt, by GRADSOCK_TOKEN, --token-file, --join-file or",
+    );
     const wrong = await runCli(['worker', `${bare}#${createToken()}`]);
     expect(wrong.code).toBe(1);
     expect(wrong.output).toContain('the coordinator does not know the token that this worker has');
@@ -92,9 +94,7 @@ describe('a run with a token', () => {
     const folder = temporaryFolder();
     const joinFile = join(folder, 'join');
     const early = startCli(['worker', '--join-file', joinFile, '--name', 'early']);
-    expect(await early.line(/^waiting/)).toMatch(
-      /^waiting for the join file \S+, \d+ s left \(it is not there\)$/,
-    );
+    expect(await early.line(/^waiting/)).toMatch(/^waiting for the join file \S+, \d+ s left \(it is not there\)$/);
     const other = await startCoordinator(['--workers', '1', '--run-dir', join(folder, 'other'), ...run]);
     const stale = splitJoinUrl(other.url).url;
     writeFileSync(joinFile, `${stale}/#${createToken()}\n`);
@@ -193,7 +193,10 @@ describe('a mistake about access ends with exit 2 and names the cure:', () => {
     [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
     [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, --join-file or --join-stdin'],
     [['worker', '--join-file', '/'], '--join-file /: cannot be read: EISDIR'],
-    [['worker', 'ws://127.0.0.1:1#' + 'a'.repeat(22), '--no-token'], 'expected a URL without #TOKEN, as --no-token says'],
+    [
+      ['worker', 'ws://127.0.0.1:1#' + 'a'.repeat(22), '--no-token'],
+      'expected a URL without #TOKEN, as --no-token says',
+    ],
     [['worker', url, '--join-stdin'], 'worker: expected one run to join, got a URL and --join-stdin: give one'],
     [['worker', '--join-stdin'], '--join-stdin: expected a line, got the end of the input'],
     [['coordinator', '--advertise', 'no:where:1'], '--advertise no:where:1: expected HOST or HOST:PORT'],

@@ -32,8 +32,8 @@ describe('a join target', () => {
   test('that was refused is not tried again at once, but another is', () => {
     const { file, followed } = follow();
     followed.next();
-    expect(followed.refusedBy(refusal)).toBe(true);
-    expect(() => followed.next()).toThrow('ws://trainer:1 refused this worker: the coordinator does not know the token');
+    expect(followed.refused(refusal)?.awaited).toBe('a new join URL in the join file x');
+    expect(() => followed.next()).toThrow('at ws://trainer:1: the coordinator does not know the token');
     file.content = target(2);
     expect(followed.next()).toEqual(target(2));
   });
@@ -41,7 +41,7 @@ describe('a join target', () => {
   test('that was refused is tried again after a while: the next run may have the same port and token', () => {
     const { followed } = follow();
     followed.next();
-    followed.refusedBy(refusal);
+    followed.refused(refusal);
     vi.advanceTimersByTime(9000);
     expect(() => followed.next()).toThrow(NotYet);
     vi.advanceTimersByTime(1000);
@@ -51,7 +51,7 @@ describe('a join target', () => {
   test('that cannot change has its last word with the first refusal', () => {
     const { followed } = follow(false);
     followed.next();
-    expect(followed.refusedBy(refusal)).toBe(false);
+    expect(followed.refused(refusal)).toBeUndefined();
   });
 
   test('that was joined is tried again while its file is gone', () => {
