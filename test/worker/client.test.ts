@@ -49,7 +49,11 @@ describe('a connection to a coordinator', () => {
   });
 
   test('that opens leaves none either', async () => {
-    const server = await startServer({ host: '127.0.0.1', port: 0 }, () => ({}), () => {});
+    const server = await startServer(
+      { host: '127.0.0.1', port: 0 },
+      () => ({}),
+      () => {},
+    );
     onTestFinished(() => server.close());
     const { signal } = new AbortController();
     const transport = await connectToCoordinator(server.joinUrl, signal);
@@ -65,7 +69,11 @@ describe('a connection to a coordinator', () => {
   });
 
   test('reaches an IPv6 address in brackets', async ({ skip }) => {
-    const server = await startServer({ host: '::1', port: 0 }, () => ({}), () => {}).catch(() => undefined);
+    const server = await startServer(
+      { host: '::1', port: 0 },
+      () => ({}),
+      () => {},
+    ).catch(() => undefined);
     if (!server) return skip('no IPv6 here');
     onTestFinished(() => server.close());
     expect(server.joinUrl).toMatch(/^ws:\/\/\[::1\]:\d+$/);
@@ -77,7 +85,12 @@ describe('a connection to a coordinator', () => {
 
 describe('ws:// where TLS is spoken is told apart at once', () => {
   test('by a coordinator', async () => {
-    const server = await startServer({ host: '127.0.0.1', port: 0 }, () => ({}), () => {}, { tls: TLS });
+    const server = await startServer(
+      { host: '127.0.0.1', port: 0 },
+      () => ({}),
+      () => {},
+      { tls: TLS },
+    );
     onTestFinished(() => server.close());
     const error = await errorOf(server.joinUrl.replace('wss:', 'ws:'));
     expect(error).toBeInstanceOf(ConfigError);

@@ -48,7 +48,8 @@ describe('waiting', () => {
     await vi.advanceTimersByTimeAsync(2000);
     await expect(end).rejects.toMatchObject({
       code: 'ERR_CLOSED',
-      message: 'gave up waiting for a coordinator at ws://trainer:7878 after 600 s (connect ECONNREFUSED): is it running?',
+      message:
+        'gave up waiting for a coordinator at ws://trainer:7878 after 600 s (connect ECONNREFUSED): is it running?',
     });
     expect(startedMs.at(-1)).toBeGreaterThanOrEqual(600_000);
     expect(nowMs()).toBeLessThan(602_000);
