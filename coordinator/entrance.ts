@@ -11,6 +11,8 @@ export type Admit = (transport: Transport, isSameMachine: boolean) => Promise<vo
 export interface Entrance {
   /** What workers join by, but for the token. Only after `take`. */
   readonly joinUrl: string;
+  /** All by which workers may reach it, the likeliest first. Only after `take`. */
+  readonly joinUrls: Server['joinUrls'];
   /** Takes the port. Rejects as `startServer` does, with nothing left open. */
   take(): Promise<void>;
   /** Hands connections to `admit` from now on, those that wait among them, in place of an `admit` before. */
@@ -27,6 +29,9 @@ export function createEntrance(listen: (admit: Admit) => Promise<Server>): Entra
   return {
     get joinUrl() {
       return server!.joinUrl;
+    },
+    get joinUrls() {
+      return server!.joinUrls;
     },
     async take() {
       server = await listen(async (transport, isSameMachine) => (await admitting)(transport, isSameMachine));

@@ -2,7 +2,7 @@
  * Farewell: for a run that was over before its coordinator was ended, and is resumed. Its workers wait for a coordinator:
  * for a short while there is one, which tells those that come that the run is over.
  */
-import { printable, ProtocolError } from '../protocol/errors.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { STRANGER_LIMITS } from '../protocol/wire/peer-limits.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
@@ -43,7 +43,7 @@ export async function sayFarewell(options: FarewellOptions): Promise<number> {
       if (++numTold >= numWorkers) end();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      refusals.add(`${transport.peer} was refused: ${printable(error.message)}`, {});
+      refusals.add(`${transport.peer} was refused: ${error.message}`, {});
       transport.close(error);
     }
   });

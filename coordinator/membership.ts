@@ -4,7 +4,7 @@
  * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if
  * asked for, ready. Whatever goes wrong on the way ends that connection with a coded error and touches nothing else.
  */
-import { describeError, printable, ProtocolError } from '../protocol/errors.ts';
+import { describeError, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
 import type { DatasetBytes } from '../protocol/state/dataset.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
@@ -155,7 +155,7 @@ export function createMembership(options: MembershipOptions): Membership {
         changed();
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        refusals.add(`${transport.peer} was not admitted: ${printable(error.message)}`, { code: error.code });
+        refusals.add(`${transport.peer} was not admitted: ${error.message}`, { code: error.code });
         transport.close(error);
       }
     },

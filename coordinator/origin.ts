@@ -1,17 +1,35 @@
 /** Origins: keeps scripts of other sites, in a browser on a machine that reaches the coordinator, from connecting. */
 import { hostname, networkInterfaces } from 'node:os';
+import type { AdvertisedAddress } from './addresses.ts';
+
+/** Where a server is reached. */
+export interface OwnAddress {
+  readonly listenHost: string;
+  readonly port: number;
+  /** By which name and port the user says it is reached. */
+  readonly advertised?: AdvertisedAddress | undefined;
+}
 
 /**
- * Whether an upgrade may go on: it has no Origin header, as workers send none, or one that names this server by an
- * address of this machine, its name or `listenHost`. The Host header is not asked: who owns a name can point it here.
+ * Whether an upgrade may go on: it has no Origin header, as workers send none, or one that names this server by the
+ * advertised name, an address of this machine, its name or the one listened on. The Host header is not asked: who owns a
+ * name can point it here.
  */
-export function isOwnOrigin(origin: string | undefined, listenHost: string, port: number): boolean {
+export function isOwnOrigin(origin: string | undefined, { listenHost, port, advertised }: OwnAddress): boolean {
   if (origin === undefined) return true;
   if (!URL.canParse(origin)) return false;
   const url = new URL(origin);
+  const name = plainName(url.hostname);
   const originPort = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const ownNames = ['localhost', hostname().toLowerCase(), listenHost, ...addresses.map(({ address }) => address)];
-  const name = url.hostname.replace(/^\[|\]$/g, '');
-  return originPort === port && ownNames.includes(name);
+  const ownNames = ['localhost', hostname(), listenHost, ...addresses.map(({ address }) => address)];
+  if (originPort === port && ownNames.some((own) => plainName(own) === name)) return true;
+  return advertised !== undefined && originPort === (advertised.port ?? port) && plainName(advertised.host) === name;
+}
+
+/** One spelling of a name or address: as URLs have it, but without brackets. */
+function plainName(host: string): string {
+  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  const url = `http://${bracketed}`;
+  return (URL.canParse(url) ? new URL(url).hostname : host.toLowerCase()).replace(/^\[|\]$/g, '');
 }

@@ -3,13 +3,15 @@ import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerOptions as HttpOptions, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { hostname, networkInterfaces } from 'node:os';
 import { WebSocketServer } from 'ws';
 import { ConfigError } from '../protocol/errors.ts';
 import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
+import { hostAndPort } from '../protocol/wire/join-url.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
+import { reachableHosts } from './addresses.ts';
+import type { AdvertisedAddress } from './addresses.ts';
 import { createDoor } from './door.ts';
 import type { DoorLimits } from './door.ts';
 import { isOwnOrigin } from './origin.ts';
@@ -21,8 +23,10 @@ export interface ListenAddress {
 }
 
 export interface Server {
-  /** What workers join by, but for the token: "ws://127.0.0.1:7878". */
+  /** What workers join by, but for the token: "ws://127.0.0.1:7878". The likeliest of `joinUrls`. */
   readonly joinUrl: string;
+  /** All by which workers may reach it, the likeliest first; the advertised one alone where there is one. */
+  readonly joinUrls: readonly [string, ...string[]];
   /** Stops listening and cuts what is still connected. */
   close(): Promise<void>;
 }
@@ -36,6 +40,8 @@ export interface ServerTls {
 export interface ServerOptions {
   /** Plain HTTP and WebSockets when left out. */
   readonly tls?: ServerTls | undefined;
+  /** By what workers reach the server, where its user knows better. */
+  readonly advertised?: AdvertisedAddress | undefined;
   /** How many connections of the run's own workers may come on top of the limits on those that are not members yet. */
   readonly numWorkers?: number;
   /** Those of `LIMITS` when left out. */
@@ -72,7 +78,7 @@ export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
   onConnection: (transport: Transport, isSameMachine: boolean) => unknown,
-  { tls, numWorkers = 0, limits = {} }: ServerOptions = {},
+  { tls, advertised, numWorkers = 0, limits = {} }: ServerOptions = {},
 ): Promise<Server> {
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
     answer(request, response, health);
@@ -87,13 +93,14 @@ export async function startServer(
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
     verifyClient: ({ req }, decide) => {
-      decide(isOwnOrigin(req.headers.origin, host, (http.address() as AddressInfo).port), 403, 'another Origin');
+      const own = { listenHost: host, port: (http.address() as AddressInfo).port, advertised };
+      decide(isOwnOrigin(req.headers.origin, own), 403, 'another Origin');
     },
   });
   sockets.on('connection', (socket, request) => {
     request.socket.setNoDelay(true);
     const { remoteAddress, remotePort, localAddress } = request.socket;
-    const transport = socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`);
+    const transport = socketTransport(socket, request.socket, hostAndPort(remoteAddress ?? 'unknown', remotePort ?? 0));
     let isOver = false;
     void transport.closed.then(() => (isOver = true));
     const handled = onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
@@ -104,13 +111,18 @@ export async function startServer(
   await new Promise<void>((resolve, reject) => {
     // The WebSocket server re-emits the HTTP server's errors; without a listener of its own they would end the process.
     sockets.on('error', (error: NodeJS.ErrnoException) => {
-      reject(new ConfigError(`--listen ${host}:${port}: ${listenProblem(error)}`));
+      reject(new ConfigError(`--listen ${hostAndPort(host, port)}: ${listenProblem(error)}`));
     });
     http.listen(port, host, resolve);
   });
-  const address = http.address() as AddressInfo;
+  const { port: ownPort } = http.address() as AddressInfo;
+  const hosts = advertised ? [advertised.host] : reachableHosts(host);
+  const joinUrls = hosts.map((name) => {
+    return `${tls ? 'wss' : 'ws'}://${hostAndPort(name, advertised?.port ?? ownPort)}`;
+  }) as [string, ...string[]];
   return {
-    joinUrl: `${tls ? 'wss' : 'ws'}://${reachableHost(host)}:${address.port}`,
+    joinUrl: joinUrls[0],
+    joinUrls,
     close: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => {
@@ -158,11 +170,4 @@ function listenProblem({ code, message }: NodeJS.ErrnoException): string {
   }
   if (code === 'EACCES') return 'this user may not listen there: choose a port from 1024';
   return message;
-}
-
-/** A name by which others reach an address that was listened on: for "all addresses", one of this machine's. */
-function reachableHost(host: string): string {
-  if (host !== '0.0.0.0' && host !== '::') return host.includes(':') ? `[${host}]` : host;
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? hostname();
 }

@@ -7,6 +7,10 @@
 /** A mistake in what the user asked for. Names the flag, file or value and the cure; the program exits with 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printableLines(message), options);
+  }
 }
 
 /** Stable codes of {@link ProtocolError}; documented in `protocol/README.md`. */
@@ -46,7 +50,10 @@ export interface ProtocolErrorContext {
   readonly cause?: unknown;
 }
 
-/** A peer broke the protocol, or the connection to it broke. `code` is stable; the message is for people. */
+/**
+ * A peer broke the protocol, or the connection to it broke. `code` is stable; the message is for people: one line without
+ * control characters, whatever the peer has said.
+ */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
   readonly code: ProtocolErrorCode;
@@ -54,7 +61,7 @@ export class ProtocolError extends Error {
   readonly step: number | undefined;
 
   constructor(code: ProtocolErrorCode, message: string, context: ProtocolErrorContext = {}) {
-    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    super(printable(message), context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
     this.worker = context.worker;
     this.step = context.step;
@@ -68,10 +75,20 @@ export function internalError(message: string): Error {
 
 /** The message of anything thrown. */
 export function describeError(error: unknown): string {
+  // A name with several addresses fails with one error for each, and no message of its own.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join(', ');
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Text that may come from anyone, for a terminal: control characters, which could write anything there, become spaces. */
+/**
+ * Text that others wrote, for a terminal or a log: each run of control characters, which could write anything there,
+ * becomes a space. So do the marks that reverse the order of what is shown, and line separators.
+ */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, ' ');
+}
+
+/** The same for text of several lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }

@@ -3,7 +3,7 @@
 import './hide-token.ts';
 import { Command, CommanderError } from 'commander';
 import { StorageError } from '../coordinator/storage-error.ts';
-import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import { ConfigError, printableLines, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { dataCommand } from './commands/data.ts';
@@ -34,7 +34,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else if (error instanceof ConfigError || error instanceof ProtocolError || error instanceof StorageError) {
-    process.stderr.write(`error: ${error.message}\n`);
+    process.stderr.write(`error: ${printableLines(error.message)}\n`);
     process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   } else if (error instanceof Interruption) {
     process.exitCode = EXIT.interrupted;

@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { ConfigError, ProtocolError } from '../protocol/errors.ts';
+import { ConfigError, printable, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
 import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
 import { EXIT } from './process.ts';
 import { adviceOn, createRestarts } from './restarts.ts';
 import type { Restarts } from './restarts.ts';
-import { TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
+import { NO_TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
 
 /** Workers that were told to end have this long before they are ended. */
 const EXIT_DEADLINE_MS = 5000;
@@ -93,7 +93,7 @@ function startWorker(name: string, localRank: number, options: LocalWorkersOptio
   const { joinUrl, token, flags, program = process.argv[1]! } = options;
   // execArgv carries the loader when the program runs from its TypeScript sources.
   const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
-  const secret = { [TOKEN_VARIABLE]: token, [TOKEN_FILE_VARIABLE]: undefined };
+  const secret = { [TOKEN_VARIABLE]: token, [TOKEN_FILE_VARIABLE]: undefined, [NO_TOKEN_VARIABLE]: undefined };
   const env = { ...MEMORY_ENVIRONMENT, ...process.env, ...secret, LOCAL_RANK: String(localRank) };
   return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
 }
@@ -110,9 +110,9 @@ function watch(
   let heldBack: string | undefined;
   createInterface({ input: worker.stderr! }).on('line', (line) => {
     if (heldBack !== undefined) log(name, heldBack);
-    heldBack = line.startsWith(LAST_WORDS) ? line : undefined;
-    lastLine = line.replace(LAST_WORDS, '');
-    if (heldBack === undefined) log(name, line);
+    heldBack = line.startsWith(LAST_WORDS) ? printable(line) : undefined;
+    lastLine = printable(line.replace(LAST_WORDS, ''));
+    if (heldBack === undefined) log(name, lastLine);
   });
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {

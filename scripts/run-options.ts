@@ -2,6 +2,7 @@
 import type { RunOptions } from '../coordinator/main.ts';
 import type { RecordedRun } from '../coordinator/resume.ts';
 import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
+import { printableLines } from '../protocol/errors.ts';
 import { keepFreedMemory } from '../worker/memory.ts';
 import { sharedMemorySystem } from '../worker/shared-memory.ts';
 import { fastestVectorMath } from '../worker/vector-math.ts';
@@ -12,7 +13,7 @@ import { checkWorkers } from './resume-flags.ts';
 
 /** Says what is out of the ordinary, also when quiet: then where failures of the program go. */
 export function warner(quiet: boolean, line: (text: string) => void): (text: string) => void {
-  return quiet ? (text) => process.stderr.write(`${text}\n`) : line;
+  return quiet ? (text) => process.stderr.write(`${printableLines(text)}\n`) : line;
 }
 
 /**

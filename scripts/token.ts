@@ -1,25 +1,21 @@
-/** Where a run's token comes from: a file, the environment, the join URL, or chance. Its value is in no message here. */
+/** Where a run's token comes from: a file, the environment, or chance. Its value is in no message here. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Option } from 'commander';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
-import { splitJoinUrl } from '../protocol/wire/join-url.ts';
 import { flag } from './flags.ts';
 
-/** Environment variables that name a token or where it is. */
+/** Environment variables that name a token, or where it is, or say that there is none. */
 export const TOKEN_VARIABLE = 'GRADSOCK_TOKEN';
 export const TOKEN_FILE_VARIABLE = 'GRADSOCK_TOKEN_FILE';
+export const NO_TOKEN_VARIABLE = 'GRADSOCK_NO_TOKEN';
 
 const KEPT_TOKEN_FILE = 'token';
 
 export interface TokenFlags {
   tokenFile?: string;
-}
-
-export interface JoinFlags extends TokenFlags {
-  joinFile?: string;
 }
 
 export function tokenFileFlag(): Option {
@@ -33,41 +29,34 @@ export function givenToken({ tokenFile }: TokenFlags): string | undefined {
   return variable === undefined ? undefined : checkToken(variable, `$${TOKEN_VARIABLE}`);
 }
 
+export interface RunToken {
+  readonly token: string;
+  /** Made here and now: nobody else knows it yet. */
+  readonly isFresh: boolean;
+}
+
 /**
  * The token of a run that is started here: the given one, or a fresh one; of a run that is resumed, the one that it had,
  * so that workers which wait for it may join again.
  */
-export function runToken(flags: TokenFlags, resumedDir?: string): string {
-  return givenToken(flags) ?? (resumedDir === undefined ? undefined : keptToken(resumedDir)) ?? createToken();
+export function runToken(flags: TokenFlags, resumedDir?: string): RunToken {
+  const known = givenToken(flags) ?? (resumedDir === undefined ? undefined : keptToken(resumedDir));
+  return known === undefined ? { token: createToken(), isFresh: true } : { token: known, isFresh: false };
+}
+
+/** Where a run's token is kept: in its directory. */
+export function keptTokenPath(runDir: string): string {
+  return join(runDir, KEPT_TOKEN_FILE);
 }
 
 /** Keeps a run's token in its directory, in a file that only its owner can read. */
 export async function keepToken(runDir: string, token: string): Promise<void> {
-  await writeFileAtomically(join(runDir, KEPT_TOKEN_FILE), `${token}\n`, 0o600);
+  await writeFileAtomically(keptTokenPath(runDir), `${token}\n`, 0o600);
 }
 
 function keptToken(runDir: string): string | undefined {
-  const path = join(runDir, KEPT_TOKEN_FILE);
+  const path = keptTokenPath(runDir);
   return existsSync(path) ? checkToken(readLine('--resume', path), path) : undefined;
-}
-
-/**
- * What a worker joins: the URL, and the token, which the URL's fragment names before a file and the environment do.
- *
- * Throws `ConfigError` when there is no URL, or a file cannot be read.
- */
-export function joinTargetOf(
-  joinUrl: string | undefined,
-  flags: JoinFlags,
-): { readonly url: string; readonly token: string | undefined } {
-  const { joinFile } = flags;
-  const printed = joinUrl ?? (joinFile === undefined ? undefined : readLine('--join-file', joinFile));
-  if (printed === undefined) {
-    throw new ConfigError('worker: nothing to join: give the URL that the coordinator printed, or --join-file');
-  }
-  const { url, token } = splitJoinUrl(printed);
-  const given = givenToken(flags);
-  return { url, token: token === undefined ? given : checkToken(token, `${url}: its #token`) };
 }
 
 /** Reads the variable once: what this process starts does not inherit it. */
@@ -77,7 +66,8 @@ function takeVariable(): string | undefined {
   return value === '' ? undefined : value;
 }
 
-function checkToken(token: string, where: string): string {
+/** Throws `ConfigError`, which does not show it, for a text that is no token. `where` begins the message. */
+export function checkToken(token: string, where: string): string {
   if (isToken(token)) return token;
   throw new ConfigError(
     `${where}: not a token: expected ${MIN_TOKEN_LENGTH} to 200 letters, digits, - and _, got ${token.length} ` +

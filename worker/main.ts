@@ -5,11 +5,13 @@ import type { Dataset } from '../protocol/state/dataset.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { connectToCoordinator } from './client.ts';
+import { openCoordinator } from './client.ts';
 import type { ClientTransport } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
+import { followTarget } from './join-target.ts';
+import type { FollowedTarget, TargetSource } from './join-target.ts';
 import { peerSockets } from './peer-server.ts';
 import { workAndRejoin } from './reconnect.ts';
 import { runWorkerSession } from './session.ts';
@@ -17,19 +19,20 @@ import { sharedMemorySystem } from './shared-memory.ts';
 import { keepFreedMemory } from './memory.ts';
 import type { TlsTrust } from './tls.ts';
 import { fastestVectorMath } from './vector-math.ts';
+import { waitFor } from './waiting.ts';
 
 export interface WorkerProcessOptions {
-  /** As the coordinator printed it, without the token: "ws://HOST:PORT". */
-  readonly url: string;
-  /** The run's; for a run without one undefined. */
-  readonly token?: string | undefined;
-  /** Which certificate to accept at a wss:// URL: one of a known authority when left out. */
-  readonly tls?: TlsTrust | undefined;
+  /** Where to join. */
+  readonly target: TargetSource;
+  /** Which certificate to accept at a URL: one of a known authority when undefined. Throws `ConfigError` for a wrong URL. */
+  readonly tlsOf: (url: string) => TlsTrust | undefined;
   readonly name: string;
   readonly engine: string;
   readonly device?: string | undefined;
   readonly threads: number;
   readonly dataDir?: string | undefined;
+  /** How long to wait, in all, for a join URL and a coordinator that are not there yet; 0: one attempt. */
+  readonly waitSeconds: number;
   /** How long to wait for a coordinator that was lost; 0: not at all. */
   readonly reconnectSeconds: number;
   /** Aborted by the user: the worker leaves the run. */
@@ -47,14 +50,22 @@ export interface WorkerProcessOptions {
  * `ConfigError` when this machine cannot do what was asked, with `ProtocolError` when the run was lost for good.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
-  const { url, signal, warn } = options;
+  const { signal, log, warn } = options;
   keepFreedMemory();
   const kept: Kept = { loadSamples: rememberSamples(options) };
+  const target = followTarget(options.target);
+  const deadlineMs = performance.now() + options.waitSeconds * 1000;
   try {
     return await workAndRejoin({
       patienceMs: options.reconnectSeconds * 1000,
-      connect: (patienceMs) => connectToCoordinator(url, signal, options.tls, patienceMs),
-      work: (transport, onReady) => takePart(transport, options, kept, onReady),
+      connect: (patienceMs = deadlineMs - performance.now()) =>
+        waitFor(() => openTarget(target, options), { patienceMs, signal, say: log }),
+      looksFurther: (refusal) => target.refused(refusal) !== undefined,
+      work: ({ transport, token }, onReady) =>
+        takePart(transport, token, options, kept, () => {
+          target.isRight();
+          onReady();
+        }),
       signal,
       warn,
     });
@@ -62,6 +73,17 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     if (signal.aborted) return undefined;
     if (error instanceof ConfigError || error instanceof ProtocolError) throw error;
     throw new ProtocolError('ERR_ENGINE', describeError(error), { cause: error });
+  }
+}
+
+/** One attempt to connect to the target as it is now. Where it may be another later, nothing about it is a last word. */
+async function openTarget(target: FollowedTarget, { signal, tlsOf }: WorkerProcessOptions) {
+  const { url, token } = target.next();
+  try {
+    return { transport: await openCoordinator(url, signal, tlsOf(url)), token };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw target.refused(error) ?? error;
   }
 }
 
@@ -74,6 +96,7 @@ interface Kept {
 /** One connection's part in a run; `onReady` is called when the engine is made. */
 async function takePart(
   transport: ClientTransport,
+  token: string | undefined,
   options: WorkerProcessOptions,
   kept: Kept,
   onReady: () => void,
@@ -91,7 +114,7 @@ async function takePart(
   try {
     return await runWorkerSession(transport, {
       name,
-      token: options.token,
+      token,
       identity: kept.identity,
       onIdentity: (identity) => (kept.identity = identity),
       vectorMath: fastestVectorMath(),

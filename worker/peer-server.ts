@@ -1,8 +1,8 @@
 /** A worker's own port, where its predecessor in a ring connects. Beside `client.ts` the only file here that knows `ws`. */
 import type { AddressInfo } from 'node:net';
-import { isIPv6 } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { MAX_MESSAGE_BYTES } from '../protocol/wire/frame.ts';
+import { hostAndPort } from '../protocol/wire/join-url.ts';
 import { socketTransport } from '../protocol/wire/socket-transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import { connectToPeer } from './client.ts';
@@ -20,7 +20,7 @@ async function listenForPeers(host: string, onConnection: (transport: Transport)
   const server = new WebSocketServer({ host, port: 0, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   server.on('connection', (socket, request) => {
     const { remoteAddress, remotePort } = request.socket;
-    onConnection(socketTransport(socket, request.socket, `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`));
+    onConnection(socketTransport(socket, request.socket, hostAndPort(remoteAddress ?? 'unknown', remotePort ?? 0)));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve);
@@ -28,7 +28,7 @@ async function listenForPeers(host: string, onConnection: (transport: Transport)
   });
   const { port } = server.address() as AddressInfo;
   return {
-    url: `ws://${isIPv6(host) ? `[${host}]` : host}:${port}`,
+    url: `ws://${hostAndPort(host, port)}`,
     close: () => server.close(),
   };
 }

@@ -1,8 +1,9 @@
 /**
  * Rejoining: a worker whose coordinator is gone waits for it to come back, with growing pauses.
  *
- * Only a connection that was lost, or was silent for too long, is waited out, and a state that went astray replaced. A coordinator that ends the run or refuses
- * this worker has spoken, and so has an error of this worker's own.
+ * Only a connection that was lost, or was silent for too long, is waited out, and a state that went astray replaced. A
+ * coordinator that ends the run or refuses this worker has spoken, and so has an error of this worker's own. A refusal is
+ * no last word where the join URL may change: see `join-target.ts`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -28,11 +29,18 @@ export function isLost(error: unknown): error is ProtocolError {
   return ['ERR_CLOSED', 'ERR_TIMEOUT', 'ERR_STATE_MISMATCH'].includes(error.code);
 }
 
+/** Whether a coordinator refused this worker by its token, or because its run takes nobody any more. */
+export function isRefused(error: unknown): error is ProtocolError {
+  return error instanceof ProtocolError && ['ERR_UNAUTHENTICATED', 'ERR_RUN_FULL'].includes(error.code);
+}
+
 export interface RejoinOptions<Connection> {
   /** Gives up this long after a loss; 0: at once. */
   readonly patienceMs: number;
-  /** Keeps trying for up to `patienceMs`, or as long as it sees fit when undefined: the first time. */
+  /** Keeps trying for up to `patienceMs`, or, before there was a loss, for as long as it sees fit. */
   readonly connect: (patienceMs: number | undefined) => Promise<Connection>;
+  /** Whether a refusal is no last word: `connect` looks for another coordinator. Called once for each. */
+  readonly looksFurther?: (refusal: ProtocolError) => boolean;
   /** Takes part in a run until its end; calls `onReady` when it has got as far as to be of use to it. */
   readonly work: (connection: Connection, onReady: () => void) => Promise<string>;
   readonly signal: AbortSignal;
@@ -47,7 +55,7 @@ export interface RejoinOptions<Connection> {
  * Rejects with the error of a connection that was lost when there is no patience left, and with any other error at once.
  */
 export async function workAndRejoin<Connection>(options: RejoinOptions<Connection>): Promise<string> {
-  const { patienceMs, connect, work, signal, warn } = options;
+  const { patienceMs, connect, looksFurther, work, signal, warn } = options;
   let deadlineMs: number | undefined;
   let attempt = 0;
   const leftMs = () => (deadlineMs === undefined ? undefined : Math.max(0, deadlineMs - performance.now()));
@@ -60,6 +68,7 @@ export async function workAndRejoin<Connection>(options: RejoinOptions<Connectio
         attempt = 0;
       });
     } catch (error) {
+      if (!signal.aborted && isRefused(error) && looksFurther?.(error) && leftMs() !== 0) continue;
       if (signal.aborted || !isLost(error) || patienceMs === 0 || leftMs() === 0) throw error;
       if (deadlineMs === undefined) warn(`${error.message}: trying again for up to ${patienceMs / 1000} s`);
       deadlineMs ??= performance.now() + patienceMs;

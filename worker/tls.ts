@@ -25,7 +25,7 @@ export function plainFingerprint(fingerprint: string): string {
  */
 export function openTls(url: URL, trust: TlsTrust, timeoutMs: number, signal: AbortSignal): Promise<TLSSocket> {
   const { ca, fingerprint } = trust;
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = hostOf(url);
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
@@ -64,12 +64,51 @@ export function openTls(url: URL, trust: TlsTrust, timeoutMs: number, signal: Ab
   });
 }
 
+/**
+ * Whether the server of a URL answers a TLS handshake, whatever its certificate. Nothing is sent but the handshake's
+ * beginning. False when it does not within `timeoutMs`.
+ */
+export function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const host = hostOf(url);
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    const socket = connect({ host, port: Number(url.port || 80), ...name, rejectUnauthorized: false });
+    const settle = (answer: boolean) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => settle(false), timeoutMs);
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => settle(isTlsAlert(code)));
+    socket.once('secureConnect', () => settle(true));
+    socket.once('close', () => settle(false));
+  });
+}
+
+/** Whether the other end has refused the handshake in TLS's own words. */
+function isTlsAlert(code: string | undefined): boolean {
+  return code !== undefined && /^ERR_SSL_.*ALERT/.test(code);
+}
+
+/** For `connect`, which knows no brackets. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '');
+}
+
+/** Errors of a handshake to which something else than TLS was answered. */
+const NO_TLS_CODES = [
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_UNKNOWN_PROTOCOL',
+  'ERR_SSL_HTTP_REQUEST',
+];
+
 function asTrustProblem(error: Error & { code?: string }, socket: TLSSocket, { host }: URL): Error {
   if (socket.authorizationError as Error | null | undefined) {
     const cure = 'give --tls-ca FILE with its authority, or --tls-fingerprint as the coordinator printed it';
     return new ConfigError(`${host}: the coordinator's certificate is not trusted (${describeError(error)}): ${cure}`);
   }
-  if (error.code === 'ERR_SSL_WRONG_VERSION_NUMBER' || error.code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
+  if (NO_TLS_CODES.includes(error.code ?? '')) {
     return new ConfigError(`${host}: the coordinator speaks no TLS: join with ws:// as it printed it`);
   }
   return error;

@@ -41,9 +41,12 @@ export function areLocal(members: readonly Pick<Member, 'transport'>[]): boolean
   return addresses.some((address) => address === undefined) || addresses.every((address) => isLoopback(address!));
 }
 
-/** The address in "10.0.0.1:40123" or "::1:40123"; undefined for a name: what has no address is in this process. */
+/** The address in "10.0.0.1:40123" or "[::1]:40123"; undefined for a name: what has no address is in this process. */
 function addressOf(peer: string): string | undefined {
-  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^::ffff:(?=\d+\.)/, '');
+  const address = peer
+    .slice(0, Math.max(0, peer.lastIndexOf(':')))
+    .replace(/^\[|\]$/g, '')
+    .replace(/^::ffff:(?=\d+\.)/, '');
   return isIP(address) === 0 ? undefined : address;
 }
 

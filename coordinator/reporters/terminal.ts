@@ -1,5 +1,6 @@
 /** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
 import { createLogUpdate } from 'log-update';
+import { printableLines } from '../../protocol/errors.ts';
 import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
 
 /** Redrawing more often than this costs time and shows no more. */
@@ -18,11 +19,13 @@ export function createTerminalReporter({
 }: TerminalOptions): Reporter & { readonly line: (text: string) => void } {
   const live = stream.isTTY && !quiet ? createLogUpdate(stream) : undefined;
   let drawnMs = -Infinity;
+  // Names and reasons come from members, some words from files.
+  const write = (text: string) => stream.write(`${printableLines(text)}\n`);
 
   /** A line that stays; the progress line makes way for it. */
   const line = (text: string) => {
     live?.clear();
-    if (!quiet) stream.write(`${text}\n`);
+    if (!quiet) write(text);
   };
 
   return {
@@ -46,7 +49,7 @@ export function createTerminalReporter({
     onEnd(result, runDir) {
       live?.clear();
       const summary = summaryLine(result, runDir);
-      if (!quiet || result.status === 'failed') stream.write(`${summary}\n`);
+      if (!quiet || result.status === 'failed') write(summary);
     },
   };
 }

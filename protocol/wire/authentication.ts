@@ -24,7 +24,8 @@ const SECRET_BYTES = 32;
 export const MIN_TOKEN_LENGTH = 22;
 
 /** What to do about ERR_UNAUTHENTICATED, for its message. */
-export const AUTHENTICATION_CURE = 'join with the URL that the coordinator printed, #token included';
+export const AUTHENTICATION_CURE =
+  "give the worker the run's token: at its prompt, by GRADSOCK_TOKEN, --token-file, --join-file or --join-stdin";
 
 /** Whom a worker was on a connection before: its id in the run, and the key that proves it. */
 export interface WorkerIdentity {

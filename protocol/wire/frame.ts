@@ -21,7 +21,7 @@
  * piece of it before it lies where it belongs.
  */
 import { Packr } from 'msgpackr';
-import { internalError, ProtocolError } from '../errors.ts';
+import { internalError, printable, ProtocolError } from '../errors.ts';
 import { isPlainMsgpack } from './header-check.ts';
 import { LIMITS } from './limits.ts';
 import { MESSAGES, PROTOCOL_VERSION } from './messages.ts';
@@ -203,7 +203,18 @@ function decodeHeader(kind: MessageKind, bytes: Uint8Array<ArrayBuffer>): Record
     const where = issue && issue.path.length > 0 ? ` at ${issue.path.join('.')}` : '';
     throw new ProtocolError('ERR_MALFORMED_HEADER', `${kind}: ${issue?.message ?? 'the header is wrong'}${where}`);
   }
+  makePrintable(checked.data);
   return checked.data;
+}
+
+/** Replaces every text in a value by its printable form: what a peer says goes on to terminals and logs from here. */
+function makePrintable(holder: Record<string, unknown> | unknown[]): void {
+  const values = holder as Record<string, unknown>;
+  for (const key of Object.keys(values)) {
+    const value = values[key];
+    if (typeof value === 'string') values[key] = printable(value);
+    else if (typeof value === 'object' && value !== null) makePrintable(value as Record<string, unknown>);
+  }
 }
 
 function align(length: number): number {

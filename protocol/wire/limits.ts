@@ -35,8 +35,12 @@ export const LIMITS = {
   pingIntervalMs: 2 * SECOND,
   /** From an error or a shutdown message to the end of the connection, whether or not the peer agrees. */
   closeMs: 2 * SECOND,
-  /** A worker keeps trying to reach a coordinator that is not up yet for this long. */
-  connectMs: 30 * SECOND,
+  /** A worker waits this long for a coordinator, or a join file, that is not there yet. */
+  connectMs: 600 * SECOND,
+  /** Between two lines that say what a worker waits for. */
+  waitingLineMs: 10 * SECOND,
+  /** To find out whether the other end of a connection that failed speaks TLS. */
+  tlsProbeMs: 2 * SECOND,
   /** How long a coordinator waits for workers of a run that is over: they try again every 5 s, or sooner. */
   farewellMs: 6 * SECOND,
   /** In a ring, a worker has this long to reach its successor, and to be reached by its predecessor. */

@@ -1,13 +1,13 @@
 /** `gradsock coordinator`: waits for workers from anywhere, then trains with them. */
 import { Command } from 'commander';
+import { parseAdvertised } from '../../coordinator/addresses.ts';
 import { createEntrance } from '../../coordinator/entrance.ts';
 import { sayFarewell } from '../../coordinator/farewell.ts';
 import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { storing } from '../../coordinator/storage-error.ts';
-import { ConfigError, describeError } from '../../protocol/errors.ts';
-import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import {
   addRunFlags,
@@ -21,19 +21,19 @@ import {
 } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { checkFileFolder } from '../check-file.ts';
+import { removeJoinFile, writeJoinFile } from '../join-file.ts';
+import { joinInstructions } from '../join-instructions.ts';
 import { exitCodeOf } from '../process.ts';
 import { withResume } from '../resume-flags.ts';
 import { runOptionsOf } from '../run-options.ts';
 import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
 import type { ServerTlsFlags } from '../tls-files.ts';
-import { keepToken, runToken, tokenFileFlag } from '../token.ts';
+import { keepToken, keptTokenPath, runToken, tokenFileFlag } from '../token.ts';
 import type { TokenFlags } from '../token.ts';
-
-/** Permissions of a file that holds a token. */
-const OWNER_ONLY = 0o600;
 
 interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
   listen: string;
+  advertise?: string;
   workers: number;
   joinFile?: string;
   /** False with --no-token. */
@@ -44,9 +44,18 @@ interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
 export function coordinatorCommand(): Command {
   const command = new Command('coordinator')
     .description('wait for workers on this or other machines, then train with them')
-    .addOption(flag('--listen <host:port>', 'where workers join; 0.0.0.0 for all addresses').default('127.0.0.1:7878'))
+    .addOption(
+      flag('--listen <host:port>', 'where workers join; 0.0.0.0 for all addresses, [::] for IPv6 too').default(
+        '127.0.0.1:7878',
+      ),
+    )
+    .addOption(
+      flag('--advertise <host[:port]>', 'the name or address by which workers reach --listen; found out when left out'),
+    )
     .addOption(flag('--workers <n>', 'workers to wait for').argParser(parseCount).default(2))
-    .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers; for your eyes only'))
+    .addOption(
+      flag('--join-file <path>', 'a file to write the URL and token into, which only you can read; removed at the end'),
+    )
     .addOption(tokenFileFlag())
     .addOption(flag('--no-token', 'let in whoever can connect; on loopback only'))
     .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
@@ -63,14 +72,16 @@ export function coordinatorCommand(): Command {
         `--no-token with --listen ${flags.listen}: expected a loopback address: leave out one of them`,
       );
     }
-    const token = flags.token === false ? undefined : runToken(flags, flags.resumed?.path);
+    const advertised = flags.advertise === undefined ? undefined : parseAdvertised(flags.advertise);
+    const secret = flags.token === false ? undefined : runToken(flags, flags.resumed?.path);
+    const token = secret?.token;
     const tls = readServerTls(flags);
     const ringObstacle = tls && 'this run is encrypted, which links between the workers of a ring are not';
     const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token, ringObstacle };
     const { line } = options.reporter;
     let health: () => object = () => ({ status: 'completed', workers: 0 });
     const entrance = createEntrance((admit) =>
-      startServer(address, () => health(), admit, { tls, numWorkers: flags.workers }),
+      startServer(address, () => health(), admit, { tls, advertised, numWorkers: flags.workers }),
     );
     let hasListened = false;
     const result = await carryOutRun({
@@ -86,15 +97,25 @@ export function coordinatorCommand(): Command {
         entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
         const joinUrl = joinUrlOf(entrance.joinUrl, token);
         try {
-          if (joinFile !== undefined) await writeFileAtomically(joinFile, `${joinUrl}\n`, OWNER_ONLY);
+          if (joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
         } catch (error) {
           await entrance.close();
-          throw new ConfigError(`--join-file ${joinFile!}: cannot be written: ${describeError(error)}`);
+          throw error;
         }
         if (!isLoopback(address) && !tls) line('warning: without --tls-cert, what is sent can be read on the way');
-        line(`waiting for ${flags.workers} workers; start each of them with`);
-        line(`  npx gradsock worker ${joinUrl}${tls ? ` --tls-fingerprint ${tls.fingerprint}` : ''}`);
-        return { stop: () => entrance.close() };
+        const isShown = secret?.isFresh === true && process.stdout.isTTY;
+        const shownToken = token === undefined ? {} : { token: { text: token, isShown, path: keptTokenPath(runDir) } };
+        const { joinUrls } = entrance;
+        const { workers: numWorkers } = flags;
+        const fingerprint = tls?.fingerprint;
+        const instructions = joinInstructions({ numWorkers, joinUrls, fingerprint, joinFile, ...shownToken });
+        for (const text of instructions) line(text);
+        return {
+          async stop() {
+            if (joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, options.warn);
+            await entrance.close();
+          },
+        };
       },
     }).catch(async (error: unknown) => {
       await entrance.close();

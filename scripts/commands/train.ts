@@ -43,7 +43,7 @@ export function trainCommand(): Command {
   addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags & { workers: number }) => {
     const flags = withResume(given, command);
     const { engine, device, threads, dataDir, quiet } = flags;
-    const token = runToken({});
+    const { token } = runToken({});
     const options = { ...runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS), token };
     let numMembers = () => 0;
     const health = () => ({ status: 'running', workers: numMembers() });

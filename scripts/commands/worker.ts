@@ -1,48 +1,68 @@
 /** `gradsock worker URL`: joins a coordinator and computes gradients until the run is over. */
 import { Command } from 'commander';
+import { printableLines } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/wire/limits.ts';
 import { runWorker } from '../../worker/main.ts';
+import { askSecret } from '../ask-secret.ts';
 import { addEngineFlags, dataDirFlag, defaultWorkerName, flag, parseNotNegative } from '../flags.ts';
 import type { EngineFlags } from '../flags.ts';
+import { joinSourceOf } from '../join-source.ts';
+import type { JoinFlags } from '../join-source.ts';
 import { EXIT, interruptSignal } from '../process.ts';
 import { addTrustFlags, readTrust } from '../tls-files.ts';
 import type { TrustFlags } from '../tls-files.ts';
-import { joinTargetOf, tokenFileFlag } from '../token.ts';
-import type { JoinFlags } from '../token.ts';
+import { tokenFileFlag } from '../token.ts';
 
 interface WorkerFlags extends EngineFlags, JoinFlags, TrustFlags {
   name: string;
   dataDir?: string;
+  wait: number;
   reconnect: number;
   quiet: boolean;
 }
 
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .description('join a run and compute gradients for it')
-    .argument('[url]', 'what the coordinator printed: ws://HOST:PORT/#TOKEN')
-    .addOption(flag('--join-file <path>', 'a file with that URL, as `gradsock coordinator --join-file` writes it'))
+    .description('join a run and compute gradients for it; on a terminal it asks for the token, unless it has one')
+    .argument('[url]', 'what the coordinator printed: ws://HOST:PORT')
+    .addOption(
+      flag('--join-file <path>', 'a file with the URL and token, as `gradsock coordinator --join-file` writes it'),
+    )
+    .addOption(flag('--join-stdin', 'read the first line of standard input: ws://HOST:PORT/#TOKEN').default(false))
     .addOption(tokenFileFlag())
+    .addOption(flag('--no-token', 'join a run without a token, and do not ask for one'))
     .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
     .addOption(dataDirFlag())
     .addOption(
-      flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost; 0: not at all')
+      flag('--wait <seconds>', 'the longest wait for a join file and a coordinator that are not there yet; 0: no wait')
+        .argParser(parseNotNegative)
+        .default(LIMITS.connectMs / 1000),
+    )
+    .addOption(
+      flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost after joining; 0: not at all')
         .argParser(parseNotNegative)
         .default(60),
     )
     .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
   addEngineFlags(addTrustFlags(command)).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
-    const { url, token } = joinTargetOf(joinUrl, flags);
-    const tls = readTrust(flags, url);
-    const warn = (line: string) => process.stderr.write(`${line}\n`);
+    const warn = (line: string) => process.stderr.write(`${printableLines(line)}\n`);
     const log = flags.quiet ? () => {} : warn;
+    const target = await joinSourceOf(joinUrl, flags, {
+      stdin: process.stdin,
+      isOnCommandLine: (name) => command.getOptionValueSource(name) === 'cli',
+      ask: hasTerminal() ? (url) => askForToken(url, flags.wait) : undefined,
+      warn,
+    });
+    // A mistake in these flags is told before anything is waited for.
+    readTrust(flags, target.canChange ? 'wss:' : target.read().url);
     // A launcher's worker does not outlive the connection: the launcher starts another.
     const reconnectSeconds = process.channel ? 0 : flags.reconnect;
     const reason = await runWorker({
       ...flags,
+      waitSeconds: flags.wait,
       reconnectSeconds,
-      url,
-      token,
-      tls,
+      target,
+      tlsOf: (url) => readTrust(flags, url),
       signal: workerSignal(warn),
       log,
       warn,
@@ -52,6 +72,16 @@ export function workerCommand(): Command {
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
   });
   return command;
+}
+
+/** Whether somebody can be asked. A launcher's worker asks nobody. */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY && process.stderr.isTTY && !process.channel;
+}
+
+function askForToken(url: string, waitSeconds: number): Promise<string> {
+  const question = `token of the run at ${url} (Enter if it has none): `;
+  return askSecret(question, { input: process.stdin, output: process.stderr, timeoutMs: waitSeconds * 1000 });
 }
 
 /**

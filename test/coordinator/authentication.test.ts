@@ -77,7 +77,7 @@ describe('a run with a token', () => {
     const transport = await open();
     await expect(joinRun(transport, 'bare', undefined)).rejects.toMatchObject({
       code: 'ERR_UNAUTHENTICATED',
-      message: expect.stringContaining('join with the URL that the coordinator printed, #token included'),
+      message: expect.stringContaining("give the worker the run's token: at its prompt"),
     });
     expect(membership.members).toEqual([]);
   });
@@ -88,7 +88,7 @@ describe('a run with a token', () => {
     const transport = await open();
     await expect(joinRun(transport, 'mistaken', other)).rejects.toMatchObject({
       code: 'ERR_UNAUTHENTICATED',
-      message: expect.stringContaining('#token included'),
+      message: expect.stringContaining("give the worker the run's token"),
     });
     transport.close();
     expect(membership.members).toEqual([]);

@@ -1,6 +1,6 @@
 /** Who takes part in a run, and where its token can be seen: real processes. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -35,7 +35,9 @@ describe('a run with a token', () => {
 
     const without = await runCli(['worker', bare]);
     expect(without.code).toBe(1);
-    expect(without.output).toContain('join with the URL that the coordinator printed, #token included');
+    expect(without.output).toContain(
+      "give the worker the run's token: at its prompt, by GRADSOCK_TOKEN, --token-file, --join-file or",
+    );
     const wrong = await runCli(['worker', `${bare}#${createToken()}`]);
     expect(wrong.code).toBe(1);
     expect(wrong.output).toContain('the coordinator does not know the token that this worker has');
@@ -85,6 +87,37 @@ describe('a run with a token', () => {
     if (process.platform !== 'win32') expect(statSync(joinFile).mode & 0o777).toBe(0o600);
     expect((await runCli(['worker', '--join-file', joinFile])).code).toBe(0);
     expect(await coordinator.exit).toBe(0);
+    expect(existsSync(joinFile)).toBe(false);
+  });
+
+  test('is joined by a worker that was there first, and by one whose join file is of the run before', async () => {
+    const folder = temporaryFolder();
+    const joinFile = join(folder, 'join');
+    const early = startCli(['worker', '--join-file', joinFile, '--name', 'early']);
+    expect(await early.line(/^waiting/)).toMatch(/^waiting for the join file \S+, \d+ s left \(it is not there\)$/);
+    const other = await startCoordinator(['--workers', '1', '--run-dir', join(folder, 'other'), ...run]);
+    const stale = splitJoinUrl(other.url).url;
+    writeFileSync(joinFile, `${stale}/#${createToken()}\n`);
+    await other.coordinator.line(/was not admitted/);
+    await early.line(/^waiting for a new join URL in the join file/);
+
+    const flags = ['--workers', '1', '--join-file', joinFile, '--run-dir', join(folder, 'run')];
+    const { coordinator } = await startCoordinator([...flags, ...run]);
+    expect(await early.exit, early.output()).toBe(0);
+    expect(await coordinator.exit, coordinator.output()).toBe(0);
+    other.coordinator.kill('SIGINT');
+    expect(await other.coordinator.exit).toBe(130);
+  });
+
+  test('leaves a join file alone that another run has written over its own', async () => {
+    const folder = temporaryFolder();
+    const joinFile = join(folder, 'join');
+    const flags = ['--workers', '1', '--join-file', joinFile, '--run-dir', join(folder, 'run')];
+    const { coordinator } = await startCoordinator([...flags, ...run]);
+    writeFileSync(joinFile, 'ws://127.0.0.1:1\n');
+    coordinator.kill('SIGINT');
+    expect(await coordinator.exit).toBe(130);
+    expect(readFileSync(joinFile, 'utf8')).toBe('ws://127.0.0.1:1\n');
   });
 
   test('takes it from a file on both sides', async () => {
@@ -104,8 +137,8 @@ test('a run with --no-token on loopback is joined by its URL alone', async () =>
   const runDir = join(temporaryFolder(), 'run');
   const flags = ['--listen', '127.0.0.1:0', '--workers', '1', '--no-token', '--run-dir', runDir];
   const coordinator = startCli(['coordinator', ...flags, ...run]);
-  const line = await coordinator.line(/npx gradsock worker ws:\/\/127\.0\.0\.1:\d+$/);
-  expect((await runCli(['worker', line.split(' ').at(-1)!])).code).toBe(0);
+  const line = await coordinator.line(/npx gradsock worker ws:\/\/127\.0\.0\.1:\d+ --no-token$/);
+  expect((await runCli(line.trim().split(' ').slice(2))).code).toBe(0);
   expect(await coordinator.exit).toBe(0);
 });
 
@@ -158,8 +191,15 @@ describe('a mistake about access ends with exit 2 and names the cure:', () => {
     [['coordinator', '--tls-cert', CERTIFICATE, '--tls-key', CERTIFICATE], 'no certificate with its key'],
     [['coordinator', '--token-file', '/nowhere'], '--token-file /nowhere: cannot be read: ENOENT'],
     [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
-    [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, or --join-file'],
-    [['worker', '--join-file', '/nowhere'], '--join-file /nowhere: cannot be read: ENOENT'],
+    [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, --join-file or --join-stdin'],
+    [['worker', '--join-file', '/'], '--join-file /: cannot be read: EISDIR'],
+    [
+      ['worker', 'ws://127.0.0.1:1#' + 'a'.repeat(22), '--no-token'],
+      'expected a URL without #TOKEN, as --no-token says',
+    ],
+    [['worker', url, '--join-stdin'], 'worker: expected one run to join, got a URL and --join-stdin: give one'],
+    [['worker', '--join-stdin'], '--join-stdin: expected a line, got the end of the input'],
+    [['coordinator', '--advertise', 'no:where:1'], '--advertise no:where:1: expected HOST or HOST:PORT'],
     [['worker', url, '--tls-fingerprint', 'ab'.repeat(32)], `--tls-fingerprint with ${url}: expected a wss:// URL`],
     [['worker', 'wss://127.0.0.1:1', '--tls-fingerprint', 'abc'], '--tls-fingerprint abc: expected the 64 hexadecimal'],
     [['worker', 'wss://127.0.0.1:1', '--tls-ca', '/nowhere'], '--tls-ca /nowhere: cannot be read: ENOENT'],

@@ -8,8 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
+import { temporaryFolder } from './folder.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
+export const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
 
 /** A small slice of the real data: seconds, not minutes, on two cores. */
 export const SMALL = ['--train-samples', '4096', '--test-samples', '512'];
@@ -29,11 +30,12 @@ export interface Cli {
 
 /** Starts `gradsock ARGS`; ended with its children when the test is over, if it has not ended by then. */
 export function startCli(args: readonly string[], env: Record<string, string> = {}, program = PROGRAM): Cli {
-  const child = spawn(process.execPath, [program, ...args], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  });
+  return startCommand([process.execPath, program, ...args], { ...process.env, ...env });
+}
+
+/** Starts any command in the same way, with this environment alone. */
+export function startCommand(command: readonly string[], env: NodeJS.ProcessEnv, cwd?: string): Cli {
+  const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env, cwd });
   const lines: string[] = [];
   const watchers = new Set<() => void>();
   for (const stream of [child.stdout, child.stderr]) {
@@ -75,13 +77,14 @@ export function startCli(args: readonly string[], env: Record<string, string> = 
   };
 }
 
-/** A `gradsock coordinator` on a free port, and the URL, with the token, that it printed for workers. */
+/** A `gradsock coordinator` on a free port, and the URL, with the token, that it wrote for launchers of workers. */
 export async function startCoordinator(args: readonly string[]): Promise<{ coordinator: Cli; url: string }> {
-  const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', ...args]);
-  const command = await coordinator.line(
-    /^ {2}npx gradsock worker wss?:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}( --tls-fingerprint [0-9a-f]{64})?$/,
-  );
-  return { coordinator, url: /wss?:\S+/.exec(command)![0] };
+  const at = args.indexOf('--join-file');
+  const joinFile = at === -1 ? join(temporaryFolder(), 'join') : args[at + 1]!;
+  const ownFlags = at === -1 ? ['--join-file', joinFile] : [];
+  const coordinator = startCli(['coordinator', '--listen', '127.0.0.1:0', ...ownFlags, ...args]);
+  await coordinator.line(/^ {2}npx gradsock worker wss?:\/\/127\.0\.0\.1:\d+( --tls-fingerprint [0-9a-f]{64})?$/);
+  return { coordinator, url: readFileSync(joinFile, 'utf8').trim() };
 }
 
 /** Runs `gradsock ARGS` to its end. */

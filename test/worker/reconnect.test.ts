@@ -8,7 +8,12 @@ import { never } from '../helpers/sockets.ts';
 const lost = () => new ProtocolError('ERR_CLOSED', 'the connection was lost');
 
 /** Works as `outcomes` say, one after the other: an error is thrown, a reason returned; 'unready' is lost early. */
-function rejoin(outcomes: readonly (Error | string)[], patienceMs = 60_000, signal = never()) {
+function rejoin(
+  outcomes: readonly (Error | string)[],
+  patienceMs = 60_000,
+  signal = never(),
+  looksFurther?: (refusal: ProtocolError) => boolean,
+) {
   const told: string[] = [];
   const patience: (number | undefined)[] = [];
   let i = 0;
@@ -21,9 +26,11 @@ function rejoin(outcomes: readonly (Error | string)[], patienceMs = 60_000, sign
     work: (_connection, onReady) => {
       const outcome = outcomes[i++]!;
       if (outcome === 'unready') return Promise.reject(lost());
+      if (outcome instanceof ProtocolError && outcome.code === 'ERR_UNAUTHENTICATED') return Promise.reject(outcome);
       onReady();
       return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
     },
+    ...(looksFurther && { looksFurther }),
     signal,
     warn: (line) => told.push(line),
   });
@@ -58,6 +65,22 @@ describe('a worker', () => {
     const { end } = rejoin([lost()], 60_000, user.signal);
     user.abort();
     await expect(end).rejects.toThrow();
+  });
+
+  test('looks further after a refusal where its join URL may change, within the time before it has joined', async () => {
+    const refusal = new ProtocolError('ERR_UNAUTHENTICATED', 'another token');
+    const refusals: ProtocolError[] = [];
+    const { end, told, patience } = rejoin([refusal, refusal, 'done'], 60_000, never(), (error) => {
+      refusals.push(error);
+      return true;
+    });
+    expect(await end).toBe('done');
+    expect({ refusals, told, patience }).toEqual({
+      refusals: [refusal, refusal],
+      told: [],
+      patience: [undefined, undefined, undefined],
+    });
+    await expect(rejoin([refusal], 60_000, never(), () => false).end).rejects.toBe(refusal);
   });
 
   test.each([
