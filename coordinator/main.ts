@@ -3,6 +3,7 @@
  * workers come from, which `summonWorkers` decides.
  */
 import { setMaxListeners } from 'node:events';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
 import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
@@ -233,7 +234,7 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
 function checkInput({ name, input, numClasses }: ModelSpec): void {
   if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
     throw new ConfigError(
-      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
+      `model ${name}: input [${input.join(', ')}] and ${countOf(numClasses, 'class', 'classes')}, but Fashion-MNIST has ` +
         `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
     );
   }

@@ -4,6 +4,7 @@
  * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if
  * asked for, ready. Whatever goes wrong on the way ends that connection with a coded error and touches nothing else.
  */
+import { countOf } from '../protocol/counts.ts';
 import { describeError, printable, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
 import type { DatasetBytes } from '../protocol/state/dataset.ts';
@@ -168,7 +169,7 @@ export function createMembership(options: MembershipOptions): Membership {
           settle();
         };
         const timer = setTimeout(() => {
-          const message = `${members.length} of ${numWorkers} workers joined within ${timeoutMs / 1000} s`;
+          const message = `${members.length} of ${countOf(numWorkers, 'worker')} joined within ${timeoutMs / 1000} s`;
           stop(() => reject(new ProtocolError('ERR_TIMEOUT', message)));
         }, timeoutMs);
         const abort = () => stop(() => reject(signal.reason as Error));

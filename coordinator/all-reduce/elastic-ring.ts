@@ -9,6 +9,7 @@
  * Between an epoch's end and a broken ring the replica does not follow. When all members are lost at once, the steps since
  * then are lost with them: they are taken again by whoever comes, before the step at hand.
  */
+import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { part } from '../../protocol/state/sharding.ts';
@@ -74,7 +75,7 @@ export async function createElasticRing(options: ElasticRingOptions): Promise<El
       const inOrder = await setUpRing(members, { talk, stepTimeoutMs, apart: trials.apart });
       if (inOrder) {
         current = { talk, ring: createRing(inOrder, { talk, sumPatience, exchangePatience }) };
-        say(`all-reduce: ring of ${inOrder.length} workers`);
+        say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}`);
         return undefined;
       }
       trials.failed(talk);

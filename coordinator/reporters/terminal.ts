@@ -1,6 +1,7 @@
 /** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
 import { createLogUpdate } from 'log-update';
 import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 /** Redrawing more often than this costs time and shows no more. */
 const REDRAW_MS = 100;
@@ -29,9 +30,9 @@ export function createTerminalReporter({
     line,
     onStart(config, members, runDir) {
       const workers = members.map(({ name, engine, device, threads }) => {
-        return `${name} (${engine} on ${device}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`;
+        return `${name} (${engine} on ${device}, ${countOf(threads, 'thread')})`;
       });
-      line(`training ${config.model.name} for ${config.epochs} epochs on ${workers.join(', ')}`);
+      line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`);
       line(`run directory ${runDir}`);
     },
     onProgress(progress) {
@@ -87,7 +88,7 @@ function summaryLine(result: RunResult, runDir: string): string {
   const { status, steps, testAccuracy, validationAccuracy, seconds, parametersSha256, error } = result;
   const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
   const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
-  const summary = `${status}: ${steps} steps in ${seconds.toFixed(1)} s${accuracy}, parameters ${parametersSha256.slice(0, 12)}`;
+  const summary = `${status}: ${countOf(steps, 'step')} in ${seconds.toFixed(1)} s${accuracy}, parameters ${parametersSha256.slice(0, 12)}`;
   const failure = error ? `\nerror: ${error.message}` : '';
   return `${summary}\nrun directory ${runDir}${failure}`;
 }

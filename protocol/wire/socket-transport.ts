@@ -2,6 +2,7 @@
  * A Transport over a WebSocket: frames in, frames out, pings, and the end. Knows the shape of a `ws` socket, not the
  * package: the server and the client, which open sockets, each hand one in.
  */
+import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
 import { createAssembler } from './assembler.ts';
 import { encodeFrame, PIECE_BYTES } from './frame.ts';
@@ -112,7 +113,7 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       bytes.received += part.length;
       if (!messageRate.allows()) throw tooManyMessages(`${limits.messagesPerSecond} messages`);
       if (part.length > limits.maxMessageBytes) {
-        const message = `a message of ${part.length} bytes, expected at most ${limits.maxMessageBytes} before a proof`;
+        const message = `a message of ${countOf(part.length, 'byte')}, expected at most ${limits.maxMessageBytes} before a proof`;
         throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
       }
       const message = assembler.accept(part);

@@ -4,6 +4,7 @@ import { sayFarewell } from '../../coordinator/farewell.ts';
 import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
@@ -84,7 +85,9 @@ export function coordinatorCommand(): Command {
           throw new ConfigError(`--join-file ${joinFile!}: cannot be written: ${describeError(error)}`);
         }
         if (!isLoopback(address) && !tls) line('warning: without --tls-cert, what is sent can be read on the way');
-        line(`waiting for ${flags.workers} workers; start each of them with`);
+        line(
+          `waiting for ${countOf(flags.workers, 'worker')}; start ${flags.workers === 1 ? 'it' : 'each of them'} with`,
+        );
         line(`  npx gradsock worker ${joinUrl}${tls ? ` --tls-fingerprint ${tls.fingerprint}` : ''}`);
         return { stop: () => server.close() };
       },
@@ -113,7 +116,7 @@ async function tellWaitingWorkers({
   line('the run was over already: for a few seconds, workers that wait for it are told so');
   try {
     const numTold = await sayFarewell({ ...farewell, reason: 'the run is completed' });
-    line(`${numTold} of ${farewell.numWorkers} workers were told`);
+    line(`${numTold} of ${countOf(farewell.numWorkers, 'worker was', 'workers were')} told`);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     farewell.warn(`workers that wait were not told: ${error.message}`);

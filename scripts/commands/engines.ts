@@ -11,6 +11,7 @@ import { EXIT } from '../process.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
 import { surveyEngines, surveyOne } from '../survey/survey.ts';
 import { formatAuto, formatNotes, formatTable } from '../survey/table.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 /** A few steps' worth: they are sent to every process. */
 const NUM_SAMPLES = 8 * DEFAULT_RECIPE.globalBatch;
@@ -54,7 +55,9 @@ async function listEngines({ models: names, timing: isTimed, json, dataDir }: Fl
     ? JSON.stringify({ timing, numGpus, engines: rows, auto }, undefined, 2)
     : [
         formatTable(rows, models, isTimed),
-        ...(source ? [`milliseconds a training step: ${globalBatch} samples of ${source.origin}, one thread`] : []),
+        ...(source
+          ? [`milliseconds a training step: ${countOf(globalBatch, 'sample')} of ${source.origin}, one thread`]
+          : []),
         '',
         ...formatNotes(rows),
         ...(numGpus > 0 ? [`NVIDIA GPUs: ${numGpus}, chosen by --device cuda:0 and so on, else in turn`] : []),
