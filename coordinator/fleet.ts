@@ -5,6 +5,7 @@
  * state that the replica has, it is a member, unless there is no work for one more: then it stands by, up to date, until
  * a member is lost. Where the coordinator does not see the averages, newcomers wait until it has the state that they need.
  */
+import { countOf } from '../protocol/counts.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
@@ -41,6 +42,8 @@ export interface Fleet {
   admit(): Promise<void>;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
+  /** Milliseconds that were waited so far because there was no member. */
+  readonly waitedMs: number;
   /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
   serve(service: FleetService): void;
 }
@@ -86,6 +89,8 @@ interface Newcomer {
   sentStep: number;
   provenStep: number;
   numUnanswered: number;
+  /** Whether it has been told that it stands by. */
+  isTold: boolean;
 }
 
 export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
@@ -93,6 +98,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const members = [...initial];
   const newcomers = new Set<Newcomer>();
   const waitingRoom = createWaitingRoom();
+  let waitedMs = 0;
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
@@ -115,6 +121,17 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     say(`${member.name} (${member.id}) takes part from step ${replica.step + 1} on`);
     service.onMember(member);
     arrived();
+  };
+
+  /** Tells a worker without work, and the user, why that is. */
+  const standBy = ({ name, id, transport }: Member, reason: string) => {
+    say(`${name} (${id}) stands by: ${reason}`);
+    transport.send({ kind: 'standBy', reason });
+  };
+
+  const fullReason = () => {
+    const microbatches = countOf(maxMembers, 'microbatch of a step has', 'microbatches of a step have');
+    return `all ${microbatches} a worker; it takes the place of one that is lost`;
   };
 
   /** A newcomer that is where the replica is becomes a member, if there is work for it. */
@@ -153,6 +170,17 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     }
   };
 
+  /** Has a worker wait for `admit`. */
+  const hold = (member: Member) => {
+    const isSurplus = members.length + waitingRoom.size >= maxMembers;
+    waitingRoom.enter(member);
+    try {
+      standBy(member, isSurplus ? fullReason() : 'the ring takes in workers between epochs');
+    } catch (error) {
+      refuse(member, error);
+    }
+  };
+
   const catchUp = async (newcomer: Newcomer) => {
     sendState(newcomer);
     while (newcomers.has(newcomer)) {
@@ -174,24 +202,28 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       }
       if (isHolding() && step === newcomer.sentStep) {
         newcomers.delete(newcomer);
-        waitingRoom.enter(newcomer.member);
+        hold(newcomer.member);
         return;
       }
       if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
       promote();
+      if (newcomers.has(newcomer) && step === replica.step && members.length >= maxMembers && !newcomer.isTold) {
+        newcomer.isTold = true;
+        standBy(newcomer.member, fullReason());
+      }
       // A member's answers are for whoever gives it work.
       if (members.includes(newcomer.member)) return;
     }
   };
 
   const bringUp = (member: Member, wasSetAside: boolean) => {
-    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
+    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0, isTold: false };
     newcomers.add(newcomer);
     catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
   };
 
   const join = (member: Member) => {
-    if (isHolding()) waitingRoom.enter(member);
+    if (isHolding()) hold(member);
     else bringUp(member, false);
   };
 
@@ -230,14 +262,19 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
       bringUp(member, true);
     },
+    get waitedMs() {
+      return waitedMs;
+    },
     async whenAny() {
       if (members.length > 0) return;
+      const sinceMs = performance.now();
       say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
       await new Promise<void>((resolve, reject) => {
         const stop = (settle: () => void) => {
           clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           arrived = () => {};
+          waitedMs += performance.now() - sinceMs;
           settle();
         };
         const timer = setTimeout(() => {

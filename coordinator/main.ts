@@ -22,7 +22,8 @@ import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 import { openRun } from './open-run.ts';
 import { errorRecord, writeOutcome } from './outcome.ts';
-import type { Reporter, RunResult } from './reporters/reporter.ts';
+import { judgeLearning } from './learning.ts';
+import type { EpochRecord, Reporter, RunResult } from './reporters/reporter.ts';
 import type { RecordedRun } from './resume.ts';
 import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
@@ -97,6 +98,9 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
+  /** How long this process has waited for workers; asked while it may still wait. */
+  const waiting = { forFirstMs: 0, forAnyMs: () => 0 };
+  const waitingSeconds = () => (from.waitingSeconds ?? 0) + (waiting.forFirstMs + waiting.forAnyMs()) / 1000;
   const checkpoints = createRunCheckpoints({
     config,
     settings: options.checkpointSettings,
@@ -104,25 +108,35 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     replica,
     from,
     seconds,
+    waitingSeconds,
     say: reporter.line,
   });
   const isValidated = config.validationSamples !== undefined;
   /** Of what is evaluated. */
-  const progress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
+  const progress: RunProgress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
+    const judged = status === 'completed' && progress.last ? judgeLearning(progress.last, config) : undefined;
+    const [allSeconds, idleSeconds] = [seconds(), waitingSeconds()];
     const result: RunResult = {
       status,
       steps: replica.step,
       epochs: progress.epochs,
       testAccuracy: isValidated ? null : progress.testAccuracy,
       ...(isValidated && { validationAccuracy: progress.testAccuracy }),
-      seconds: seconds(),
+      seconds: allSeconds,
+      trainingSeconds: allSeconds - idleSeconds,
+      waitingSeconds: idleSeconds,
+      ...(judged && { learned: judged.learned }),
       parametersSha256: replica.parametersSha256(),
       ...(replica.averages && { averagedParametersSha256: sha256Of(replica.averages.parameters) }),
       ...(error === undefined ? {} : { error: errorRecord(error) }),
     };
     const written = await writeOutcome(directory, replica, result);
     directory.logger.info(written, `run ${written.status}`);
+    if (judged?.warning !== undefined) {
+      directory.logger.warn({}, judged.warning);
+      options.warn(`warning: ${judged.warning}`);
+    }
     reporter.onEnd?.(written, directory.path);
     return written;
   };
@@ -131,7 +145,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
     const status = isAtEnd
       ? 'completed'
-      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress });
+      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, checkpoints, progress, waiting });
     await checkpoints.finish();
     return await end(status);
   } catch (error) {
@@ -153,12 +167,21 @@ interface RunParts extends RunOptions {
   readonly replica: Replica;
   readonly directory: RunDirectory;
   readonly checkpoints: RunCheckpoints;
-  readonly progress: { epochs: number; testAccuracy: number | null };
+  readonly progress: RunProgress;
+  readonly waiting: { forFirstMs: number; forAnyMs: () => number };
+}
+
+/** What the result tells of the epochs. */
+interface RunProgress {
+  epochs: number;
+  testAccuracy: number | null;
+  /** The record of the last epoch that was trained here. */
+  last?: EpochRecord;
 }
 
 /** Gathers the workers, trains, and lets them go. */
 async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
-  const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
+  const { config, dataset, replica, directory, reporter, checkpoints, progress, waiting } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal]);
   setMaxListeners(0, signal);
@@ -179,19 +202,28 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
     },
     onReady: ({ name }, numReady) => {
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
+      reporter.onPhase?.(waitingFor(numReady));
     },
   });
+  const waitingFor = (numReady: number) =>
+    `waiting for workers: ${numReady} of ${config.workers} ${numReady === 1 ? 'is' : 'are'} ready`;
   const onFailure = (error: Error) => failure.abort(error);
+  reporter.onPhase?.(waitingFor(0));
+  const waitStartMs = performance.now();
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
   let reason = 'the run has failed';
   try {
-    const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
+    const members = await membership
+      .waitForWorkers(config.workers, joinTimeoutMs, signal)
+      .finally(() => (waiting.forFirstMs = performance.now() - waitStartMs));
+    reporter.onPhase?.('sending the state to the workers');
     const say = (line: string) => {
       directory.logger.info({}, line);
       reporter.line(line);
     };
     const { microbatches: maxMembers } = stepSizesOf(config);
     const fleet = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
+    waiting.forAnyMs = () => fleet.waitedMs;
     await synchronise(fleet, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
@@ -212,9 +244,11 @@ async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interru
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
+      onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: (step) => checkpoints.stepDone(step),
       onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
+        progress.last = record;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
         await directory.appendEpoch(record);
         checkpoints.epochDone(record, unfinished);

@@ -29,8 +29,6 @@ export interface Member {
   readonly device: string;
   readonly threads: number;
   readonly transport: Transport;
-  /** How long a message and its answer took as it joined; unknown in a run without a token. */
-  readonly roundTripMs?: number | undefined;
 }
 
 export interface Membership {
@@ -91,7 +89,7 @@ export function createMembership(options: MembershipOptions): Membership {
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     transport.limit(STRANGER_LIMITS);
-    const { name, returningAs, roundTripMs } = await greetWorker(transport, {
+    const { name, returningAs } = await greetWorker(transport, {
       token,
       keyOf: identities.keyOf,
       handshakeMs,
@@ -119,7 +117,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { engine, device, threads } = message;
         transport.limit(limits);
         if (message.sharesMemory && shared) transport.shareMemory(shared.memories);
-        return { id, name, engine, device, threads, transport, roundTripMs };
+        return { id, name, engine, device, threads, transport };
       }
     }
   };
@@ -151,7 +149,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { id, name, engine, device, threads } = member;
         const about = { worker: id, name, engine, device, threads };
         const { peer, sharesMemory } = transport;
-        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory, roundTripMs: member.roundTripMs });
+        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory });
         if (isOpen) onReady?.(member, members.length);
         changed();
       } catch (error) {

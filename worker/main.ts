@@ -10,6 +10,7 @@ import type { ClientTransport } from './client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
+import { createWorkerProgress } from './progress.ts';
 import { peerSockets } from './peer-server.ts';
 import { workAndRejoin } from './reconnect.ts';
 import { runWorkerSession } from './session.ts';
@@ -34,6 +35,8 @@ export interface WorkerProcessOptions {
   readonly reconnectSeconds: number;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
+  /** Told how the run goes for this worker; nobody when left out. */
+  readonly tell?: ((line: string) => void) | undefined;
   /** What goes as it should, and what the user should know. */
   readonly log: (line: string) => void;
   readonly warn: (line: string) => void;
@@ -88,6 +91,7 @@ async function takePart(
     transport.close();
   };
   signal.addEventListener('abort', leave);
+  const progress = options.tell && createWorkerProgress({ tell: options.tell });
   try {
     return await runWorkerSession(transport, {
       name,
@@ -97,6 +101,7 @@ async function takePart(
       vectorMath: fastestVectorMath(),
       sharedMemory: sharedMemorySystem(),
       log: warn,
+      progress,
       peers: peerSockets(transport.localAddress),
       loadDataset: kept.loadSamples,
       createEngine: async (engineOptions) => {
@@ -107,6 +112,7 @@ async function takePart(
       },
     });
   } finally {
+    progress?.end();
     signal.removeEventListener('abort', leave);
   }
 }

@@ -1,6 +1,6 @@
 /** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
 import { Command } from 'commander';
-import { createLogUpdate } from 'log-update';
+import { createLiveLine } from '../../coordinator/reporters/text.ts';
 import type { SampleSet } from '../../protocol/state/dataset.ts';
 import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/state/dataset.ts';
 import { datasetPlaces, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
@@ -40,7 +40,7 @@ export function enginesCommand(): Command {
 async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
   const models = names.map(loadModel);
   const source = isTimed ? await samplesFor(dataDir) : undefined;
-  const live = process.stderr.isTTY ? createLogUpdate(process.stderr) : undefined;
+  const live = createLiveLine(process.stderr);
   const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
     live?.(`trying ${engine} on ${device}`),
   );

@@ -44,6 +44,8 @@ export function workerCommand(): Command {
       token,
       tls,
       signal: workerSignal(warn),
+      // Of a launcher's worker the coordinator tells.
+      tell: process.channel ? undefined : log,
       log,
       warn,
     });

@@ -14,7 +14,11 @@ const cannotListen = expect.stringMatching(/^all-reduce: star, because worker-[0
 
 describe('the all-reduce of a run that begins', () => {
   test('is what the rule chooses, or what was asked for', async () => {
-    expect(await start({})).toMatchObject({ kind: 'star', said: [] });
+    expect(await start({})).toMatchObject({
+      kind: 'star',
+      said: ['all-reduce: star, because all workers are on this machine'],
+    });
+    expect(await start({}, 'star')).toMatchObject({ kind: 'star', said: [] });
     expect(await start({}, 'ring')).toMatchObject({ kind: 'ring', said: ['all-reduce: ring of 2 workers'] });
   });
 

@@ -23,7 +23,7 @@ const progress: Progress = {
   loss: 0.4567,
   trainAccuracy: 0.84,
   samplesPerSecond: 12345.6,
-  secondsLeft: 3.9,
+  runSecondsLeft: 203.9,
 };
 
 const result: RunResult = {
@@ -31,7 +31,9 @@ const result: RunResult = {
   steps: 3,
   epochs: 0,
   testAccuracy: null,
-  seconds: 1.23,
+  seconds: 1.26,
+  trainingSeconds: 1.23,
+  waitingSeconds: 0.03,
   parametersSha256: 'ab'.repeat(32),
   error: { code: 'ERR_CLOSED', message: 'worker local-1 (w1), step 4: the connection was lost', worker: 'local-1' },
 };
@@ -40,7 +42,9 @@ describe('the progress line', () => {
   test('shows where a running epoch stands, on a terminal', () => {
     const { stream, text } = fakeStream(true);
     createTerminalReporter({ stream, quiet: false }).onProgress!(progress);
-    expect(text()).toContain('epoch 2/5, step 47/235, loss 0.4567, train acc 0.840, 12346 samples/s, 4 s left');
+    expect(text()).toContain(
+      'epoch 2/5, step 47/235, loss 0.4567, train acc 0.840, 12346 samples/s, run: 3 min 24 s left',
+    );
   });
 
   test('is redrawn no more often than people can see', () => {
