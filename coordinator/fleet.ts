@@ -5,7 +5,6 @@
  * state that the replica has, it is a member, unless there is no work for one more: then it stands by, up to date, until
  * a member is lost. Where the coordinator does not see the averages, newcomers wait until it has the state that they need.
  */
-import { countOf } from '../protocol/counts.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
@@ -130,8 +129,8 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   };
 
   const fullReason = () => {
-    const microbatches = countOf(maxMembers, 'microbatch of a step has', 'microbatches of a step have');
-    return `all ${microbatches} a worker; it takes the place of one that is lost`;
+    if (maxMembers === 1) return 'the only microbatch of a step has a worker; it takes its place when that is lost';
+    return `each of the ${maxMembers} microbatches of a step has a worker; it takes the place of one that is lost`;
   };
 
   /** A newcomer that is where the replica is becomes a member, if there is work for it. */

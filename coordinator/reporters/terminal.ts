@@ -1,7 +1,7 @@
 /** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
 import { countOf } from '../../protocol/counts.ts';
 import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
-import { createLiveLine, fitLine, formatDuration, wrapText } from './text.ts';
+import { createLiveLine, fitLine, formatBytes, formatDuration, wrapText } from './text.ts';
 
 /** Redrawing more often than this costs time and shows no more. */
 const REDRAW_MS = 100;
@@ -90,11 +90,10 @@ export function breakdownLine(record: EpochRecord): string {
   const parts = Object.entries(breakdown).map(([name, value]: [string, number]) => {
     return `${name.replace('Seconds', '')} ${((100 * value) / seconds).toFixed(1)} %`;
   });
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
   const { bytesSent, bytesReceived, sharedBytesSent = 0, sharedBytesReceived = 0 } = record;
   const sharedBytes = sharedBytesSent + sharedBytesReceived;
-  const shared = sharedBytes > 0 ? `, ${megabytes(sharedBytes)} through shared memory` : '';
-  const sockets = `sent ${megabytes(bytesSent - sharedBytesSent)}, received ${megabytes(bytesReceived - sharedBytesReceived)}`;
+  const shared = sharedBytes > 0 ? `, ${formatBytes(sharedBytes)} through shared memory` : '';
+  const sockets = `sent ${formatBytes(bytesSent - sharedBytesSent)}, received ${formatBytes(bytesReceived - sharedBytesReceived)}`;
   const traffic = bytesSent + bytesReceived > 0 ? `, ${sockets}${shared}` : '';
   const delay = `${record.slowestDelaySeconds.toFixed(1)} s`;
   const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker} (cost ${delay})` : '';

@@ -18,6 +18,11 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** "114.8 MB", below a megabyte "6.1 kB". */
+export function formatBytes(bytes: number): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** The text in lines of at most `columns` characters, broken between words, those after the first indented by four. */
 export function wrapText(text: string, columns: number): string {
   const indent = /^ */.exec(text)![0];

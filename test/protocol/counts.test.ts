@@ -10,7 +10,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COUNTED = 'epochs|steps|workers|threads|samples|microbatches|rings|trials|times|bytes|rounds|pairs|hosts|cores';
 
 /** Their numbers cannot be 1. */
-const NEVER_ONE = ['${socket.bufferedAmount} bytes are waiting', 'there are ${numTrainSamples} samples'];
+const NEVER_ONE = [
+  '${socket.bufferedAmount} bytes are waiting',
+  'there are ${numTrainSamples} samples',
+  'each of the ${maxMembers} microbatches',
+];
 
 test('one of a kind is written as one', () => {
   expect([0, 1, 2].map((count) => countOf(count, 'epoch'))).toEqual(['0 epochs', '1 epoch', '2 epochs']);
