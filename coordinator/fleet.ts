@@ -10,6 +10,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { Message } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
 import { asBlame } from './blame.ts';
 import type { Member } from './membership.ts';
 import { giveState } from './snapshot.ts';
@@ -88,8 +89,6 @@ interface Newcomer {
   sentStep: number;
   provenStep: number;
   numUnanswered: number;
-  /** Whether it has been told that it stands by. */
-  isTold: boolean;
 }
 
 export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
@@ -98,6 +97,8 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const newcomers = new Set<Newcomer>();
   const waitingRoom = createWaitingRoom();
   let waitedMs = 0;
+  /** What those who stand by have been told of why, by connection. */
+  const toldWhy = new WeakMap<Transport, string>();
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
@@ -116,6 +117,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
 
   const welcome = (member: Member) => {
+    toldWhy.delete(member.transport);
     members.push(member);
     say(`${member.name} (${member.id}) takes part from step ${replica.step + 1} on`);
     service.onMember(member);
@@ -124,6 +126,8 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
 
   /** Tells a worker without work, and the user, why that is. */
   const standBy = ({ name, id, transport }: Member, reason: string) => {
+    if (toldWhy.get(transport) === reason) return;
+    toldWhy.set(transport, reason);
     say(`${name} (${id}) stands by: ${reason}`);
     transport.send({ kind: 'standBy', reason });
   };
@@ -206,8 +210,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       }
       if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
       promote();
-      if (newcomers.has(newcomer) && step === replica.step && members.length >= maxMembers && !newcomer.isTold) {
-        newcomer.isTold = true;
+      if (newcomers.has(newcomer) && step === replica.step && members.length >= maxMembers) {
         standBy(newcomer.member, fullReason());
       }
       // A member's answers are for whoever gives it work.
@@ -216,7 +219,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   };
 
   const bringUp = (member: Member, wasSetAside: boolean) => {
-    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0, isTold: false };
+    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
     newcomers.add(newcomer);
     catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
   };

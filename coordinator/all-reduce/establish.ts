@@ -79,7 +79,7 @@ async function choose({ config, fleet, exchange, vectorMath }: EstablishOptions)
  * Milliseconds to the farthest member and back. Of each member the least of several: what is more than that was spent on
  * scheduling, and says nothing of the link. A member that answers none counts as far away.
  */
-async function longestRoundTrip(members: readonly Member[]): Promise<number> {
+export async function longestRoundTrip(members: readonly Pick<Member, 'transport'>[]): Promise<number> {
   const each = members.map(async ({ transport }) => {
     let leastMs: number | undefined;
     for (let i = 0; i < NUM_PINGS; i++) {
