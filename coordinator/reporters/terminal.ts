@@ -31,7 +31,7 @@ export function createTerminalReporter({
   const line = (text: string) => {
     live?.clear();
     pulse?.refresh();
-    if (!quiet) stream.write(`${text}\n`);
+    if (!quiet) stream.write(`${isCopied(text) ? text : wrapped(text)}\n`);
   };
   const sayWhatIsDone = () => {
     const forSeconds = (performance.now() - doing.sinceMs) / 1000;
@@ -39,7 +39,6 @@ export function createTerminalReporter({
   };
   // It must not keep the process alive.
   const pulse = live || quiet ? undefined : setInterval(sayWhatIsDone, LONGEST_SILENCE_MS).unref();
-  /** For lines of words, which nobody copies. */
   const wrapped = (text: string) => (stream.isTTY ? wrapText(text, stream.columns) : text);
 
   return {
@@ -48,7 +47,7 @@ export function createTerminalReporter({
       const workers = members.map(({ name, engine, device, threads }) => {
         return `${name} (${engine} on ${device}, ${countOf(threads, 'thread')})`;
       });
-      line(wrapped(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`));
+      line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`);
       line(`run directory ${runDir}`);
     },
     onPhase(text) {
@@ -63,8 +62,8 @@ export function createTerminalReporter({
       live(progressLine(now, stream.columns - 1));
     },
     onEpoch(record) {
-      line(wrapped(epochLine(record)));
-      line(wrapped(breakdownLine(record)));
+      line(epochLine(record));
+      line(breakdownLine(record));
     },
     onEnd(result, runDir) {
       clearInterval(pulse);
@@ -74,6 +73,9 @@ export function createTerminalReporter({
     },
   };
 }
+
+/** Commands and addresses stay in one piece, for people to copy. */
+const isCopied = (text: string): boolean => /:\/\/|gradsock /.test(text);
 
 /** The homework's form: `epoch 1, loss 0.5180, train acc 0.823, test acc 0.858, time 9.1 sec`. */
 export function epochLine(record: EpochRecord): string {

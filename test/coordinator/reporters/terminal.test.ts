@@ -55,6 +55,15 @@ describe('the progress line', () => {
     expect(text()).toContain('epoch 2/5, step 47/235, run: 12 s left\n');
   });
 
+  test('is not the only one that fits: texts are broken between words, commands stay whole', () => {
+    const { stream, text } = fakeStream(true, 30);
+    const { line } = createTerminalReporter({ stream, quiet: false });
+    line('all-reduce: star, because all workers are on this machine');
+    line('  npx gradsock worker ws://127.0.0.1:7878');
+    expect(text()).toContain('all-reduce: star, because all\n    workers are on this\n    machine\n');
+    expect(text()).toContain('  npx gradsock worker ws://127.0.0.1:7878\n');
+  });
+
   test('is not drawn, and nothing escaped, where TERM is dumb', () => {
     vi.stubEnv('TERM', 'dumb');
     const { stream, text } = fakeStream(true);
