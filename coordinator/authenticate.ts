@@ -17,8 +17,6 @@ export interface Greeting {
   readonly name: string;
   /** The id that the worker has proved to have had. One that it cannot prove makes it a worker like any new one. */
   readonly returningAs?: string;
-  /** From the challenge to its proof, where there was one. */
-  readonly roundTripMs?: number;
 }
 
 /**
@@ -34,15 +32,13 @@ export async function greetWorker(transport: Transport, options: GreetingOptions
   if (nonce === undefined) throw unauthenticated('a hello without a token');
   const nonces = { worker: nonce, coordinator: createNonce() };
   const ownProof = token === undefined ? {} : { proof: proofOf(token, 'coordinator', nonces) };
-  const sentMs = performance.now();
   transport.send({ kind: 'challenge', nonce: nonces.coordinator, ...ownProof });
   const { proof = '', returnProof = '' } = await receiveKind(transport, handshakeMs, 'proof');
-  const roundTripMs = performance.now() - sentMs;
   if (token !== undefined && !isProof(proof, token, 'worker', nonces)) {
     throw unauthenticated("the worker's token is not this run's");
   }
   const isReturn = returningAs !== undefined && keyOf && isProof(returnProof, keyOf(returningAs), 'returning', nonces);
-  return { name, roundTripMs, ...(isReturn && { returningAs }) };
+  return { name, ...(isReturn && { returningAs }) };
 }
 
 function unauthenticated(why: string): ProtocolError {

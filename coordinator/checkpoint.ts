@@ -14,6 +14,7 @@
  */
 import { createHash, webcrypto } from 'node:crypto';
 import { z } from 'zod';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
 import { runConfigSchema } from './run-config.ts';
@@ -56,8 +57,9 @@ export const runPointSchema = z.strictObject({
   /** After the last epoch, and the best of all; of held-back samples with validation. null where nothing was evaluated. */
   testAccuracy: z.number().nullable(),
   bestTestAccuracy: z.number().nullable(),
-  /** The run's wall time so far. */
+  /** The run's wall time so far, and how much of it was waiting for workers; absent in older files. */
   seconds: z.number(),
+  waitingSeconds: z.number().optional(),
 });
 
 export type RunPoint = Readonly<z.infer<typeof runPointSchema>>;
@@ -128,14 +130,14 @@ function encodeHead(header: CheckpointHeader, stateBytes: number): Uint8Array {
  */
 export function decodeCheckpoint(name: string, file: Buffer<ArrayBuffer>, owner: CheckpointOwner): Checkpoint {
   const refuse = (why: string) => new ConfigError(`${name}: ${why}`);
-  if (file.length < HEAD_BYTES) throw refuse(`torn: ${file.length} bytes, expected ${HEAD_BYTES} or more`);
+  if (file.length < HEAD_BYTES) throw refuse(`torn: ${countOf(file.length, 'byte')}, expected ${HEAD_BYTES} or more`);
   if (file.toString('latin1', 0, MAGIC.length) !== MAGIC) throw refuse(`no checkpoint: it does not begin ${MAGIC}`);
   const version = file.readUInt32LE(8);
   if (version !== VERSION) throw refuse(`of version ${version}, expected ${VERSION}`);
   const stateAt = HEAD_BYTES + file.readUInt32LE(12);
   const hashAt = stateAt + Number(file.readBigUInt64LE(16));
   const totalBytes = hashAt + HASH_BYTES;
-  if (file.length !== totalBytes) throw refuse(`torn: ${file.length} bytes, expected ${totalBytes}`);
+  if (file.length !== totalBytes) throw refuse(`torn: ${countOf(file.length, 'byte')}, expected ${totalBytes}`);
   const hash = createHash('sha256').update(file.subarray(0, hashAt)).digest();
   if (!hash.equals(file.subarray(hashAt))) throw refuse('damaged: its content does not have its sha256');
 
@@ -153,7 +155,7 @@ export function decodeCheckpoint(name: string, file: Buffer<ArrayBuffer>, owner:
   if (header.configSha256 !== outcomeSha256(config)) throw refuse('of another configuration than config.json has');
   const stateBytes = file.subarray(stateAt, hashAt);
   if (stateBytes.length !== stateLength * Float32Array.BYTES_PER_ELEMENT) {
-    throw refuse(`a state of ${stateBytes.length} bytes, expected ${stateLength} values of 4`);
+    throw refuse(`a state of ${countOf(stateBytes.length, 'byte')}, expected ${stateLength} values of 4`);
   }
   // A copy: the file's bytes need not lie at a multiple of 4.
   return { header, state: new Float32Array(Uint8Array.from(stateBytes).buffer) };

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { DATASET_FILES, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
@@ -59,7 +60,7 @@ export function selectSamples(bytes: DatasetBytes, selection: SampleSelection = 
   const numTraining = trainSamples ?? all.train.numSamples;
   if (validationSamples >= numTraining) {
     throw new ConfigError(
-      `--validation ${validationSamples} of ${numTraining} training samples: leave some to train on`,
+      `--validation ${validationSamples} of ${countOf(numTraining, 'training sample')}: leave some to train on`,
     );
   }
   return parseDataset(bytes, {

@@ -20,6 +20,13 @@ export interface EpochRecorder {
   close(evaluated: EvaluationFigures): EpochRecord;
 }
 
+/** Of an epoch that this process has gone through; zeros where there is none. */
+export interface Pace {
+  readonly seconds: number;
+  readonly steps: number;
+  readonly evaluationSeconds: number;
+}
+
 interface EpochPlace {
   readonly epoch: number;
   readonly epochs: number;
@@ -29,12 +36,15 @@ interface EpochPlace {
   readonly wireRatio: number;
   /** Whether held-back samples are evaluated, and no test samples. */
   readonly isValidated: boolean;
+  /** The last step of the run, and what the epochs before this one tell of how long steps and evaluations take. */
+  readonly lastStep: number;
+  readonly pace: Pace;
   /** Of the epoch's steps before the run was resumed in the middle of it. */
   readonly carried?: EpochSums | undefined;
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
-  const { epoch, epochs, stepsPerEpoch, members, wireRatio } = place;
+  const { epoch, epochs, stepsPerEpoch, members, wireRatio, lastStep, pace } = place;
   const carried = place.carried ?? { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
   const startMs = performance.now();
   /** By connection: a worker that comes back has several. */
@@ -47,7 +57,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
   let stepStartMs = startMs;
   let ownApplyMs = 0;
   /** Between workers; each byte is sent by one and received by another. */
-  const peerBytes = { sent: 0, received: 0 };
+  const peerBytes = { sent: 0, received: 0, sharedSent: 0, sharedReceived: 0 };
   let endMs = startMs;
 
   return {
@@ -61,7 +71,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       totals.numSamples += step.totals.numSamples;
       totals.steps += numSteps;
       // Whoever joined in this epoch has been sent the state in it.
-      for (const { member } of step.arrivals) if (!seen.has(member)) seen.set(member, { sent: 0, received: 0 });
+      for (const { member } of step.arrivals) if (!seen.has(member)) seen.set(member, NO_BYTES);
       peerBytes.sent += step.peerExchange?.bytesSent ?? 0;
       peerBytes.received += step.peerExchange?.bytesReceived ?? 0;
     },
@@ -77,6 +87,9 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
     },
     progress() {
       const secondsSoFar = (performance.now() - startMs) / 1000;
+      const stepsLeft = lastStep - (epoch - 1) * stepsPerEpoch - totals.steps;
+      const secondsOfStep = (pace.seconds + secondsSoFar) / (pace.steps + since().steps);
+      const evaluationsLeft = Math.ceil(lastStep / stepsPerEpoch) - epoch + 1;
       return {
         epoch,
         epochs,
@@ -85,7 +98,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         loss: totals.lossSum / totals.numSamples,
         trainAccuracy: totals.numCorrect / totals.numSamples,
         samplesPerSecond: since().samples / secondsSoFar,
-        secondsLeft: (secondsSoFar / since().steps) * (stepsPerEpoch - totals.steps),
+        runSecondsLeft: stepsLeft * secondsOfStep + evaluationsLeft * pace.evaluationSeconds,
       };
     },
     sums: () => ({ ...totals }),
@@ -96,11 +109,13 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
     close({ loss, accuracy, evaluationSeconds }) {
       const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
       const seconds = wallMs / 1000;
-      const bytes = { sent: peerBytes.sent, received: peerBytes.received };
+      const bytes = { ...peerBytes };
       for (const [member, before] of seen) {
         const now = bytesOf(member);
         bytes.sent += now.sent - before.sent;
         bytes.received += now.received - before.received;
+        bytes.sharedSent += now.sharedSent - before.sharedSent;
+        bytes.sharedReceived += now.sharedReceived - before.sharedReceived;
       }
       const numWorkers = new Set([...seen.keys()].map(({ id }) => id)).size;
       const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
@@ -131,6 +146,8 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
         },
         bytesSent: bytes.sent,
         bytesReceived: bytes.received,
+        sharedBytesSent: bytes.sharedSent,
+        sharedBytesReceived: bytes.sharedReceived,
         bytesPerStep: {
           sent: bytes.sent / since().steps / numWorkers,
           received: bytes.received / since().steps / numWorkers,
@@ -155,4 +172,11 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
 }
 
 /** Bytes of frames to and from a worker so far. Evaluation's few bytes count towards the epoch they end. */
-const bytesOf = ({ transport }: Member) => ({ sent: transport.bytesSent, received: transport.bytesReceived });
+const bytesOf = ({ transport }: Member) => ({
+  sent: transport.bytesSent,
+  received: transport.bytesReceived,
+  sharedSent: transport.sharedBytesSent,
+  sharedReceived: transport.sharedBytesReceived,
+});
+
+const NO_BYTES = { sent: 0, received: 0, sharedSent: 0, sharedReceived: 0 };

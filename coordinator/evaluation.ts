@@ -1,4 +1,5 @@
 /** Evaluation: the test samples, or those that were held back, cut into fixed chunks, run across the workers. */
+import { countOf } from '../protocol/counts.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Range } from '../protocol/state/sharding.ts';
 import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
@@ -48,7 +49,7 @@ export async function evaluateSamples(
     const timeoutMs = config.stepTimeoutSeconds * 1000 * run.count;
     const { epoch: ofEpoch, chunks } = await receiveKind(transport, timeoutMs, 'evaluation');
     if (ofEpoch !== epoch || chunks.length !== run.count) {
-      const message = `${chunks.length} chunks of epoch ${ofEpoch} evaluated, expected ${run.count} of epoch ${epoch}`;
+      const message = `${countOf(chunks.length, 'chunk')} of epoch ${ofEpoch} evaluated, expected ${run.count} of epoch ${epoch}`;
       throw new ProtocolError('ERR_SHAPE_MISMATCH', message);
     }
     chunks.forEach((sums, i) => (answers[run.first + i] = sums));
@@ -96,7 +97,10 @@ export async function evaluateSamples(
     totals.numSamples += sums!.numSamples;
   }
   if (totals.numSamples !== numEvaluationSamples) {
-    throw new ProtocolError('ERR_SHAPE_MISMATCH', `${totals.numSamples} samples evaluated of ${numEvaluationSamples}`);
+    throw new ProtocolError(
+      'ERR_SHAPE_MISMATCH',
+      `${countOf(totals.numSamples, 'sample')} evaluated of ${numEvaluationSamples}`,
+    );
   }
   const mean = (sum: number) => (numEvaluationSamples === 0 ? null : sum / numEvaluationSamples);
   return {

@@ -10,6 +10,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { Message } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
+import type { Transport } from '../protocol/wire/transport.ts';
 import { asBlame } from './blame.ts';
 import type { Member } from './membership.ts';
 import { giveState } from './snapshot.ts';
@@ -41,6 +42,8 @@ export interface Fleet {
   admit(): Promise<void>;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
+  /** Milliseconds that were waited so far because there was no member. */
+  readonly waitedMs: number;
   /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
   serve(service: FleetService): void;
   /** The run is over: connections that end from here on are no losses, and are not reported. */
@@ -95,6 +98,9 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const members = [...initial];
   const newcomers = new Set<Newcomer>();
   const waitingRoom = createWaitingRoom();
+  let waitedMs = 0;
+  /** What those who stand by have been told of why, by connection. */
+  const toldWhy = new WeakMap<Transport, string>();
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
@@ -113,10 +119,24 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
 
   const welcome = (member: Member) => {
+    toldWhy.delete(member.transport);
     members.push(member);
     say(`${member.name} (${member.id}) takes part from step ${replica.step + 1} on`);
     service.onMember(member);
     arrived();
+  };
+
+  /** Tells a worker without work, and the user, why that is. */
+  const standBy = ({ name, id, transport }: Member, reason: string) => {
+    if (toldWhy.get(transport) === reason) return;
+    toldWhy.set(transport, reason);
+    say(`${name} (${id}) stands by: ${reason}`);
+    transport.send({ kind: 'standBy', reason });
+  };
+
+  const fullReason = () => {
+    if (maxMembers === 1) return 'the only microbatch of a step has a worker; it takes its place when that is lost';
+    return `each of the ${maxMembers} microbatches of a step has a worker; it takes the place of one that is lost`;
   };
 
   /** A newcomer that is where the replica is becomes a member, if there is work for it. */
@@ -155,6 +175,17 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     }
   };
 
+  /** Has a worker wait for `admit`. */
+  const hold = (member: Member) => {
+    const isSurplus = members.length + waitingRoom.size >= maxMembers;
+    waitingRoom.enter(member);
+    try {
+      standBy(member, isSurplus ? fullReason() : 'the ring takes in workers between epochs');
+    } catch (error) {
+      refuse(member, error);
+    }
+  };
+
   const catchUp = async (newcomer: Newcomer) => {
     sendState(newcomer);
     while (newcomers.has(newcomer)) {
@@ -176,11 +207,14 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       }
       if (isHolding() && step === newcomer.sentStep) {
         newcomers.delete(newcomer);
-        waitingRoom.enter(newcomer.member);
+        hold(newcomer.member);
         return;
       }
       if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
       promote();
+      if (newcomers.has(newcomer) && step === replica.step && members.length >= maxMembers) {
+        standBy(newcomer.member, fullReason());
+      }
       // A member's answers are for whoever gives it work.
       if (members.includes(newcomer.member)) return;
     }
@@ -193,7 +227,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   };
 
   const join = (member: Member) => {
-    if (isHolding()) waitingRoom.enter(member);
+    if (isHolding()) hold(member);
     else bringUp(member, false);
   };
 
@@ -232,14 +266,19 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
       bringUp(member, true);
     },
+    get waitedMs() {
+      return waitedMs;
+    },
     async whenAny() {
       if (members.length > 0) return;
+      const sinceMs = performance.now();
       say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
       await new Promise<void>((resolve, reject) => {
         const stop = (settle: () => void) => {
           clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           arrived = () => {};
+          waitedMs += performance.now() - sinceMs;
           settle();
         };
         const timer = setTimeout(() => {

@@ -4,6 +4,7 @@
  * It is told of assignments and of results, and refuses a result that nobody was asked for, that came before, or that
  * belongs to another step. It moves no data.
  */
+import { countOf } from '../protocol/counts.ts';
 import { internalError, ProtocolError } from '../protocol/errors.ts';
 import { wholeSubtrees } from '../protocol/state/reduction.ts';
 import type { TreeNode } from '../protocol/state/reduction.ts';
@@ -149,7 +150,7 @@ export function openLedger(plan: StepPlan): Ledger {
         totals.numSamples += sums.numSamples;
       }
       if (totals.numSamples !== plan.numSamples) {
-        throw internalError(`step ${plan.step} counted ${totals.numSamples} of ${plan.numSamples} samples`);
+        throw internalError(`step ${plan.step} counted ${totals.numSamples} of ${countOf(plan.numSamples, 'sample')}`);
       }
       return totals;
     },

@@ -22,7 +22,8 @@ import { createMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 import { openRun } from './open-run.ts';
 import { errorRecord, writeOutcome } from './outcome.ts';
-import type { Reporter, RunResult } from './reporters/reporter.ts';
+import { judgeLearning } from './learning.ts';
+import type { EpochRecord, Reporter, RunResult } from './reporters/reporter.ts';
 import type { RecordedRun } from './resume.ts';
 import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
@@ -109,6 +110,9 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
+  /** How long this process has waited for workers; asked while it may still wait. */
+  const waiting = { forFirstMs: 0, forAnyMs: () => 0 };
+  const waitingSeconds = () => (from.waitingSeconds ?? 0) + (waiting.forFirstMs + waiting.forAnyMs()) / 1000;
   const checkpoints = createRunCheckpoints({
     config,
     settings: options.checkpointSettings,
@@ -116,25 +120,35 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     replica,
     from,
     seconds,
+    waitingSeconds,
     say: reporter.line,
   });
   const isValidated = config.validationSamples !== undefined;
   /** Of what is evaluated. */
-  const progress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
+  const progress: RunProgress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
+    const judged = status === 'completed' && progress.last ? judgeLearning(progress.last, config) : undefined;
+    const [allSeconds, idleSeconds] = [seconds(), waitingSeconds()];
     const result: RunResult = {
       status,
       steps: replica.step,
       epochs: progress.epochs,
       testAccuracy: isValidated ? null : progress.testAccuracy,
       ...(isValidated && { validationAccuracy: progress.testAccuracy }),
-      seconds: seconds(),
+      seconds: allSeconds,
+      trainingSeconds: allSeconds - idleSeconds,
+      waitingSeconds: idleSeconds,
+      ...(judged && { learned: judged.learned }),
       parametersSha256: replica.parametersSha256(),
       ...(replica.averages && { averagedParametersSha256: sha256Of(replica.averages.parameters) }),
       ...(error === undefined ? {} : { error: errorRecord(error) }),
     };
     const written = await writeOutcome(directory, replica, result);
     directory.logger.info(written, `run ${written.status}`);
+    if (judged?.warning !== undefined) {
+      directory.logger.warn({}, judged.warning);
+      options.warn(`warning: ${judged.warning}`);
+    }
     reporter.onEnd?.(written, directory.path);
     return written;
   };
@@ -143,7 +157,17 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
     const status = isAtEnd
       ? 'completed'
-      : await trainWithWorkers({ ...options, bytes, dataset, replica, directory, begunWith, checkpoints, progress });
+      : await trainWithWorkers({
+          ...options,
+          bytes,
+          dataset,
+          replica,
+          directory,
+          begunWith,
+          checkpoints,
+          progress,
+          waiting,
+        });
     return await end(status);
   } catch (error) {
     // One that cannot be written changes nothing: the run has failed already.
@@ -165,14 +189,23 @@ export interface RunParts extends RunOptions {
   readonly directory: LockedRunDirectory;
   readonly begunWith: RecordedRun['begunWith'];
   readonly checkpoints: RunCheckpoints;
-  readonly progress: { epochs: number; testAccuracy: number | null };
+  readonly progress: RunProgress;
+  readonly waiting: { forFirstMs: number; forAnyMs: () => number };
   /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
   readonly establish?: typeof establishAllReduce;
 }
 
+/** What the result tells of the epochs. */
+interface RunProgress {
+  epochs: number;
+  testAccuracy: number | null;
+  /** The record of the last epoch that was trained here. */
+  last?: EpochRecord;
+}
+
 /** Gathers the workers, trains, and lets them go. */
 export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
-  const { config, dataset, replica, directory, reporter, checkpoints, progress } = parts;
+  const { config, dataset, replica, directory, reporter, checkpoints, progress, waiting } = parts;
   const { establish = establishAllReduce } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
@@ -200,14 +233,22 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     },
     onReady: ({ name }, numReady) => {
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
+      reporter.onPhase?.(waitingFor(numReady));
     },
   });
+  const waitingFor = (numReady: number) =>
+    `waiting for workers: ${numReady} of ${config.workers} ${numReady === 1 ? 'is' : 'are'} ready`;
   const onFailure = (error: Error) => failure.abort(error);
+  reporter.onPhase?.(waitingFor(0));
+  const waitStartMs = performance.now();
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
   let reason = 'the run has failed';
   let fleet: Fleet | undefined;
   try {
-    const members = await membership.waitForWorkers(config.workers, joinTimeoutMs, signal);
+    const members = await membership
+      .waitForWorkers(config.workers, joinTimeoutMs, signal)
+      .finally(() => (waiting.forFirstMs = performance.now() - waitStartMs));
+    reporter.onPhase?.('sending the state to the workers');
     const say = (line: string) => {
       directory.logger.info({}, line);
       reporter.line(line);
@@ -215,6 +256,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const { microbatches: maxMembers } = stepSizesOf(config);
     const gathered = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
     fleet = gathered;
+    waiting.forAnyMs = () => gathered.waitedMs;
     await synchronise(gathered, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path);
     const { allocateAverage } = memory;
@@ -234,12 +276,14 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
+      onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: async (step) => {
         await checkpoints.stepDone(step);
         checkIn();
       },
       onEpoch: async (record, unfinished) => {
         progress.epochs = record.epoch;
+        progress.last = record;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
         await directory.appendEpoch(record);
         checkpoints.epochDone(record, unfinished);

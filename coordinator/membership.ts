@@ -4,6 +4,7 @@
  * A connection becomes a member by a handshake: hello, in a run with a token challenge and proof, welcome, dataset files if
  * asked for, ready. Whatever goes wrong on the way ends that connection with a coded error and touches nothing else.
  */
+import { countOf } from '../protocol/counts.ts';
 import { describeError, ProtocolError } from '../protocol/errors.ts';
 import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
 import type { DatasetBytes } from '../protocol/state/dataset.ts';
@@ -28,8 +29,6 @@ export interface Member {
   readonly device: string;
   readonly threads: number;
   readonly transport: Transport;
-  /** How long a message and its answer took as it joined; unknown in a run without a token. */
-  readonly roundTripMs?: number | undefined;
 }
 
 export interface Membership {
@@ -90,7 +89,7 @@ export function createMembership(options: MembershipOptions): Membership {
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
     transport.limit(STRANGER_LIMITS);
-    const { name, returningAs, roundTripMs } = await greetWorker(transport, {
+    const { name, returningAs } = await greetWorker(transport, {
       token,
       keyOf: identities.keyOf,
       handshakeMs,
@@ -118,7 +117,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { engine, device, threads } = message;
         transport.limit(limits);
         if (message.sharesMemory && shared) transport.shareMemory(shared.memories);
-        return { id, name, engine, device, threads, transport, roundTripMs };
+        return { id, name, engine, device, threads, transport };
       }
     }
   };
@@ -150,7 +149,7 @@ export function createMembership(options: MembershipOptions): Membership {
         const { id, name, engine, device, threads } = member;
         const about = { worker: id, name, engine, device, threads };
         const { peer, sharesMemory } = transport;
-        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory, roundTripMs: member.roundTripMs });
+        log('info', `${id} (${name}) is ready`, { ...about, peer, sharesMemory });
         if (isOpen) onReady?.(member, members.length);
         changed();
       } catch (error) {
@@ -168,7 +167,7 @@ export function createMembership(options: MembershipOptions): Membership {
           settle();
         };
         const timer = setTimeout(() => {
-          const message = `${members.length} of ${numWorkers} workers joined within ${timeoutMs / 1000} s`;
+          const message = `${members.length} of ${countOf(numWorkers, 'worker')} joined within ${timeoutMs / 1000} s`;
           stop(() => reject(new ProtocolError('ERR_TIMEOUT', message)));
         }, timeoutMs);
         const abort = () => stop(() => reject(signal.reason as Error));

@@ -1,5 +1,6 @@
 /** Refusal log: tells of refused connections one by one, of a flood of them by their number. So no flood fills a disk. */
 import { LIMITS } from '../protocol/wire/limits.ts';
+import { countOf } from '../protocol/counts.ts';
 
 export interface RefusalLog {
   /** Tells of one, or counts it. */
@@ -23,7 +24,10 @@ export function createRefusalLog(
   let numOthers = 0;
 
   const flush = () => {
-    if (numOthers > 0) log(`${numOthers} more connections were refused`, { numRefused: numOthers });
+    if (numOthers > 0)
+      log(`${countOf(numOthers, 'more connection was', 'more connections were')} refused`, {
+        numRefused: numOthers,
+      });
     numOthers = 0;
   };
   const endWindow = () => {

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { removeDrafts, writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
@@ -120,7 +121,9 @@ export async function restoreRun(
   await rm(join(directory.path, 'result.json'), { force: true });
   if (found) {
     replica.restore(found.checkpoint.state, point.step);
-    say(`resuming ${directory.path} after step ${point.step}, ${point.epochsDone} epochs done, from ${found.name}`);
+    say(
+      `resuming ${directory.path} after step ${point.step}, ${countOf(point.epochsDone, 'epoch')} done, from ${found.name}`,
+    );
   } else {
     warn(`resuming ${directory.path}: it ended before its first checkpoint: beginning at step 0`);
   }

@@ -34,11 +34,13 @@ export interface RunCheckpointsOptions {
   readonly from: RunPoint;
   /** The run's wall time so far. */
   readonly seconds: () => number;
+  /** How much of it was waiting for workers. */
+  readonly waitingSeconds: () => number;
   readonly say: (line: string) => void;
 }
 
 export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpoints {
-  const { config, settings, directory, replica, seconds } = options;
+  const { config, settings, directory, replica, seconds, waitingSeconds } = options;
   const { every, keep } = settings;
   const writer = createCheckpointWriter({ folder: directory.checkpointFolder, keep, confirm: directory.confirm });
   const about = { runId: directory.runId, model: config.model, configSha256: outcomeSha256(config) };
@@ -46,7 +48,14 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
   let hasSaid = false;
 
   const save = (changes: Partial<RunPoint>, isBest: boolean) => {
-    point = { ...point, unfinished: undefined, ...changes, step: replica.step, seconds: seconds() };
+    point = {
+      ...point,
+      unfinished: undefined,
+      ...changes,
+      step: replica.step,
+      seconds: seconds(),
+      waitingSeconds: waitingSeconds(),
+    };
     writer.save({ ...about, point }, replica.state, isBest);
   };
 

@@ -1,5 +1,6 @@
 /** RunConfig: everything that decides what a run computes. Written to `config.json`; enough to run it again. */
 import { z } from 'zod';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/state/dataset.ts';
 import type { Dataset } from '../protocol/state/dataset.ts';
@@ -115,24 +116,28 @@ export function checkRunConfig(config: RunConfig): void {
   checkInput(config.model);
   if (globalBatch < microbatches) {
     throw new ConfigError(
-      `--global-batch ${globalBatch} cannot feed ${microbatches} microbatches: use ${microbatches} or more`,
+      `--global-batch ${globalBatch} cannot feed ${countOf(microbatches, 'microbatch', 'microbatches')}: use ${microbatches} or more`,
     );
   }
   const step = stepSizesOf(config);
   const flags = `--microbatches ${microbatches}${accumulate > 1 ? ` with --accumulate ${accumulate}` : ''}`;
   if (step.microbatches < workers) {
     const enough = Math.ceil(workers / accumulate);
-    throw new ConfigError(`${flags} cannot feed ${workers} workers: use ${enough} or more, or fewer --workers`);
+    throw new ConfigError(
+      `${flags} cannot feed ${countOf(workers, 'worker')}: use ${enough} or more, or fewer --workers`,
+    );
   }
   const numOfWorker = Math.ceil(step.microbatches / workers);
   if (numOfWorker > MAX_MICROBATCHES_OF_WORKER) {
     throw new ConfigError(
-      `${flags} gives a worker ${numOfWorker} microbatches a step, expected at most ${MAX_MICROBATCHES_OF_WORKER}: ` +
+      `${flags} gives a worker ${countOf(numOfWorker, 'microbatch', 'microbatches')} a step, expected at most ${MAX_MICROBATCHES_OF_WORKER}: ` +
         `use fewer of them, or more --workers`,
     );
   }
   if (!Number.isSafeInteger(step.globalBatch)) {
-    throw new ConfigError(`--accumulate ${accumulate} x --global-batch ${globalBatch} samples: use smaller numbers`);
+    throw new ConfigError(
+      `--accumulate ${accumulate} x --global-batch ${countOf(globalBatch, 'sample')}: use smaller numbers`,
+    );
   }
   if (localSteps === 1) return;
   if (accumulate > 1) {

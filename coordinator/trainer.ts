@@ -16,6 +16,7 @@ import { evaluateSamples, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './fleet.ts';
 import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
+import type { Pace } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
@@ -35,6 +36,8 @@ export interface TrainingContext {
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
   onProgress(progress: Progress): void;
+  /** Told what it does besides steps. */
+  onPhase?(doing: string): void;
   /** After every step that does not end an epoch, while workers compute; what it rejects with ends the run. */
   onStep?(step: StepDone): Promise<void>;
   /** Awaited before the next epoch begins. `unfinished`: the sums of one that was left before its end. */
@@ -78,13 +81,15 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
 
   const wireRatio = wireRatioOf(config.wire, replica.plan);
   let { carried } = context;
+  let pace: Pace = { seconds: 0, steps: 0, evaluationSeconds: 0 };
 
   while (replica.step < lastStep && !isInterrupted()) {
     while (fleet.members.length === 0) await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
     const isValidated = config.validationSamples !== undefined;
-    const place = { epoch, epochs: config.epochs, stepsPerEpoch: perEpoch, members, wireRatio, carried, isValidated };
+    const run = { epochs: config.epochs, stepsPerEpoch: perEpoch, lastStep, isValidated };
+    const place = { ...run, epoch, members, wireRatio, carried, pace };
     const recorder = createEpochRecorder(place);
     carried = undefined;
     allReduce.open(plan);
@@ -113,8 +118,12 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     recorder.confirmed(await allReduce.confirm());
 
     const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
+    context.onPhase?.(`evaluating epoch ${epoch}`);
     const figures = isWhole ? await evaluateSamples(context, epoch) : NOT_EVALUATED;
-    await context.onEpoch(recorder.close(figures), isWhole ? undefined : recorder.sums());
+    const record = recorder.close(figures);
+    const { seconds, steps, stepsBeforeResume = 0, evaluationSeconds } = record;
+    pace = { seconds, steps: steps - stepsBeforeResume, evaluationSeconds };
+    await context.onEpoch(record, isWhole ? undefined : recorder.sums());
   }
   return replica.step < lastStep ? 'interrupted' : 'completed';
 }

@@ -19,6 +19,7 @@ import type { Link } from './emulate/link.ts';
 import { findEmulation, loopbackPlace, makePlace } from './emulate/place.ts';
 import { parseCount, parseNotNegative, parsePositive } from './flags.ts';
 import { EXIT, interruptSignal, runMain } from './process.ts';
+import { countOf } from '../protocol/counts.ts';
 
 /** A link that is slow: with netem late, without it narrow, so that a gradient of `conv-pool` takes two seconds. */
 const LATE: Link = { bitsPerSecond: 1e9, roundTripMs: 400 };
@@ -127,6 +128,6 @@ function chaosOf(name: string, counts: Counts, slow: Link, flags: Flags): Chaos 
 
 async function tell(running: Promise<Outcome>): Promise<Outcome> {
   const outcome = await running;
-  log(`${outcome.name}: done in ${outcome.seconds.toFixed(1)} s, workers lost ${outcome.numLost} times`);
+  log(`${outcome.name}: done in ${outcome.seconds.toFixed(1)} s, workers lost ${countOf(outcome.numLost, 'time')}`);
   return outcome;
 }

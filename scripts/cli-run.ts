@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EpochRecord, RunResult } from '../coordinator/reporters/reporter.ts';
 import { packageVersion } from './process.ts';
+import { countOf } from '../protocol/counts.ts';
 
 const PROGRAM = fileURLToPath(new URL('../dist/scripts/cli.js', import.meta.url));
 
@@ -51,7 +52,7 @@ export function provenanceOf({ epochs, result }: CliRun): Provenance {
   return {
     engine: `${worker!.engine} on ${worker!.device}, ${worker!.threads} thread a worker`,
     date: new Date().toISOString().slice(0, 10),
-    hardware: `${availableParallelism()} cores of ${cpus()[0]?.model.trim() ?? 'an unknown processor'}`,
+    hardware: `${countOf(availableParallelism(), 'core')} of ${cpus()[0]?.model.trim() ?? 'an unknown processor'}`,
     node: process.version,
     gradsock: packageVersion(),
     parametersSha256: result.parametersSha256,

@@ -1,35 +1,16 @@
 #!/usr/bin/env node
-/** The program: its subcommands, and what its errors look like from outside. */
+/** Runs the program, and gives its errors their looks from outside: a sentence and an exit code. */
 import './hide-token.ts';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { StorageError } from '../coordinator/storage-error.ts';
 import { ConfigError, printableLines, ProtocolError } from '../protocol/errors.ts';
-import { baselineCommand } from './commands/baseline.ts';
-import { coordinatorCommand } from './commands/coordinator.ts';
-import { dataCommand } from './commands/data.ts';
-import { enginesCommand } from './commands/engines.ts';
-import { sweepCommand } from './commands/sweep.ts';
-import { trainCommand } from './commands/train.ts';
-import { workerCommand } from './commands/worker.ts';
-import { EXIT, Interruption, packageVersion } from './process.ts';
+import { outliveTerminal } from './output.ts';
+import { EXIT, Interruption } from './process.ts';
+import { createProgram } from './program.ts';
 
-const program = new Command('gradsock')
-  .description('Trains neural networks by synchronous data parallelism over WebSockets.')
-  .version(packageVersion());
-const commands = [
-  trainCommand,
-  baselineCommand,
-  coordinatorCommand,
-  workerCommand,
-  dataCommand,
-  enginesCommand,
-  sweepCommand,
-];
-for (const create of commands) program.addCommand(create());
-exitWithUsageCode(program);
-
+outliveTerminal();
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
@@ -41,10 +22,4 @@ try {
   } else {
     throw error;
   }
-}
-
-/** Usage errors are thrown, for one place to give them their exit code. */
-function exitWithUsageCode(command: Command): void {
-  command.exitOverride();
-  for (const subcommand of command.commands) exitWithUsageCode(subcommand);
 }

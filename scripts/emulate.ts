@@ -6,6 +6,7 @@
  * nothing would be taken down.
  */
 import { Command, Option } from 'commander';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import type { WireFormat } from '../protocol/wire/encoding.ts';
 import { ALGORITHMS } from './emulate/cost-model.ts';
@@ -122,7 +123,7 @@ function checkSteps({ steps, workers, batch }: Flags): void {
   const most = Math.max(...workers);
   const enough = Math.floor(NUM_TRAIN_SAMPLES / (most * batch));
   if (steps <= enough) return;
-  const found = `${most} workers with ${batch} samples each see all ${NUM_TRAIN_SAMPLES} in ${enough} steps`;
+  const found = `${countOf(most, 'worker')} with ${countOf(batch, 'sample')} each see all ${NUM_TRAIN_SAMPLES} in ${countOf(enough, 'step')}`;
   throw new ConfigError(`--steps ${steps}: ${found}: use at most ${enough}`);
 }
 

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../protocol/errors.ts';
 import type { RunResult } from '../coordinator/reporters/reporter.ts';
+import { onHangup, outliveTerminal } from './output.ts';
+import type { Output } from './output.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -11,10 +13,13 @@ export class Interruption extends Error {
 }
 
 /**
- * A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. Where a program started this
- * one with an IPC channel, the channel's end counts as a signal: that program is gone.
+ * A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. So does SIGHUP, once, where
+ * `output` is a terminal: then that is gone. Where a program started this one with an IPC channel, the channel's end counts
+ * as a signal: that program is gone.
+ *
+ * `output`: where the command writes.
  */
-export function interruptSignal(onFirst: () => void): AbortSignal {
+export function interruptSignal(onFirst: () => void, output: Output = process.stdout): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
     if (controller.signal.aborted) process.exit(EXIT.interrupted);
@@ -23,10 +28,12 @@ export function interruptSignal(onFirst: () => void): AbortSignal {
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
+  // A terminal that goes away may send several.
+  onHangup(output, () => {
+    if (!controller.signal.aborted) interrupt();
+  });
   if (process.channel) {
     process.on('disconnect', interrupt);
-    // Nor does it read any more what this one says.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     // The channel alone must not keep the process alive when its work is over.
     process.channel.unref();
   }
@@ -35,6 +42,7 @@ export function interruptSignal(onFirst: () => void): AbortSignal {
 
 /** Runs the main part of a program of its own: a usage error is a sentence and an exit code, no stack. */
 export async function runMain(main: () => Promise<void>): Promise<void> {
+  outliveTerminal();
   try {
     await main();
   } catch (error) {

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { canonical } from '../coordinator/checkpoint.ts';
 import { readRecordedRun } from '../coordinator/resume.ts';
 import type { RecordedRun } from '../coordinator/resume.ts';
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { loadModel } from './flags.ts';
 import type { EngineFlags, RunFlags } from './flags.ts';
@@ -88,7 +89,7 @@ export function checkWorkers({ path, config, begunWith }: RecordedRun, numWorker
   if (numWorkers === workers || (wire === 'f32' && !isRing)) return;
   const why = wire === 'f32' ? 'the ring' : `--wire ${wire}`;
   throw new ConfigError(
-    `--resume ${path}: ${numWorkers} workers, but the run has ${workers}, and with ${why} another number would change ` +
+    `--resume ${path}: ${countOf(numWorkers, 'worker')}, but the run has ${workers}, and with ${why} another number would change ` +
       `what it computes: use ${workers}, or start another run`,
   );
 }

@@ -12,6 +12,7 @@ import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
 import { followTarget } from './join-target.ts';
 import type { FollowedTarget, TargetSource } from './join-target.ts';
+import { createWorkerProgress } from './progress.ts';
 import { peerSockets } from './peer-server.ts';
 import { workAndRejoin } from './reconnect.ts';
 import { runWorkerSession } from './session.ts';
@@ -37,6 +38,8 @@ export interface WorkerProcessOptions {
   readonly reconnectSeconds: number;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
+  /** Told how the run goes for this worker; nobody when left out. */
+  readonly tell?: ((line: string) => void) | undefined;
   /** What goes as it should, and what the user should know. */
   readonly log: (line: string) => void;
   readonly warn: (line: string) => void;
@@ -111,6 +114,7 @@ async function takePart(
     transport.close();
   };
   signal.addEventListener('abort', leave);
+  const progress = options.tell && createWorkerProgress({ tell: options.tell });
   try {
     return await runWorkerSession(transport, {
       name,
@@ -120,6 +124,7 @@ async function takePart(
       vectorMath: fastestVectorMath(),
       sharedMemory: sharedMemorySystem(),
       log: warn,
+      progress,
       peers: peerSockets(transport.localAddress),
       loadDataset: kept.loadSamples,
       createEngine: async (engineOptions) => {
@@ -130,6 +135,7 @@ async function takePart(
       },
     });
   } finally {
+    progress?.end();
     signal.removeEventListener('abort', leave);
   }
 }

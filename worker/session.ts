@@ -30,6 +30,7 @@ import type { GradientTask } from './gradient-task.ts';
 import { joinRun } from './join.ts';
 import { joinMemory } from './join-memory.ts';
 import { createLocalContribution } from './local-contribution.ts';
+import type { WorkerProgress } from './progress.ts';
 import { createRingMember, isRingMessage, RING_MESSAGES } from './ring/member.ts';
 import type { RingMember } from './ring/member.ts';
 import type { PeerSockets } from './ring/set-up.ts';
@@ -53,6 +54,8 @@ export interface WorkerOptions {
   readonly sharedMemory?: SharedMemorySystem | undefined;
   /** Told what the user may want to know. */
   readonly log?: (line: string) => void;
+  /** Follows the session for the user. */
+  readonly progress?: WorkerProgress | undefined;
   /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
   readonly sharedReplica?: Replica;
   /** Connections to other workers, for a ring; none in the coordinator's process. */
@@ -90,6 +93,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const allocate = joinMemory(transport, welcome.sharedMemory, options);
     const { name, device, threads } = engine;
     transport.send({ kind: 'ready', engine: name, device, threads, sharesMemory: allocate !== undefined });
+    options.progress?.joined(welcome);
 
     const ownsReplica = !options.sharedReplica;
     const exchange = createExchange(replica, localSteps, welcome.numMicrobatches);
@@ -100,7 +104,8 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const onError = (error: unknown) => transport.close(asProtocolError(error));
     ring = createRingMember({ ...parts, contribution, peers: options.peers, onError });
     const memory = { averages, allocate: allocate ?? allocateOwn };
-    return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring });
+    const { progress } = options;
+    return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring, progress });
   } catch (error) {
     const told = asProtocolError(error);
     const lastWord = told.code === 'ERR_CLOSED' ? await findShutdown(transport) : undefined;
@@ -145,16 +150,26 @@ interface SessionContext {
   readonly allocate: PayloadAllocator;
   readonly contribution: Contribution;
   readonly ring: RingMember;
+  readonly progress: WorkerProgress | undefined;
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
-  const { transport, welcome, ring } = context;
+  const { transport, welcome, ring, progress } = context;
   const task = createGradientTask(context);
   for (;;) {
     const message = await receiveKind(
       transport,
       welcome.patienceMs,
-      ...(['snapshot', 'step', 'averageBucket', 'update', 'evaluate', 'shutdown', ...RING_MESSAGES] as const),
+      ...([
+        'snapshot',
+        'step',
+        'averageBucket',
+        'update',
+        'evaluate',
+        'standBy',
+        'shutdown',
+        ...RING_MESSAGES,
+      ] as const),
     );
     // A ring's step goes on beside the reading: only the end of the run, or of the ring, overtakes it.
     const overtakes = message.kind === 'shutdown' || message.kind === 'snapshot' || isRingMessage(message);
@@ -166,7 +181,11 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         task.forget();
         takeSnapshot(context, message);
         break;
+      case 'standBy':
+        progress?.standsBy(message.reason);
+        break;
       case 'step':
+        progress?.assigned(message.assignment);
         context.averages.expect(message.assignment.numBuckets);
         await task.compute(message.assignment, 0);
         break;
@@ -182,9 +201,12 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         break;
       case 'shutdown':
         return message.reason;
+      case 'ringStep':
+        if (message.assignment) progress?.assigned(message.assignment);
+        await ring.answer(message);
+        break;
       case 'ringPrepare':
       case 'ringConnect':
-      case 'ringStep':
       case 'ringProve':
       case 'ringClose':
         await ring.answer(message);
@@ -231,6 +253,7 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   transport.recycle(payload);
   task.gradientsArrived();
   if (next) {
+    context.progress?.assigned(next);
     averages.expect(next.numBuckets);
     await task.compute(next, applyMs);
   } else {

@@ -1,5 +1,6 @@
 /** Which all-reduce a run takes when it may choose: a rule over a few facts, apart from who finds them out. */
 import { isIP } from 'node:net';
+import { countOf } from '../../protocol/counts.ts';
 import type { Member } from '../membership.ts';
 
 export const ALL_REDUCES = ['auto', 'star', 'ring'] as const;
@@ -17,6 +18,12 @@ export interface RunFacts {
   readonly roundTripMs?: number;
 }
 
+export interface Choice {
+  readonly kind: AllReduceKind;
+  /** For the user: "all workers are on this machine". */
+  readonly why: string;
+}
+
 /** With two workers already, the coordinator's link carries twice what a ring's links do. */
 const FEWEST_WORKERS = 2;
 /** Of the payloads that were measured, the smallest with which a ring was the faster one by more than noise. */
@@ -30,9 +37,26 @@ const BYTES_PER_MS = 125_000;
  * for, a ring's n - 1 round trips: the ring pays where a payload takes longer than a round trip. Within one machine there is
  * no link to be short of: the star. Measured: docs/results/network.md.
  */
-export function chooseAllReduce({ numWorkers, payloadBytes, areLocal, roundTripMs = 0 }: RunFacts): AllReduceKind {
-  const leastBytes = Math.max(FEWEST_BYTES, roundTripMs * BYTES_PER_MS);
-  return !areLocal && numWorkers >= FEWEST_WORKERS && payloadBytes >= leastBytes ? 'ring' : 'star';
+export function chooseAllReduce(facts: RunFacts): Choice {
+  const { payloadBytes, roundTripMs = 0 } = facts;
+  const star = whyStar(facts);
+  if (star !== undefined) return { kind: 'star', why: star };
+  const wireMs = payloadBytes / BYTES_PER_MS;
+  const times = `${wireMs.toFixed(1)} ms on a gigabit link, a round trip ${roundTripMs.toFixed(1)} ms`;
+  return wireMs < roundTripMs
+    ? { kind: 'star', why: `a gradient takes ${times}` }
+    : { kind: 'ring', why: `a gradient takes ${times}` };
+}
+
+/** Whether the choice hangs on the round trip: the other facts do not settle it. */
+export const needsRoundTrip = (facts: Omit<RunFacts, 'roundTripMs'>): boolean => whyStar(facts) === undefined;
+
+/** What rules out a ring, whatever the round trip. */
+function whyStar({ numWorkers, payloadBytes, areLocal }: RunFacts): string | undefined {
+  if (numWorkers < FEWEST_WORKERS) return `there is ${countOf(numWorkers, 'worker')}`;
+  if (areLocal) return 'all workers are on this machine';
+  if (payloadBytes < FEWEST_BYTES) return `a gradient has only ${(payloadBytes / 1000).toFixed(0)} kB`;
+  return undefined;
 }
 
 /** Whether any member lives in this process, or all of them are connected over loopback. */

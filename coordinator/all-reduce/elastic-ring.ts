@@ -9,6 +9,7 @@
  * Between an epoch's end and a broken ring the replica does not follow. When all members are lost at once, the steps since
  * then are lost with them: they are taken again by whoever comes, before the step at hand.
  */
+import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { part } from '../../protocol/state/sharding.ts';
@@ -34,6 +35,8 @@ export interface ElasticRingOptions {
   /** Makes the star that stands in; called once, if at all. */
   readonly makeStar: (fleet: Fleet) => AllReduce;
   readonly say: (line: string) => void;
+  /** Why it is a ring, told when the first one stands; nothing where it was asked for. */
+  readonly why?: string | undefined;
 }
 
 export interface ElasticRing extends AllReduce {
@@ -46,6 +49,7 @@ const HOLD_NEWCOMERS: FleetService = { numBuckets: 1, onMember() {}, holdsNewcom
 /** Resolves when a ring stands, or the star is taken and the reason told. The fleet's members have the replica's state. */
 export async function createElasticRing(options: ElasticRingOptions): Promise<ElasticRing> {
   const { fleet, replica, stepTimeoutMs, say } = options;
+  let { why } = options;
   const sumPatience = createPatience(stepTimeoutMs);
   const exchangePatience = createPatience(stepTimeoutMs);
   const trials = createRingTrials();
@@ -74,7 +78,8 @@ export async function createElasticRing(options: ElasticRingOptions): Promise<El
       const inOrder = await setUpRing(members, { talk, stepTimeoutMs, apart: trials.apart });
       if (inOrder) {
         current = { talk, ring: createRing(inOrder, { talk, sumPatience, exchangePatience }) };
-        say(`all-reduce: ring of ${inOrder.length} workers`);
+        say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}${why === undefined ? '' : `, because ${why}`}`);
+        why = undefined;
         return undefined;
       }
       trials.failed(talk);

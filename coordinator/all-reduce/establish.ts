@@ -8,10 +8,11 @@ import type { Replica } from '../../protocol/state/replica.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
 import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
 import type { Fleet } from '../fleet.ts';
+import type { Member } from '../membership.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { AllReduce } from './all-reduce.ts';
-import { areLocal, chooseAllReduce } from './choose.ts';
-import type { AllReduceKind } from './choose.ts';
+import { areLocal, chooseAllReduce, needsRoundTrip } from './choose.ts';
+import type { AllReduceKind, Choice } from './choose.ts';
 import { createElasticRing } from './elastic-ring.ts';
 import { createStar } from './star.ts';
 
@@ -32,7 +33,7 @@ export interface EstablishOptions {
    * ring's way, may be another thing by now.
    */
   readonly begunWith?: AllReduceKind | undefined;
-  /** For what the user should know: which all-reduce it is, unless it is the star by choice. */
+  /** For what the user should know: which all-reduce it is, in one line, unless the star was asked for. */
   readonly say: (line: string) => void;
 }
 
@@ -42,27 +43,56 @@ export interface Established {
   readonly kind: AllReduceKind;
 }
 
+/** Of one member: fewer than it allows in a second, see `LIMITS.messagesPerSecond`. */
+const NUM_PINGS = 8;
+const LONGEST_PING_MS = 1000;
+
 /** Members that fail on the way are lost. */
 export async function establishAllReduce(options: EstablishOptions): Promise<Established> {
   const { config, begunWith, say } = options;
-  const wanted = config.allReduce === 'auto' ? choose(options) : config.allReduce;
-  if (begunWith === 'star' && wanted === 'ring') say('all-reduce: star, because the run began with it');
-  const established = await establish(begunWith ?? wanted, options);
+  if (config.allReduce === 'auto' && !begunWith) return byTheRule(options);
+  if (begunWith === 'star' && config.allReduce === 'ring') say('all-reduce: star, because the run began with it');
+  const wanted = begunWith ?? config.allReduce;
+  const established = await establish(wanted === 'auto' ? 'star' : wanted, options);
   if (begunWith === 'ring' && established.kind === 'star') {
     say('all-reduce: the run began with a ring: it may end with other bits than it would have in one');
   }
   return established;
 }
 
-/** By the rule. */
-function choose({ config, fleet, exchange, vectorMath }: EstablishOptions): AllReduceKind {
-  const { members } = fleet;
-  const { payloadBytes } = createVectorCodec(config.wire, exchange.layout, vectorMath);
-  const roundTripMs = Math.max(0, ...members.map((member) => member.roundTripMs ?? 0));
-  return chooseAllReduce({ numWorkers: members.length, payloadBytes, areLocal: areLocal(members), roundTripMs });
+/** Says what was chosen and why: the star here, a ring when it stands, or why it does not. */
+async function byTheRule(options: EstablishOptions): Promise<Established> {
+  const { kind, why } = await choose(options);
+  if (kind === 'star') options.say(`all-reduce: star, because ${why}`);
+  return establish(kind, options, why);
 }
 
-async function establish(wanted: AllReduceKind, options: EstablishOptions): Promise<Established> {
+async function choose({ config, fleet, exchange, vectorMath }: EstablishOptions): Promise<Choice> {
+  const { members } = fleet;
+  const { payloadBytes } = createVectorCodec(config.wire, exchange.layout, vectorMath);
+  const facts = { numWorkers: members.length, payloadBytes, areLocal: areLocal(members) };
+  if (!needsRoundTrip(facts)) return chooseAllReduce(facts);
+  return chooseAllReduce({ ...facts, roundTripMs: await longestRoundTrip(members) });
+}
+
+/**
+ * Milliseconds to the farthest member and back. Of each member the least of several: what is more than that was spent on
+ * scheduling, and says nothing of the link. A member that answers none counts as far away.
+ */
+export async function longestRoundTrip(members: readonly Pick<Member, 'transport'>[]): Promise<number> {
+  const each = members.map(async ({ transport }) => {
+    let leastMs: number | undefined;
+    for (let i = 0; i < NUM_PINGS; i++) {
+      const roundTripMs = await transport.measureRoundTrip(LONGEST_PING_MS);
+      if (roundTripMs === undefined) break;
+      leastMs = Math.min(leastMs ?? Infinity, roundTripMs);
+    }
+    return leastMs ?? LONGEST_PING_MS;
+  });
+  return Math.max(0, ...(await Promise.all(each)));
+}
+
+async function establish(wanted: AllReduceKind, options: EstablishOptions, why?: string): Promise<Established> {
   const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say } = options;
   const { wire } = config;
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
@@ -73,6 +103,6 @@ async function establish(wanted: AllReduceKind, options: EstablishOptions): Prom
     say(`all-reduce: star, because ${ringObstacle}`);
     return { allReduce: makeStar(fleet), kind: 'star' };
   }
-  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say });
+  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, why });
   return { allReduce, kind: allReduce.isGivenUp ? 'star' : 'ring' };
 }

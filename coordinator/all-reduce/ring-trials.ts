@@ -1,6 +1,7 @@
 /** Ring trials: whether another ring is worth a try, after those that have failed. So there is no end of making rings. */
 import type { Member } from '../membership.ts';
 import type { RingTalk } from './ring-talk.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 export interface RingTrials {
   /** Why there should be no ring of so many members now; undefined where there should be one. */
@@ -38,7 +39,9 @@ export function createRingTrials(): RingTrials {
     objection(numMembers) {
       if (areOver()) return lastReason;
       if (numMembers < 2) return 'a ring needs two workers or more';
-      return numWithLosses >= MOST_WITH_LOSSES ? `${numWithLosses} rings in a row have lost a worker` : undefined;
+      return numWithLosses >= MOST_WITH_LOSSES
+        ? `${countOf(numWithLosses, 'ring')} in a row have lost a worker`
+        : undefined;
     },
     failed({ end, hasLost }) {
       if (hasLost) {

@@ -40,8 +40,12 @@ export interface EpochRecord {
   readonly communicationSeconds: number;
   readonly otherSeconds: number;
   readonly breakdown: BreakdownSeconds;
+  /** To all workers and from them: frames with their payloads, also those that stayed in shared memory. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Of those: payloads that stayed in shared memory, and so were not sent. Absent in older records. */
+  readonly sharedBytesSent?: number;
+  readonly sharedBytesReceived?: number;
   /** Mean of a step and worker, to the worker and from it: frames with their payloads. 0 within one process. */
   readonly bytesPerStep: { readonly sent: number; readonly received: number };
   /** Bytes of a vector as float32 for each byte of it in the run's wire format. */
@@ -75,8 +79,8 @@ export interface Progress {
   readonly loss: number;
   readonly trainAccuracy: number;
   readonly samplesPerSecond: number;
-  /** To the end of this epoch's steps, at the speed so far. */
-  readonly secondsLeft: number;
+  /** To the end of the run, its evaluations among it, at the speed of this epoch and the one before. */
+  readonly runSecondsLeft: number;
 }
 
 /** What `result.json` says. */
@@ -87,7 +91,14 @@ export interface RunResult {
   readonly testAccuracy: number | null;
   /** With validation, in place of the test accuracy. */
   readonly validationAccuracy?: number | null;
+  /** Wall time of the run, over all processes that it was resumed in: the next two together. */
   readonly seconds: number;
+  /** Steps, evaluation and what is written. */
+  readonly trainingSeconds: number;
+  /** For workers to join: at the beginning, and when none was left. */
+  readonly waitingSeconds: number;
+  /** Of a completed run: whether the model does better than a guess, see `learning.ts`. Absent where that cannot be told. */
+  readonly learned?: boolean;
   readonly parametersSha256: string;
   /** Of the averages of the parameters, where a run keeps them: these are what was evaluated and what the model file holds. */
   readonly averagedParametersSha256?: string;
@@ -102,6 +113,8 @@ export interface RunResult {
 /** Every method is called in order and may throw: a record that cannot be written ends the run. */
 export interface Reporter {
   onStart?(config: RunConfig, members: readonly Member[], runDir: string): void;
+  /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
+  onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string): void;

@@ -1,10 +1,13 @@
 /** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
-import { createLogUpdate } from 'log-update';
+import { countOf } from '../../protocol/counts.ts';
 import { printableLines } from '../../protocol/errors.ts';
 import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
+import { createLiveLine, fitLine, formatBytes, formatDuration, wrapText } from './text.ts';
 
 /** Redrawing more often than this costs time and shows no more. */
 const REDRAW_MS = 100;
+/** Where no line is drawn again, nothing is silent for longer than this. */
+const LONGEST_SILENCE_MS = 30_000;
 
 export interface TerminalOptions {
   readonly stream: NodeJS.WriteStream;
@@ -12,47 +15,70 @@ export interface TerminalOptions {
   readonly quiet: boolean;
 }
 
-/** Writes to `stream`; the progress line only where that is a terminal, and never into a pipe or file. */
+/**
+ * Writes to `stream`. On a terminal, a live line shows what the run does; into a pipe or file, a line says so whenever
+ * nothing else has been written for 30 s.
+ */
 export function createTerminalReporter({
   stream,
   quiet,
 }: TerminalOptions): Reporter & { readonly line: (text: string) => void } {
-  const live = stream.isTTY && !quiet ? createLogUpdate(stream) : undefined;
+  const live = quiet ? undefined : createLiveLine(stream);
   let drawnMs = -Infinity;
   // Names and reasons come from members, some words from files.
   const write = (text: string) => stream.write(`${printableLines(text)}\n`);
+  let doing = { text: 'preparing the run', sinceMs: performance.now() };
+  let progress: Progress | undefined;
 
   /** A line that stays; the progress line makes way for it. */
   const line = (text: string) => {
     live?.clear();
-    if (!quiet) write(text);
+    pulse?.refresh();
+    if (!quiet) write(isCopied(text) ? text : wrapped(text));
   };
+  const sayWhatIsDone = () => {
+    const forSeconds = (performance.now() - doing.sinceMs) / 1000;
+    stream.write(`${progress ? progressLine(progress) : `${doing.text}, for ${formatDuration(forSeconds)} so far`}\n`);
+  };
+  // It must not keep the process alive.
+  const pulse = live || quiet ? undefined : setInterval(sayWhatIsDone, LONGEST_SILENCE_MS).unref();
+  const wrapped = (text: string) => (stream.isTTY ? wrapText(text, stream.columns) : text);
 
   return {
     line,
     onStart(config, members, runDir) {
       const workers = members.map(({ name, engine, device, threads }) => {
-        return `${name} (${engine} on ${device}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`;
+        return `${name} (${engine} on ${device}, ${countOf(threads, 'thread')})`;
       });
-      line(`training ${config.model.name} for ${config.epochs} epochs on ${workers.join(', ')}`);
+      line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`);
       line(`run directory ${runDir}`);
     },
-    onProgress(progress) {
+    onPhase(text) {
+      progress = undefined;
+      doing = { text, sinceMs: performance.now() };
+      live?.(text);
+    },
+    onProgress(now) {
+      progress = now;
       if (!live || performance.now() - drawnMs < REDRAW_MS) return;
       drawnMs = performance.now();
-      live(progressLine(progress));
+      live(progressLine(now, stream.columns - 1));
     },
     onEpoch(record) {
       line(epochLine(record));
       line(breakdownLine(record));
     },
     onEnd(result, runDir) {
+      clearInterval(pulse);
       live?.clear();
-      const summary = summaryLine(result, runDir);
-      if (!quiet || result.status === 'failed') write(summary);
+      live?.done();
+      if (!quiet || result.status === 'failed') write(summaryLines(result, runDir).join('\n'));
     },
   };
 }
+
+/** Commands and addresses stay in one piece, for people to copy. */
+const isCopied = (text: string): boolean => /:\/\/|gradsock /.test(text);
 
 /** The homework's form: `epoch 1, loss 0.5180, train acc 0.823, test acc 0.858, time 9.1 sec`. */
 export function epochLine(record: EpochRecord): string {
@@ -69,28 +95,39 @@ export function breakdownLine(record: EpochRecord): string {
   const parts = Object.entries(breakdown).map(([name, value]: [string, number]) => {
     return `${name.replace('Seconds', '')} ${((100 * value) / seconds).toFixed(1)} %`;
   });
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-  const traffic =
-    record.bytesSent + record.bytesReceived > 0
-      ? `, sent ${megabytes(record.bytesSent)}, received ${megabytes(record.bytesReceived)}`
-      : '';
+  const { bytesSent, bytesReceived, sharedBytesSent = 0, sharedBytesReceived = 0 } = record;
+  const sharedBytes = sharedBytesSent + sharedBytesReceived;
+  const shared = sharedBytes > 0 ? `, ${formatBytes(sharedBytes)} through shared memory` : '';
+  const sockets = `sent ${formatBytes(bytesSent - sharedBytesSent)}, received ${formatBytes(bytesReceived - sharedBytesReceived)}`;
+  const traffic = bytesSent + bytesReceived > 0 ? `, ${sockets}${shared}` : '';
   const delay = `${record.slowestDelaySeconds.toFixed(1)} s`;
   const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker} (cost ${delay})` : '';
   return `  ${parts.join(', ')}; ${Math.round(record.samplesPerSecond)} samples/s${traffic}${slowest}`;
 }
 
-function progressLine(progress: Progress): string {
-  const { epoch, epochs, stepInEpoch, stepsPerEpoch, loss, trainAccuracy, samplesPerSecond, secondsLeft } = progress;
-  const position = `epoch ${epoch}/${epochs}, step ${stepInEpoch}/${stepsPerEpoch}`;
-  const figures = `loss ${loss.toFixed(4)}, train acc ${trainAccuracy.toFixed(3)}`;
-  return `${position}, ${figures}, ${Math.round(samplesPerSecond)} samples/s, ${secondsLeft.toFixed(0)} s left`;
+/** Where the run stands, in one line of `columns` characters. */
+function progressLine(progress: Progress, columns = Infinity): string {
+  const { epoch, epochs, stepInEpoch, stepsPerEpoch, loss, trainAccuracy, samplesPerSecond, runSecondsLeft } = progress;
+  const parts = [
+    { text: `epoch ${epoch}/${epochs}` },
+    { text: `step ${stepInEpoch}/${stepsPerEpoch}`, order: 1 },
+    { text: `loss ${loss.toFixed(4)}`, order: 2 },
+    { text: `train acc ${trainAccuracy.toFixed(3)}`, order: 3 },
+    { text: `${Math.round(samplesPerSecond)} samples/s`, order: 4 },
+    { text: `run: ${formatDuration(runSecondsLeft)} left` },
+  ];
+  return fitLine(parts, columns);
 }
 
-function summaryLine(result: RunResult, runDir: string): string {
-  const { status, steps, testAccuracy, validationAccuracy, seconds, parametersSha256, error } = result;
+function summaryLines(result: RunResult, runDir: string): string[] {
+  const { status, steps, testAccuracy, validationAccuracy, trainingSeconds, waitingSeconds, error } = result;
   const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
   const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
-  const summary = `${status}: ${steps} steps in ${seconds.toFixed(1)} s${accuracy}, parameters ${parametersSha256.slice(0, 12)}`;
-  const failure = error ? `\nerror: ${error.message}` : '';
-  return `${summary}\nrun directory ${runDir}${failure}`;
+  const waited = waitingSeconds >= 1 ? `, waited ${waitingSeconds.toFixed(1)} s for workers` : '';
+  const time = `${countOf(steps, 'step')} in ${trainingSeconds.toFixed(1)} s`;
+  return [
+    `${status}: ${time}${accuracy}, parameters ${result.parametersSha256.slice(0, 12)}${waited}`,
+    `run directory ${runDir}`,
+    ...(error ? [`error: ${error.message}`] : []),
+  ];
 }

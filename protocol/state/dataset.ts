@@ -5,6 +5,7 @@
  * then bytes.
  */
 import { createHash } from 'node:crypto';
+import { countOf } from '../counts.ts';
 import { ConfigError } from '../errors.ts';
 
 /** The four files, and the sha256 of each one's uncompressed bytes (compressions differ between publishers). */
@@ -57,7 +58,7 @@ export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: st
   if (found !== DATASET_SHA256[file]) {
     throw new ConfigError(
       `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
-        `found ${found} (${bytes.length} bytes): delete it and run \`gradsock data fetch\``,
+        `found ${found} (${countOf(bytes.length, 'byte')}): delete it and run \`gradsock data fetch\``,
     );
   }
 }

@@ -6,6 +6,7 @@
  * is flattened in channel, row, column order.
  */
 import { z } from 'zod';
+import { countOf } from '../counts.ts';
 import { ConfigError } from '../errors.ts';
 import { uniformFloats } from './random.ts';
 
@@ -173,7 +174,9 @@ export function planModel(spec: ModelSpec): ModelPlan {
   }
   const numParameters = totalSize(parameters);
   if (numParameters === 0 || numParameters > MAX_PARAMETERS) {
-    throw new ConfigError(`model ${spec.name}: ${numParameters} parameters, expected 1 to ${MAX_PARAMETERS}`);
+    throw new ConfigError(
+      `model ${spec.name}: ${countOf(numParameters, 'parameter')}, expected 1 to ${MAX_PARAMETERS}`,
+    );
   }
   const numBuffers = totalSize(buffers);
   return { spec, layers, parameters, buffers, numParameters, numBuffers, inputSize: product(spec.input) };

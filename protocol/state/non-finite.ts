@@ -1,4 +1,5 @@
 /** What is not finite in a vector: whether anything is, by one fast pass, and where, in words for an error. */
+import { countOf } from '../counts.ts';
 import { internalError } from '../errors.ts';
 import { slotView } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
@@ -19,7 +20,9 @@ export function isFiniteVector(values: Float32Array): boolean {
 export function describeNonFinite(plan: ModelPlan, vector: Float32Array<ArrayBuffer>): string | undefined {
   const { parameters, buffers, numParameters, numBuffers } = plan;
   if (vector.length !== numParameters && vector.length !== numParameters + numBuffers) {
-    throw internalError(`cannot name the tensors of ${vector.length} values for ${numParameters} + ${numBuffers}`);
+    throw internalError(
+      `cannot name the tensors of ${countOf(vector.length, 'value')} for ${numParameters} + ${numBuffers}`,
+    );
   }
   // Of a gradient alone the second part is empty, and so is every tensor's view of it.
   const parts = [
@@ -30,5 +33,5 @@ export function describeNonFinite(plan: ModelPlan, vector: Float32Array<ArrayBuf
     slots.filter((slot) => !isFiniteVector(slotView(values, slot))).map(({ name }) => `the ${what} of ${name}`),
   );
   if (first === undefined || others.length === 0) return first;
-  return `${first} (and of ${others.length} more ${others.length === 1 ? 'tensor' : 'tensors'})`;
+  return `${first} (and of ${countOf(others.length, 'more tensor')})`;
 }

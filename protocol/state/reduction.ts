@@ -13,6 +13,7 @@
  *
  * Pairwise summation also keeps the rounding error small: Higham, Accuracy and Stability of Numerical Algorithms, 4.2.
  */
+import { countOf } from '../counts.ts';
 import { internalError } from '../errors.ts';
 import type { Range } from './sharding.ts';
 
@@ -49,7 +50,9 @@ function relatives(node: TreeNode, numMicrobatches: number) {
     parent = node.first < right.first ? left : right;
   }
   if (same(parent, node)) return undefined;
-  throw internalError(`[${node.first}, +${node.count}) is no node of a tree over ${numMicrobatches} microbatches`);
+  throw internalError(
+    `[${node.first}, +${node.count}) is no node of a tree over ${countOf(numMicrobatches, 'microbatch', 'microbatches')}`,
+  );
 }
 
 const same = (a: TreeNode, b: TreeNode): boolean => a.first === b.first && a.count === b.count;
@@ -91,7 +94,9 @@ export function createReducer<T>(
 /** sum[i] <- left[i] + right[i], rounded to float32. Lengths are equal; `sum` may be `left` or `right`. */
 export function addVectors(sum: Float32Array, left: Float32Array, right: Float32Array): void {
   if (left.length !== sum.length || right.length !== sum.length) {
-    throw internalError(`cannot add vectors of ${left.length} and ${right.length} values into ${sum.length}`);
+    throw internalError(
+      `cannot add vectors of ${left.length} and ${countOf(right.length, 'value')} into ${sum.length}`,
+    );
   }
   for (let i = 0; i < sum.length; i++) sum[i] = left[i]! + right[i]!;
 }

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
+import { countOf } from '../counts.ts';
 import { ConfigError, internalError, ProtocolError } from '../errors.ts';
 import { BATCH_NORM_MOMENTUM, initialBuffers, initialParameters } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
@@ -114,7 +115,7 @@ export function createReplica(
     },
     applyUpdate(average, rates, step) {
       if (average.length !== numParameters + numBuffers) {
-        throw internalError(`an update of ${average.length} values for ${numParameters} + ${numBuffers}`);
+        throw internalError(`an update of ${countOf(average.length, 'value')} for ${numParameters} + ${numBuffers}`);
       }
       checkFollows(step);
       optimizer.apply(parameters, average.subarray(0, numParameters), optimizerState, rates);
@@ -127,7 +128,7 @@ export function createReplica(
     },
     applyDelta(delta, firstStep, numSteps) {
       if (delta.length !== state.length) {
-        throw internalError(`a change of ${delta.length} values for a state of ${state.length}`);
+        throw internalError(`a change of ${countOf(delta.length, 'value')} for a state of ${state.length}`);
       }
       checkFollows(firstStep);
       for (const [values, change] of inDeltaOrder(state, delta)) addVectors(values, values, change);
@@ -144,7 +145,7 @@ export function createReplica(
       if (snapshot.length !== state.length) {
         throw new ProtocolError(
           'ERR_STATE_MISMATCH',
-          `a snapshot of ${snapshot.length} values, expected ${state.length}`,
+          `a snapshot of ${countOf(snapshot.length, 'value')}, expected ${state.length}`,
           { step },
         );
       }

@@ -7,6 +7,7 @@
  *
  * Source: the format's description, https://github.com/huggingface/safetensors#format. This module touches no files.
  */
+import { countOf } from '../counts.ts';
 import { ConfigError, describeError } from '../errors.ts';
 import { product, slotView } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
@@ -50,9 +51,10 @@ export function decodeSafetensors(
   const fail = (why: string): never => {
     throw new ConfigError(`${path}: not a sound safetensors file: ${why}`);
   };
-  if (file.length < LENGTH_BYTES) fail(`${file.length} bytes, expected more`);
+  if (file.length < LENGTH_BYTES) fail(`${countOf(file.length, 'byte')}, expected more`);
   const headerLength = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  if (headerLength > Math.min(MAX_HEADER_BYTES, file.length - LENGTH_BYTES)) fail(`a header of ${headerLength} bytes`);
+  if (headerLength > Math.min(MAX_HEADER_BYTES, file.length - LENGTH_BYTES))
+    fail(`a header of ${countOf(headerLength, 'byte')}`);
   const body = file.subarray(LENGTH_BYTES + headerLength);
 
   let header: Record<string, { dtype?: unknown; shape?: unknown; data_offsets?: unknown }> = {};
@@ -79,7 +81,7 @@ export function decodeSafetensors(
     tensors.set(name, { name, shape, values });
     expectedBegin = end!;
   }
-  if (expectedBegin !== body.length) fail(`${body.length} bytes of tensors, described are ${expectedBegin}`);
+  if (expectedBegin !== body.length) fail(`${countOf(body.length, 'byte')} of tensors, described are ${expectedBegin}`);
   return { tensors, metadata: metadata as Record<string, string> };
 }
 

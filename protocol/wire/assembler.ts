@@ -1,4 +1,5 @@
 /** Assembler: the receiving half of a frame. Pieces of a payload go straight to where the whole of it lies. */
+import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
 import { decodeHead, joinFrame, PIECE_BYTES } from './frame.ts';
 import type { DecodedHead } from './frame.ts';
@@ -44,7 +45,7 @@ export function createAssembler(): Assembler {
       if (!open) {
         const head = decodeHead(bytes);
         if (head.payloadBytes > maxPayloadBytes) {
-          const message = `${head.kind}: ${head.payloadBytes} bytes of payload, expected at most ${maxPayloadBytes}`;
+          const message = `${head.kind}: ${countOf(head.payloadBytes, 'byte')} of payload, expected at most ${maxPayloadBytes}`;
           throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
         }
         if (head.place > 0) return joinFrame(head, placeOf(head, shared));
@@ -55,7 +56,7 @@ export function createAssembler(): Assembler {
       const { head, filled } = open;
       const expected = Math.min(PIECE_BYTES, head.payloadBytes - filled);
       if (bytes.length !== expected) {
-        const message = `${head.kind}: a piece of ${bytes.length} bytes of payload, expected ${expected}`;
+        const message = `${head.kind}: a piece of ${countOf(bytes.length, 'byte')} of payload, expected ${expected}`;
         throw new ProtocolError('ERR_MALFORMED_FRAME', message);
       }
       if (filled + expected > open.payload.length) open.payload = grown(open.payload, head.payloadBytes);

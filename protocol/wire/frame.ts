@@ -21,6 +21,7 @@
  * piece of it before it lies where it belongs.
  */
 import { Packr } from 'msgpackr';
+import { countOf } from '../counts.ts';
 import { internalError, printable, ProtocolError } from '../errors.ts';
 import { isPlainMsgpack } from './header-check.ts';
 import { LIMITS } from './limits.ts';
@@ -68,7 +69,8 @@ export function encodeFrame(message: Message, memories: readonly ArrayBuffer[] =
   const payloadBytes = payload
     ? new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
     : new Uint8Array(0);
-  if (headerBytes.length > LIMITS.maxHeaderBytes) throw internalError(`${kind}: header of ${headerBytes.length} bytes`);
+  if (headerBytes.length > LIMITS.maxHeaderBytes)
+    throw internalError(`${kind}: header of ${countOf(headerBytes.length, 'byte')}`);
   if ((payloadType === 'none') !== (payload === undefined))
     throw internalError(`${kind}: payload does not fit the kind`);
 
@@ -110,13 +112,13 @@ export function decodeHead(head: Uint8Array<ArrayBuffer>): DecodedHead {
   if (headerLength > LIMITS.maxHeaderBytes) {
     throw new ProtocolError(
       'ERR_MALFORMED_FRAME',
-      `${kind}: a header of ${headerLength} bytes, expected at most ${LIMITS.maxHeaderBytes}`,
+      `${kind}: a header of ${countOf(headerLength, 'byte')}, expected at most ${LIMITS.maxHeaderBytes}`,
     );
   }
   if (head.length !== align(PREFIX_BYTES + headerLength)) {
     throw new ProtocolError(
       'ERR_MALFORMED_FRAME',
-      `${kind}: a head of ${head.length} bytes, but its length calls for ${align(PREFIX_BYTES + headerLength)}`,
+      `${kind}: a head of ${countOf(head.length, 'byte')}, but its length calls for ${align(PREFIX_BYTES + headerLength)}`,
     );
   }
   checkPayloadLength(kind, payloadBytes);
@@ -148,14 +150,23 @@ export function joinFrame({ kind, header, payloadBytes, offsetBytes }: DecodedHe
 function checkPayloadLength(kind: MessageKind, payloadBytes: number): void {
   const type = MESSAGES[kind].payload;
   if (type === 'none' && payloadBytes !== 0) {
-    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${payloadBytes} bytes of payload, expected none`);
+    throw new ProtocolError(
+      'ERR_MALFORMED_FRAME',
+      `${kind}: ${countOf(payloadBytes, 'byte')} of payload, expected none`,
+    );
   }
   if (type === 'float32' && payloadBytes % FLOAT_BYTES !== 0) {
-    throw new ProtocolError('ERR_MALFORMED_FRAME', `${kind}: ${payloadBytes} bytes of payload are no whole float32s`);
+    throw new ProtocolError(
+      'ERR_MALFORMED_FRAME',
+      `${kind}: ${countOf(payloadBytes, 'byte')} of payload, expected a multiple of 4`,
+    );
   }
   if (payloadBytes > LIMITS.maxPayloadBytes) {
     const limit = `at most ${LIMITS.maxPayloadBytes}`;
-    throw new ProtocolError('ERR_FRAME_TOO_LARGE', `${kind}: ${payloadBytes} bytes of payload, expected ${limit}`);
+    throw new ProtocolError(
+      'ERR_FRAME_TOO_LARGE',
+      `${kind}: ${countOf(payloadBytes, 'byte')} of payload, expected ${limit}`,
+    );
   }
 }
 
@@ -164,7 +175,7 @@ function decodeKind(frame: Uint8Array): MessageKind {
   if (frame.length < PREFIX_BYTES) {
     throw new ProtocolError(
       'ERR_MALFORMED_FRAME',
-      `a frame of ${frame.length} bytes, expected at least ${PREFIX_BYTES}`,
+      `a frame of ${countOf(frame.length, 'byte')}, expected at least ${PREFIX_BYTES}`,
     );
   }
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);

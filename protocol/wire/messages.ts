@@ -14,7 +14,7 @@ import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts'
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -241,6 +241,9 @@ export const MESSAGES = {
       next: assignmentSchema.optional(),
     }),
   },
+
+  /** To a worker that is ready and has no work, once: why, and until when. It follows along where it is sent averages. */
+  standBy: { code: 19, from: from.coordinator, payload: 'none', header: z.strictObject({ reason: text }) },
 
   /** Between epochs: evaluate these chunks of `evaluationBatch` samples, on the averages of the weights where there are any. */
   evaluate: {

@@ -2,6 +2,7 @@
  * A Transport over a WebSocket: frames in, frames out, pings, and the end. Knows the shape of a `ws` socket, not the
  * package: the server and the client, which open sockets, each hand one in.
  */
+import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
 import { createAssembler } from './assembler.ts';
 import { encodeFrame, PIECE_BYTES } from './frame.ts';
@@ -16,7 +17,7 @@ export interface OpenSocket {
   /** Bytes that were sent here and that the system has not taken yet. */
   readonly bufferedAmount: number;
   send(data: Uint8Array): void;
-  ping(): void;
+  ping(data?: Uint8Array): void;
   /** No more is read from the connection until `resume`; what has been read may still come. */
   pause(): void;
   resume(): void;
@@ -25,7 +26,7 @@ export interface OpenSocket {
   on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown;
   on(event: 'close', listener: (code: number, reason: Buffer) => void): unknown;
   on(event: 'error', listener: (error: Error & { code?: string }) => void): unknown;
-  on(event: 'ping' | 'pong', listener: () => void): unknown;
+  on(event: 'ping' | 'pong', listener: (data: Buffer) => void): unknown;
 }
 
 /** What is used of the stream below the socket. */
@@ -42,11 +43,14 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   const inbox = createInbox(peer);
   const assembler = createAssembler();
   const bytes = { sent: 0, received: 0 };
+  /** Of those: payloads that lie in memory that both ends share. */
+  const sharedBytes = { sent: 0, received: 0 };
   /** Received before the message that is arriving. */
   let bytesBefore = 0;
   let memories: readonly ArrayBuffer[] = [];
   let lastHeardMs = performance.now();
   let lastBeatMs = lastHeardMs;
+  let numMeasured = 0;
   let closing = false;
   let isPaused = false;
   let limits = NO_PEER_LIMITS;
@@ -55,6 +59,8 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
   let overflow: ProtocolError | undefined;
 
   const heard = () => (lastHeardMs = performance.now());
+  /** What to do with the answer to a ping, while one is measured. */
+  let pong: (data: Buffer) => void = () => {};
 
   /** Stops reading when too much waits unread, and goes on when half of that has been read: always, if all of it has. */
   const pace = () => {
@@ -93,6 +99,7 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     const { head, payload, payloadFollows } = encodeFrame(message, memories);
     bytes.sent += head.length + payload.length;
     if (!payloadFollows) {
+      sharedBytes.sent += payload.length;
       socket.send(head);
       return;
     }
@@ -112,13 +119,15 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
       bytes.received += part.length;
       if (!messageRate.allows()) throw tooManyMessages(`${limits.messagesPerSecond} messages`);
       if (part.length > limits.maxMessageBytes) {
-        const message = `a message of ${part.length} bytes, expected at most ${limits.maxMessageBytes} before a proof`;
+        const message = `a message of ${countOf(part.length, 'byte')}, expected at most ${limits.maxMessageBytes} before a proof`;
         throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
       }
       const message = assembler.accept(part);
       if (!message) return;
-      if ('payload' in message && memories.includes(message.payload.buffer))
+      if ('payload' in message && memories.includes(message.payload.buffer)) {
         bytes.received += message.payload.byteLength;
+        sharedBytes.received += message.payload.byteLength;
+      }
       inbox.push(message, bytes.received - bytesBefore);
       bytesBefore = bytes.received;
       pace();
@@ -131,7 +140,10 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     heard();
     if (!closing && !pingRate.allows()) close(tooManyMessages(`${LIMITS.messagesPerSecond} pings`), true);
   });
-  socket.on('pong', heard);
+  socket.on('pong', (data) => {
+    heard();
+    pong(data);
+  });
   socket.on('error', (error) => {
     const tooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
     const code = tooLarge
@@ -172,6 +184,12 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     get bytesReceived() {
       return bytes.received;
     },
+    get sharedBytesSent() {
+      return sharedBytes.sent;
+    },
+    get sharedBytesReceived() {
+      return sharedBytes.received;
+    },
     get sharesMemory() {
       return memories.length > 0;
     },
@@ -196,6 +214,25 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     shareMemory(shared) {
       memories = shared;
       assembler.shareMemory(shared);
+    },
+    measureRoundTrip(timeoutMs) {
+      if (closing) return Promise.resolve(undefined);
+      return new Promise((resolve) => {
+        const sentMs = performance.now();
+        const stop = (roundTripMs?: number) => {
+          clearTimeout(timer);
+          pong = () => {};
+          resolve(roundTripMs);
+        };
+        const timer = setTimeout(stop, timeoutMs);
+        void inbox.ended.then(() => stop());
+        // Not the answer to one of the pings that go out all the time, nor to one that was given up.
+        const mark = Buffer.from(String(numMeasured++));
+        pong = (data) => {
+          if (data.equals(mark)) stop(performance.now() - sentMs);
+        };
+        socket.ping(mark);
+      });
     },
     limit(newLimits) {
       limits = newLimits;

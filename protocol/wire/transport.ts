@@ -18,6 +18,9 @@ export interface Transport {
   /** Bytes of frames since the beginning, payloads in shared memory among them; 0 where nothing leaves the process. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Of those, the payloads that stayed in shared memory: they went nowhere. */
+  readonly sharedBytesSent: number;
+  readonly sharedBytesReceived: number;
   /** Whether payloads stay in memory that both ends share. */
   readonly sharesMemory: boolean;
   /**
@@ -44,6 +47,11 @@ export interface Transport {
    * is not sent: the other end reads it where it lies. Both ends call this before either sends such a payload.
    */
   shareMemory(memories: readonly ArrayBuffer[]): void;
+  /**
+   * Milliseconds from a ping to the peer's answer, behind whatever is on its way already; 0 where nothing leaves the
+   * process, undefined when none came within `timeoutMs` or the channel has ended. One call at a time.
+   */
+  measureRoundTrip(timeoutMs: number): Promise<number | undefined>;
   /** What the peer may do from here on; where nothing leaves the process it may do anything. */
   limit(limits: PeerLimits): void;
   /**
@@ -180,6 +188,8 @@ export function memoryTransportPair(
     peer,
     bytesSent: 0,
     bytesReceived: 0,
+    sharedBytesSent: 0,
+    sharedBytesReceived: 0,
     sharesMemory: true,
     send(message) {
       if (own.isEnded) throw new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
@@ -191,6 +201,7 @@ export function memoryTransportPair(
     recycle() {},
     // All memory is shared here.
     shareMemory() {},
+    measureRoundTrip: () => Promise.resolve(own.isEnded ? undefined : 0),
     limit() {},
     close(error) {
       if (error) queueMicrotask(() => other.push(errorMessage(error)));

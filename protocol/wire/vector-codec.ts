@@ -4,6 +4,7 @@
  * The gradient is encoded; the few statistics of batch norms travel as float32 behind it, for they are not averaged away
  * but shown to every sample of the test set. Every sender has a codec of its own: with int8 it remembers.
  */
+import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
 import type { VectorLayout } from '../state/exchange.ts';
 import { plainVectorMath } from '../state/vector-math.ts';
@@ -43,7 +44,7 @@ export function createVectorCodec(
 
   const check = (payload: Bytes): void => {
     if (payload.length === payloadBytes) return;
-    const message = `${payload.length} bytes of gradients, expected ${payloadBytes} for ${numParameters} parameters`;
+    const message = `${countOf(payload.length, 'byte')} of gradients, expected ${payloadBytes} for ${countOf(numParameters, 'parameter')}`;
     throw new ProtocolError('ERR_SHAPE_MISMATCH', `${message} as ${format} and ${numBuffers} statistics`);
   };
   const floatsAt = ({ buffer, byteOffset }: Bytes, offset: number, count: number): Floats =>

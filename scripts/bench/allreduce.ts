@@ -3,6 +3,7 @@
  * beside bare TCP moving the same bytes. How it is measured, and results: docs/results/allreduce.md.
  */
 import { Command } from 'commander';
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
@@ -74,7 +75,7 @@ async function main({ workers, floats, wires, ways, pairs, python, gloo, json }:
   const rows: AllReduceRow[] = [];
   for (const numFloats of floats) {
     for (const numWorkers of workers) {
-      log(`${numFloats} floats, ${numWorkers} workers`);
+      log(`${countOf(numFloats, 'float')}, ${countOf(numWorkers, 'worker')}`);
       const started: Contender[] = [];
       try {
         for (const way of ways) {
@@ -91,7 +92,7 @@ async function main({ workers, floats, wires, ways, pairs, python, gloo, json }:
         });
       } catch (error) {
         // What has been measured so far is not lost with it.
-        log(`${numFloats} floats, ${numWorkers} workers: not measured: ${describeError(error)}`);
+        log(`${countOf(numFloats, 'float')}, ${countOf(numWorkers, 'worker')}: not measured: ${describeError(error)}`);
         process.exitCode = EXIT.failed;
       } finally {
         await Promise.all(started.map((contender) => contender.stop()));

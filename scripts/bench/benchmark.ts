@@ -1,4 +1,5 @@
 /** The compute benchmark, from what is asked for to its result; `compute.ts` is its command line. */
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
@@ -101,7 +102,7 @@ async function measureModel(
     const ours = timed.slice(0, numOurs);
     const peer = timed[numOurs];
 
-    log(`${model.name}: ${pairs} pairs`);
+    log(`${model.name}: ${countOf(pairs, 'pair')}`);
     const measured = await measurePairs(ours, peer, pairs);
     const named = ({ contender: { description }, repeats }: Timed) => ({ description, repeats });
     const rows = ours.map((contender, index) => ({

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os';
 import { NATIVE_OUTPUT, readBuildReport } from '../../worker/engines/native/build-output.ts';
 import { packageVersion } from '../process.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 export interface Conditions {
   readonly date: string;
@@ -45,7 +46,7 @@ export function readConditions(): Conditions {
 export function describeMachine({ cpu, numCores, memoryGiB, platform, versions }: Conditions): string[] {
   const { gradsock, node, onnxruntime, compiler } = versions;
   return [
-    `${cpu}, ${numCores} cores, ${memoryGiB} GiB, ${platform}`,
+    `${cpu}, ${countOf(numCores, 'core')}, ${memoryGiB} GiB, ${platform}`,
     `gradsock ${gradsock}, Node ${node}, ONNX Runtime ${onnxruntime}` +
       (compiler === undefined ? '' : `, kernels by ${compiler}`),
   ];

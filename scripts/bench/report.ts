@@ -2,6 +2,7 @@
 import { describeMachine } from './conditions.ts';
 import type { BenchmarkResult, RowResult } from './results.ts';
 import { formatFaults, formatMedian, formatMs, formatQuartiles, formatTable, NONE } from './table.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 const HEADINGS = [
   'model',
@@ -43,7 +44,7 @@ function formatConditions({ conditions, settings, pytorch, peak, rows, notes }: 
   const { globalBatch, pairs, core } = settings;
   const where = core === null ? 'wherever the scheduler put it' : `core ${core}`;
   return [
-    `- ${globalBatch} samples a step, one thread, on ${where} for either side; medians of ${pairs} pairs`,
+    `- ${countOf(globalBatch, 'sample')} a step, one thread, on ${where} for either side; medians of ${countOf(pairs, 'pair')}`,
     `- matrix-multiply peak ${peak.gflops.toFixed(0)} GFLOP/s (${peak.library}, the best of this run)`,
     ...describeMachine(conditions).map((line) => `- ${line}`),
     ...(pytorch ? [`- ${pytorch.description}, ${pytorch.allocator}; ${pytorch.ways}`] : []),
@@ -51,7 +52,9 @@ function formatConditions({ conditions, settings, pytorch, peak, rows, notes }: 
     `- each side ran for ${formatPercent(lowestShare(rows))} or more of its measured time; the rest others had the core`,
     ...rows
       .filter(({ pairsMs }) => pairsMs.length < pairs)
-      .map(({ model, ours, pairsMs }) => `- ${ours.description} is slow on ${model}: ${pairsMs.length} pairs`),
+      .map(
+        ({ model, ours, pairsMs }) => `- ${ours.description} is slow on ${model}: ${countOf(pairsMs.length, 'pair')}`,
+      ),
     ...notes.map((note) => `- ${note}`),
   ];
 }

@@ -103,6 +103,9 @@ function createCatcher(): { transport: Transport; take(): MessageOf<'gradient'> 
       peer: 'the benchmark',
       bytesSent: 0,
       bytesReceived: 0,
+      sharedBytesSent: 0,
+      sharedBytesReceived: 0,
+      measureRoundTrip: () => Promise.resolve(0),
       sharesMemory: true,
       send(message) {
         if (message.kind === 'gradient') caught = message;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
 import { formatTable } from '../bench/table.ts';
 import type { Deed } from './deeds.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 export interface Outcome {
   readonly name: string;
@@ -37,7 +38,7 @@ export function readEpochs(runDir: string): EpochRecord[] {
 export function formatOutcomes(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map(({ name, deeds, membersMet, result, samples, seconds }) => [
     name,
-    [...deeds].map(([deed, count]) => `${count} times ${deed}`).join(', ') || '-',
+    [...deeds].map(([deed, count]) => `${countOf(count, 'time')} ${deed}`).join(', ') || '-',
     membersMet ? `${membersMet.members} of ${membersMet.workers}` : '-',
     result.parametersSha256.slice(0, 12),
     [...samples].join(', '),

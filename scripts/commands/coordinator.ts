@@ -7,6 +7,7 @@ import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
 import { storing } from '../../coordinator/storage-error.ts';
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import {
@@ -148,7 +149,7 @@ async function tellWaitingWorkers({
   line('the run was over already: for a few seconds, workers that wait for it are told so');
   try {
     const numTold = await sayFarewell({ ...farewell, reason: 'the run is completed' });
-    line(`${numTold} of ${farewell.numWorkers} workers were told`);
+    line(`${numTold} of ${countOf(farewell.numWorkers, 'worker was', 'workers were')} told`);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     farewell.warn(`workers that wait were not told: ${error.message}`);

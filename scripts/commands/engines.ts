@@ -1,6 +1,6 @@
 /** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
 import { Command } from 'commander';
-import { createLogUpdate } from 'log-update';
+import { createLiveLine } from '../../coordinator/reporters/text.ts';
 import type { SampleSet } from '../../protocol/state/dataset.ts';
 import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/state/dataset.ts';
 import { datasetPlaces, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
@@ -11,6 +11,7 @@ import { EXIT } from '../process.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
 import { surveyEngines, surveyOne } from '../survey/survey.ts';
 import { formatAuto, formatNotes, formatTable } from '../survey/table.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 /** A few steps' worth: they are sent to every process. */
 const NUM_SAMPLES = 8 * DEFAULT_RECIPE.globalBatch;
@@ -39,7 +40,7 @@ export function enginesCommand(): Command {
 async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
   const models = names.map(loadModel);
   const source = isTimed ? await samplesFor(dataDir) : undefined;
-  const live = process.stderr.isTTY ? createLogUpdate(process.stderr) : undefined;
+  const live = createLiveLine(process.stderr);
   const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
     live?.(`trying ${engine} on ${device}`),
   );
@@ -54,7 +55,9 @@ async function listEngines({ models: names, timing: isTimed, json, dataDir }: Fl
     ? JSON.stringify({ timing, numGpus, engines: rows, auto }, undefined, 2)
     : [
         formatTable(rows, models, isTimed),
-        ...(source ? [`milliseconds a training step: ${globalBatch} samples of ${source.origin}, one thread`] : []),
+        ...(source
+          ? [`milliseconds a training step: ${countOf(globalBatch, 'sample')} of ${source.origin}, one thread`]
+          : []),
         '',
         ...formatNotes(rows),
         ...(numGpus > 0 ? [`NVIDIA GPUs: ${numGpus}, chosen by --device cuda:0 and so on, else in turn`] : []),

@@ -64,6 +64,8 @@ export function workerCommand(): Command {
       target,
       tlsOf: (url) => readTrust(flags, url),
       signal: workerSignal(warn),
+      // Of a launcher's worker the coordinator tells.
+      tell: process.channel ? undefined : log,
       log,
       warn,
     });
@@ -86,11 +88,13 @@ function askForToken(url: string, waitSeconds: number): Promise<string> {
 
 /**
  * When to stop besides the coordinator's word. A worker with an IPC channel was started by a launcher: that one ends it,
- * also after a Ctrl-C that reaches both, and if it is gone, so is the worker.
+ * also after a Ctrl-C or the end of the terminal, which reach both, and if it is gone, so is the worker.
  */
 function workerSignal(log: (line: string) => void): AbortSignal {
-  if (!process.channel) return interruptSignal(() => log('interrupted: leaving the run; once more ends at once'));
-  process.on('SIGINT', () => {});
+  if (!process.channel) {
+    return interruptSignal(() => log('interrupted: leaving the run; once more ends at once'), process.stderr);
+  }
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
   process.on('disconnect', () => process.exit(EXIT.failed));
   // The channel alone must not keep the process alive when its work is over.
   process.channel.unref();

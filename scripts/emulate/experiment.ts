@@ -19,6 +19,7 @@ import type { EpochFigures, StepFigures } from './records.ts';
 import { trainAcross, trainAlone } from './training-run.ts';
 import type { TrainingRun } from './training-run.ts';
 import type { Undisturbed } from './undisturbed.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 /** The models whose payloads calibrate: the smallest and the largest. */
 const CALIBRATING_MODELS = ['conv-pool', 'conv'] as const;
@@ -113,7 +114,7 @@ export function createExperiment(options: ExperimentOptions): Experiment {
   };
   const shared = remember((numWorkers: number, wire: WireFormat) => {
     const place = () => makePlace(numWorkers, UNLIMITED, emulation);
-    return calibrate(algorithm, numWorkers, wire, place, `calibration, ${numWorkers} hosts without a limit`);
+    return calibrate(algorithm, numWorkers, wire, place, `calibration, ${countOf(numWorkers, 'host')} without a limit`);
   });
   const own = remember((wire: WireFormat) => calibrate('star', 1, wire, loopbackPlace, 'calibration, one worker'));
 
@@ -134,7 +135,7 @@ export function createExperiment(options: ExperimentOptions): Experiment {
     async measure(oneCase) {
       const { model, numWorkers, link, wire } = oneCase;
       const { stepMs } = predictStep(await inputOf(oneCase, maxSteps));
-      const name = `${model}, ${numWorkers} hosts, ${describeLink(link)}, ${wire}`;
+      const name = `${model}, ${countOf(numWorkers, 'host')}, ${describeLink(link)}, ${wire}`;
       const extra = flagsOf(algorithm);
       const run = { model, numWorkers, wire, batchPerWorker, dataDir, extra, ...lengthFor(stepMs) };
       return carryOut(

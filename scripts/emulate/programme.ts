@@ -11,6 +11,7 @@ import { describeEmulation } from './place.ts';
 import type { Emulation } from './place.ts';
 import type { HandlingRow, MeasuredRow } from './report.ts';
 import { describeRow, formatAlone, formatHandling, formatMeasured, formatOutlook, summariseErrors } from './report.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 export interface ProgrammeOptions {
   readonly models: readonly string[];
@@ -90,6 +91,6 @@ async function handlingRows(experiment: Experiment, options: ProgrammeOptions): 
 }
 
 function describeConditions({ cpu, numCores, versions, date, loadAverage }: Conditions): string {
-  const machine = `${cpu}, ${numCores} cores`;
+  const machine = `${cpu}, ${countOf(numCores, 'core')}`;
   return `${machine}; gradsock ${versions.gradsock}, Node ${versions.node}, ${date.slice(0, 10)}, load average ${loadAverage.toFixed(1)} before`;
 }

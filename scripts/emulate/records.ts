@@ -1,5 +1,6 @@
 /** Records: what is read of a run's `epochs.jsonl`, and the figures of a step that are made of it. */
 import { z } from 'zod';
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 
 /** What of a line is used here; it may hold more. */
@@ -63,7 +64,7 @@ export function parseEpochs(text: string): EpochFigures[] {
 export function figuresOf(epochs: readonly EpochFigures[]): StepFigures {
   const measured = epochs.slice(Math.ceil(epochs.length / 2));
   if (measured.length === 0)
-    throw new ConfigError(`${epochs.length} epochs recorded: expected 2 or more, the first half warms up`);
+    throw new ConfigError(`${countOf(epochs.length, 'epoch')} recorded: expected 2 or more, the first half warms up`);
   const sum = (value: (epoch: EpochFigures) => number) => measured.reduce((total, epoch) => total + value(epoch), 0);
   const numSteps = sum(({ steps }) => steps);
   const seconds = sum((epoch) => epoch.seconds);

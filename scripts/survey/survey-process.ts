@@ -16,6 +16,9 @@ import { DEFAULT_RECIPE } from '../recipe.ts';
 import { timeStep } from './step-timing.ts';
 import type { StepTiming } from './step-timing.ts';
 
+// A terminal that goes away is the concern of the process that started this one.
+process.on('SIGHUP', () => {});
+
 const { globalBatch, learningRate } = DEFAULT_RECIPE;
 
 export interface SurveyJob {

@@ -10,6 +10,7 @@ import type { Curve } from './median-rule.ts';
 import type { RankedSetting } from './ranking.ts';
 import type { Objective } from './spec.ts';
 import type { SweepPlan } from './trials.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 /** So many settings have their own colour; more would not be told apart. */
 const NUM_COLOURED = 5;
@@ -67,7 +68,7 @@ function allCurves(label: string, settings: readonly RankedSetting[], curveOf: (
     height: 440,
     curves,
     ...(numOthers > 0 && {
-      others: `the other ${numOthers} settings${isCut ? ' (what is below the frame is cut off)' : ''}`,
+      others: `the other ${countOf(numOthers, 'setting')}${isCut ? ' (what is below the frame is cut off)' : ''}`,
     }),
   });
 }

@@ -10,6 +10,7 @@ import { runTrial } from './run-trial.ts';
 import type { RunningTrial } from './run-trial.ts';
 import type { SweepSpec } from './spec.ts';
 import type { SweepPlan, Trial } from './trials.ts';
+import { countOf } from '../../protocol/counts.ts';
 
 export interface SweepOptions {
   readonly spec: Pick<SweepSpec, 'stopEarly'>;
@@ -34,7 +35,9 @@ export async function runSweep(options: SweepOptions): Promise<void> {
   const isDone = ({ number }: Trial) => directory.records.get(number)?.isFinal === true;
   const waiting = plan.trials.filter((trial) => !isDone(trial));
   if (waiting.length < plan.trials.length) {
-    say(`${directory.path}: ${plan.trials.length - waiting.length} of ${plan.trials.length} trials are done already`);
+    say(
+      `${directory.path}: ${plan.trials.length - waiting.length} of ${countOf(plan.trials.length, 'trial is', 'trials are')} done already`,
+    );
   }
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
@@ -92,5 +95,5 @@ function describeRecord(
   const values =
     last === null ? '' : `, ${objective} ${last.toFixed(4)}, best ${best!.toFixed(4)} at epoch ${bestEpoch!}`;
   const how = reason === undefined ? status : `${status}: ${reason}`;
-  return `${how}${values}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} in ${seconds.toFixed(1)} s`;
+  return `${how}${values}, ${countOf(epochs, 'epoch')} in ${seconds.toFixed(1)} s`;
 }

@@ -35,6 +35,17 @@ export function transportContract(
       }
     });
 
+    test('measures a round trip while the other end receives, and none over a channel that has ended', async () => {
+      const [a, b] = await pair();
+      const received = b.receive(SOON_MS, 'a message');
+      expect(await a.measureRoundTrip(SOON_MS)).toBeGreaterThanOrEqual(0);
+      expect(await a.measureRoundTrip(SOON_MS)).toBeGreaterThanOrEqual(0);
+      a.send(ordinary[0]!);
+      expect(await received).toEqual(ordinary[0]);
+      a.close();
+      expect(await a.measureRoundTrip(SOON_MS)).toBeUndefined();
+    });
+
     test('delivers a payload of megabytes whole', async () => {
       const [a, b] = await pair();
       const payload = Float32Array.from({ length: 1_000_003 }, (_, i) => i / 7);

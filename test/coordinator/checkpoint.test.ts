@@ -33,7 +33,7 @@ describe('a checkpoint', () => {
     const file = checkpointFile(header);
     fc.assert(
       fc.property(fc.nat(file.length - 1), (length) => {
-        expect(() => decodeCheckpoint('step-7', file.subarray(0, length), owner)).toThrow(/^step-7: torn: \d+ bytes/);
+        expect(() => decodeCheckpoint('step-7', file.subarray(0, length), owner)).toThrow(/^step-7: torn: \d+ bytes?/);
       }),
     );
   });

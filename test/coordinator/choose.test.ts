@@ -5,16 +5,19 @@ describe('the choice of an all-reduce', () => {
   const apart = { numWorkers: 2, payloadBytes: 200_000, areLocal: false, roundTripMs: 1 };
 
   test('is the ring for workers on several machines, where a payload takes longer than a round trip', () => {
-    expect(chooseAllReduce(apart)).toBe('ring');
-    expect(chooseAllReduce({ ...apart, numWorkers: 8 })).toBe('ring');
-    expect(chooseAllReduce({ ...apart, roundTripMs: 20, payloadBytes: 3_800_000 })).toBe('ring');
-    expect(chooseAllReduce({ numWorkers: 2, payloadBytes: 200_000, areLocal: false })).toBe('ring');
+    expect(chooseAllReduce(apart)).toMatchObject({
+      kind: 'ring',
+      why: 'a gradient takes 1.6 ms on a gigabit link, a round trip 1.0 ms',
+    });
+    expect(chooseAllReduce({ ...apart, numWorkers: 8 })).toMatchObject({ kind: 'ring' });
+    expect(chooseAllReduce({ ...apart, roundTripMs: 20, payloadBytes: 3_800_000 })).toMatchObject({ kind: 'ring' });
+    expect(chooseAllReduce({ numWorkers: 2, payloadBytes: 200_000, areLocal: false })).toMatchObject({ kind: 'ring' });
   });
 
   test.each([{ numWorkers: 1 }, { payloadBytes: 199_999 }, { areLocal: true }, { roundTripMs: 2 }])(
     'is the star for %o',
     (change) => {
-      expect(chooseAllReduce({ ...apart, ...change })).toBe('star');
+      expect(chooseAllReduce({ ...apart, ...change })).toMatchObject({ kind: 'star' });
     },
   );
 });

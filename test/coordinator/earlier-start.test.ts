@@ -17,6 +17,8 @@ const result = (changes: Partial<RunResult> = {}): RunResult => ({
   steps: 0,
   epochs: 0,
   testAccuracy: null,
+  trainingSeconds: 0,
+  waitingSeconds: 0,
   seconds: 1,
   parametersSha256: '',
   ...changes,

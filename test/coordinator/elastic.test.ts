@@ -183,6 +183,7 @@ describe('a worker that joins', () => {
       tamper: (transport, index) => (index === 0 ? cutBefore(transport, nth('gradient', 12)) : transport),
     });
     expect(said).toEqual([
+      'worker-2 (w3) stands by: each of the 2 microbatches of a step has a worker; it takes the place of one that is lost',
       expect.stringMatching(/^lost worker worker-0/),
       expect.stringMatching(/^worker-2 \(w3\) takes part/),
     ]);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { longestRoundTrip } from '../../coordinator/all-reduce/establish.ts';
 import { startAllReduce } from '../helpers/all-reduce-cluster.ts';
 import type { Tampering } from '../helpers/all-reduce-cluster.ts';
 
@@ -14,7 +15,11 @@ const cannotListen = expect.stringMatching(/^all-reduce: star, because worker-[0
 
 describe('the all-reduce of a run that begins', () => {
   test('is what the rule chooses, or what was asked for', async () => {
-    expect(await start({})).toMatchObject({ kind: 'star', said: [] });
+    expect(await start({})).toMatchObject({
+      kind: 'star',
+      said: ['all-reduce: star, because all workers are on this machine'],
+    });
+    expect(await start({}, 'star')).toMatchObject({ kind: 'star', said: [] });
     expect(await start({}, 'ring')).toMatchObject({ kind: 'ring', said: ['all-reduce: ring of 2 workers'] });
   });
 
@@ -25,6 +30,22 @@ describe('the all-reduce of a run that begins', () => {
 
   test('is a ring also for one worker, for which the star stands in until there are two', async () => {
     expect(await startAllReduce({ workers: 1, allReduce: 'ring' }, 64)).toMatchObject({ kind: 'ring' });
+  });
+});
+
+describe('the round trip that the rule goes by', () => {
+  const member = (...tripsMs: (number | undefined)[]) => {
+    const trips = [...tripsMs];
+    return { transport: { measureRoundTrip: () => Promise.resolve(trips.shift()) } as never };
+  };
+
+  test('is the least of several to each member, and of the members the longest', async () => {
+    const members = [member(300, 2, 4, 9, 9, 9, 9, 250), member(1, 1, 700, 1, 1, 1, 1, 1)];
+    expect(await longestRoundTrip(members)).toBe(2);
+  });
+
+  test('is long where a member does not answer: that is no link for a ring', async () => {
+    expect(await longestRoundTrip([member(2, 1, undefined), member(undefined)])).toBe(1000);
   });
 });
 

@@ -40,7 +40,7 @@ describe('refused connections', () => {
     refuse(1);
     expect(lines.length).toBe(3);
     vi.advanceTimersByTime(100);
-    expect(lines.slice(3)).toEqual(['1 more connections were refused']);
+    expect(lines.slice(3)).toEqual(['1 more connection was refused']);
     vi.advanceTimersByTime(60_000);
     expect(lines.length).toBe(4);
     expect(vi.getTimerCount()).toBe(0);

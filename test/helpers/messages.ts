@@ -74,6 +74,7 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     next: assignment,
     payload: Uint8Array.of(3, 4, 5, 6, 7, 8, 9, 10),
   },
+  standBy: { kind: 'standBy', reason: 'all 2 microbatches of a step have a worker' },
   evaluate: { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 20 },
   evaluation: { kind: 'evaluation', epoch: 1, chunks: [sums], computeMs: 3 },
   shutdown: { kind: 'shutdown', reason: 'the run is completed' },

@@ -62,6 +62,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
     replica,
     from,
     seconds: () => performance.now() / 1000,
+    waitingSeconds: () => 0,
     say,
   });
   let status: RunEnd['status'] = 'completed';
@@ -89,6 +90,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
       replica,
       directory,
       checkpoints,
+      waiting: { forFirstMs: 0, forAnyMs: () => 0 },
       progress: { epochs: from.epochsDone, testAccuracy: from.testAccuracy },
       establish: (options) => establish(options, life.numBuckets),
     });

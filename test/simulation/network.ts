@@ -158,6 +158,8 @@ function transportOf({ world, network, own, other, connection, link, random, for
     get bytesReceived() {
       return bytes.received;
     },
+    sharedBytesSent: 0,
+    sharedBytesReceived: 0,
     sharesMemory: link.sharesMemory,
     send(message) {
       if (own.inbox.isEnded) throw new ProtocolError('ERR_CLOSED', `the connection to ${own.peerName} is closed`);
@@ -173,6 +175,7 @@ function transportOf({ world, network, own, other, connection, link, random, for
       if (!link.sharesMemory) new Uint8Array(payload.buffer).fill(0xff);
     },
     shareMemory() {},
+    measureRoundTrip: () => Promise.resolve(2 * link.latencyMs),
     limit() {},
     close(error) {
       if (!own.inbox.isEnded) {

@@ -8,6 +8,7 @@
  * It is kept when the step's average is applied, and not before: of a step that is taken again, be it that its average was
  * not finite, nothing is carried on, and what was carried into it is there once more.
  */
+import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { VectorMath } from '../../protocol/state/vector-math.ts';
 import type { WireFormat } from '../../protocol/wire/encoding.ts';
@@ -54,7 +55,7 @@ export function createPieceCodec(format: WireFormat, pieces: readonly Piece[], v
   };
   const decode = (piece: Piece, payload: Bytes): Floats => {
     if (payload.length !== bytesOf(piece)) {
-      const message = `piece ${piece.index}: ${payload.length} bytes, expected ${bytesOf(piece)} as ${format}`;
+      const message = `piece ${piece.index}: ${countOf(payload.length, 'byte')}, expected ${bytesOf(piece)} as ${format}`;
       throw new ProtocolError('ERR_SHAPE_MISMATCH', message);
     }
     if (isPlain(piece)) return new Float32Array(payload.buffer, payload.byteOffset, piece.count);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { countOf } from '../../../protocol/counts.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { ModelName } from '../../../protocol/state/models.ts';
@@ -103,7 +104,7 @@ export async function measureStalls(model: ModelName, every: number, options: Me
   const withThem: RunTrace[] = [];
   const without: RunTrace[] = [];
   for (let pair = 0; pair < pairs; pair++) {
-    log(`${model}, a checkpoint every ${every} steps: pair ${pair + 1}`);
+    log(`${model}, a checkpoint every ${countOf(every, 'step')}: pair ${pair + 1}`);
     for (const hasThem of rotate([true, false], pair)) {
       const trace = await traceRun({ ...job, ...(hasThem && { checkpointEvery: every }) });
       (hasThem ? withThem : without).push(trace);

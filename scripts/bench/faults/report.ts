@@ -4,6 +4,7 @@ import type { Conditions } from '../conditions.ts';
 import type { Summary } from '../statistics.ts';
 import { formatMs, formatTable } from '../table.ts';
 import type { DeathRow, StallRow } from './measure.ts';
+import { countOf } from '../../../protocol/counts.ts';
 
 export interface FaultsResult {
   readonly benchmark: 'faults';
@@ -30,7 +31,7 @@ export function formatFaults({ conditions, pairs, deaths, stalls }: FaultsResult
     ...(stalls.length > 0 ? [formatTable(STALL_HEADINGS, 1, stalls.map(formatStall))] : []),
   ];
   const notes = [
-    `native, one thread a worker; medians of ${pairs} rounds`,
+    `native, one thread a worker; medians of ${countOf(pairs, 'round')}`,
     ...describeMachine(conditions),
     `${date.slice(0, 10)}, load average ${loadAverage.toFixed(1)} before, ${loadAverageAfter.toFixed(1)} after`,
   ];

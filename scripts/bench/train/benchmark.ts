@@ -12,6 +12,7 @@ import type { Contest, Contests } from './contests.ts';
 import { startDdp, startLeader } from './launch.ts';
 import { toScalingRow, toStepRow } from './results.ts';
 import type { ScalingRow, StepRow, TrainResult } from './results.ts';
+import { countOf } from '../../../protocol/counts.ts';
 
 export interface TrainOptions {
   readonly models: readonly ModelSpec[];
@@ -95,7 +96,7 @@ async function measureContest(
   { sizes, wires, sharesMemory, engine, pytorch, pairs, dataFolder, log }: ModelOptions,
   findings: Findings,
 ): Promise<void> {
-  log(`${model.name}: ${numWorkers === 1 ? '1 worker' : `${numWorkers} workers`}, ${globalBatch} samples a step`);
+  log(`${model.name}: ${countOf(numWorkers, 'worker')}, ${countOf(globalBatch, 'sample')} a step`);
   await withContenders(async (start) => {
     const ours: Timed[] = [];
     for (const wire of wires) {

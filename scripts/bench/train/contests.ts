@@ -1,4 +1,5 @@
 /** Which sizes are measured: from the flags to numbers of workers and batches. */
+import { countOf } from '../../../protocol/counts.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 
 export interface SizeFlags {
@@ -31,7 +32,7 @@ export function planContests({ workers, globalBatch, batchPerWorker }: SizeFlags
   for (const numWorkers of numbers) {
     if (globalBatch % numWorkers !== 0) {
       throw new ConfigError(
-        `--global-batch ${globalBatch} does not divide among ${numWorkers} workers: ` +
+        `--global-batch ${globalBatch} does not divide among ${countOf(numWorkers, 'worker')}: ` +
           `use a multiple of ${numWorkers}, or --batch-per-worker`,
       );
     }

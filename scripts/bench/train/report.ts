@@ -2,6 +2,7 @@
 import { describeMachine } from '../conditions.ts';
 import { formatFaults, formatMedian, formatMs, formatQuartiles, formatTable, NONE } from '../table.ts';
 import type { RowKey, ScalingRow, StepRow, TrainResult } from './results.ts';
+import { countOf } from '../../../protocol/counts.ts';
 
 const KEY_HEADINGS = ['model', 'workers', 'wire', 'global batch'];
 const NUM_NAMES = 3;
@@ -50,8 +51,8 @@ function formatConditions({ conditions, settings, pytorch, rows, notes }: TrainR
   const { singleBatch, pairs } = settings;
   const [first] = rows;
   return [
-    ...(first ? [`${first.ours.description}, one thread a process; medians of ${pairs} pairs`] : []),
-    `one process: ${singleBatch} samples a step; ours without sockets, PyTorch's without DDP`,
+    ...(first ? [`${first.ours.description}, one thread a process; medians of ${countOf(pairs, 'pair')}`] : []),
+    `one process: ${countOf(singleBatch, 'sample')} a step; ours without sockets, PyTorch's without DDP`,
     ...describeMachine(conditions),
     ...(first?.pytorch && pytorch ? [`${first.pytorch.description}, ${pytorch.allocator}`] : []),
     ...Object.entries(pytorch?.ways ?? {}).map(([what, way]) => `PyTorch on ${what}: ${way}`),

@@ -132,6 +132,9 @@ describe.skipIf(!system)('the memory of this machine', () => {
     expect(received.payload.buffer).toBe(memories[1]);
     expect(coordinator.bytesReceived).toBe(worker.bytesSent);
     expect(worker.bytesSent).toBeGreaterThan(4000);
+    // Nothing of it was sent.
+    expect([worker.sharedBytesSent, coordinator.sharedBytesReceived]).toEqual([4000, 4000]);
+    expect([worker.sharedBytesReceived, coordinator.sharedBytesSent]).toEqual([0, 0]);
     expect([coordinator.sharesMemory, worker.sharesMemory]).toEqual([true, true]);
   });
 });

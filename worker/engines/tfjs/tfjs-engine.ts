@@ -7,6 +7,7 @@
  * else there uses TensorFlow.js must choose its backend anew. A call blocks the event loop until the device is done.
  */
 import * as tf from '@tensorflow/tfjs';
+import { countOf } from '../../../protocol/counts.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
@@ -147,7 +148,7 @@ function checkBatch({ images, labels, numSamples }: Microbatch, { plan, maxBatch
   const numBytes = numSamples * plan.inputSize;
   if (images.length < numBytes || labels.length < numSamples || numSamples > maxBatch) {
     throw internalError(
-      `${numSamples} samples (at most ${maxBatch}) need ${numBytes} bytes of images and ${numSamples} labels, ` +
+      `${countOf(numSamples, 'sample')} (at most ${maxBatch}) need ${countOf(numBytes, 'byte')} of images and ${countOf(numSamples, 'label')}, ` +
         `got ${images.length} and ${labels.length}`,
     );
   }
