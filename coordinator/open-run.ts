@@ -3,7 +3,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import type { RunPoint } from './checkpoint.ts';
 import type { RunOptions } from './main.ts';
 import { BEGINNING, restoreRun } from './resume.ts';
-import { createRunDirectory, reopenRunDirectory } from './run-directory.ts';
+import { beginning, createRunDirectory, reopenRunDirectory } from './run-directory.ts';
 import type { LockedRunDirectory } from './run-directory.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function openRun(
     : await createRunDirectory(config.model.name, options.runDir, warn);
   try {
     if (!resumed) {
-      await directory.writeConfig(config, options.origin);
+      await beginning(directory.path, () => directory.writeConfig(config, options.origin));
       return { directory, from: BEGINNING };
     }
     const from = await restoreRun(directory, config, replica, told);

@@ -4,12 +4,14 @@
  * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { ConfigError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
+import { readJsonFile } from '../protocol/text-files.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
@@ -17,7 +19,7 @@ import type { AllReduceKind } from './all-reduce/choose.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
 import { lockRunDirectory } from './run-lock.ts';
-import { asStorageError, storing } from './storage-error.ts';
+import { asStorageError, StorageError, storing } from './storage-error.ts';
 
 const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
 
@@ -63,9 +65,9 @@ export async function createRunDirectory(
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw new ConfigError(`--run-dir ${folder}: cannot be made: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, 'made', error), { cause: error });
   }
-  const { release } = await lockRunDirectory(folder, `--run-dir ${folder}`);
+  const { release } = await beginning(folder, () => lockRunDirectory(folder, `--run-dir ${folder}`));
   try {
     // Another may have begun one while this process waited for the lock.
     refuseRun();
@@ -74,6 +76,15 @@ export async function createRunDirectory(
     throw error;
   }
   return { ...openRunDirectory(folder, runId, warn), release };
+}
+
+/** Runs `action`, which writes into the directory of a run that is not there yet: nobody is told to resume it. */
+export async function beginning<T>(folder: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw error instanceof StorageError ? asStorageError(`--run-dir ${folder}`, error.cause, false) : error;
+  }
 }
 
 /**
@@ -97,13 +108,7 @@ export async function reopenRunDirectory(
 /** The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. */
 export function openRunDirectory(folder: string, runId: string, warn: (line: string) => void): RunDirectory {
   const file = (name: string) => join(folder, name);
-  const destination = pino.destination({ dest: file('log.jsonl'), sync: true });
-  let hasWarned = false;
-  destination.on('error', (error: unknown) => {
-    if (!hasWarned) warn(`warning: ${asStorageError(file('log.jsonl'), error).message}`);
-    hasWarned = true;
-  });
-  const logger = pino({ base: null }, destination);
+  const logger = openLog(file('log.jsonl'), warn);
   const json = (value: object) => `${JSON.stringify(value, undefined, 2)}\n`;
   const replace = (name: string, content: string | Uint8Array) =>
     storing(file(name), () => writeFileAtomically(file(name), content));
@@ -114,7 +119,7 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
     logger,
     writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
     recordAllReduce: async (begunWith) => {
-      const recorded = JSON.parse(await readFile(file('config.json'), 'utf8')) as object;
+      const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
       await replace('config.json', json({ ...recorded, begunWith }));
     },
     appendEpoch: (record) =>
@@ -127,6 +132,22 @@ export function openRunDirectory(folder: string, runId: string, warn: (line: str
     },
     writeResult: (result) => replace('result.json', json(result)),
   };
+}
+
+function openLog(path: string, warn: (line: string) => void): Logger {
+  let hasWarned = false;
+  const warnOnce = (error: unknown) => {
+    if (!hasWarned) warn(`warning: ${describeSystemError(path, 'written', error)}`);
+    hasWarned = true;
+  };
+  try {
+    const destination = pino.destination({ dest: path, sync: true });
+    destination.on('error', warnOnce);
+    return pino({ base: null }, destination);
+  } catch (error) {
+    warnOnce(error);
+    return pino({ base: null, enabled: false });
+  }
 }
 
 async function appendLine(path: string, line: string): Promise<void> {

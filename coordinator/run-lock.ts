@@ -14,7 +14,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import { z } from 'zod';
-import { ConfigError, describeError, internalError } from '../protocol/errors.ts';
+import { ConfigError, internalError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
 import { storing } from './storage-error.ts';
 
 const LOCK_NAME = 'lock';
@@ -96,7 +97,7 @@ async function readHolder(path: string, subject: string): Promise<Holder | undef
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ConfigError(`${subject}: ${path} cannot be read: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(`${subject}: ${path}`, 'read', error), { cause: error });
   }
   try {
     return holderSchema.parse(JSON.parse(text));

@@ -2,8 +2,6 @@
 /** The program: its subcommands, and what its errors look like from outside. */
 import './hide-token.ts';
 import { Command, CommanderError } from 'commander';
-import { StorageError } from '../coordinator/storage-error.ts';
-import { ConfigError, ProtocolError } from '../protocol/errors.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { dataCommand } from './commands/data.ts';
@@ -11,7 +9,7 @@ import { enginesCommand } from './commands/engines.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
-import { EXIT, packageVersion } from './process.ts';
+import { EXIT, packageVersion, reportFailure } from './process.ts';
 
 const program = new Command('gradsock')
   .description('Trains neural networks by synchronous data parallelism over WebSockets.')
@@ -33,11 +31,8 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  } else if (error instanceof ConfigError || error instanceof ProtocolError || error instanceof StorageError) {
-    process.stderr.write(`error: ${error.message}\n`);
-    process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   } else {
-    throw error;
+    reportFailure(error);
   }
 }
 

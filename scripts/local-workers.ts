@@ -97,10 +97,13 @@ function watch(
   onExit: (error: Error) => void,
 ) {
   let lastLine = '';
-  createInterface({ input: worker.stderr! }).on('line', (line) => {
-    lastLine = line;
-    log(name, line);
-  });
+  // Absent where the system refused to start it: 'error' tells why.
+  if (worker.stderr) {
+    createInterface({ input: worker.stderr }).on('line', (line) => {
+      lastLine = line;
+      log(name, line);
+    });
+  }
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {
       onExit(new ProtocolError('ERR_CLOSED', `${name} could not be started: ${error.message}`, { worker: name }));

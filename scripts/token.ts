@@ -1,9 +1,11 @@
 /** Where a run's token comes from: a file, the environment, the join URL, or chance. Its value is in no message here. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Option } from 'commander';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { storing } from '../coordinator/storage-error.ts';
+import { ConfigError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { readTextFile } from '../protocol/text-files.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
 import { splitJoinUrl } from '../protocol/wire/join-url.ts';
 import { flag } from './flags.ts';
@@ -43,7 +45,8 @@ export function runToken(flags: TokenFlags, resumedDir?: string): string {
 
 /** Keeps a run's token in its directory, in a file that only its owner can read. */
 export async function keepToken(runDir: string, token: string): Promise<void> {
-  await writeFileAtomically(join(runDir, KEPT_TOKEN_FILE), `${token}\n`, 0o600);
+  const path = join(runDir, KEPT_TOKEN_FILE);
+  await storing(path, () => writeFileAtomically(path, `${token}\n`, 0o600));
 }
 
 function keptToken(runDir: string): string | undefined {
@@ -86,9 +89,5 @@ function checkToken(token: string, where: string): string {
 }
 
 function readLine(flagName: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new ConfigError(`${flagName} ${path}: cannot be read: ${describeError(error)}`);
-  }
+  return readTextFile(`${flagName} ${path}`, path).trim();
 }

@@ -4,8 +4,9 @@ import { sayFarewell } from '../../coordinator/farewell.ts';
 import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
-import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import { describeSystemError } from '../../protocol/system-errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import {
@@ -81,7 +82,7 @@ export function coordinatorCommand(): Command {
           if (joinFile !== undefined) await writeFileAtomically(joinFile, `${joinUrl}\n`, OWNER_ONLY);
         } catch (error) {
           await server.close();
-          throw new ConfigError(`--join-file ${joinFile!}: cannot be written: ${describeError(error)}`);
+          throw new ConfigError(describeSystemError(`--join-file ${joinFile!}`, 'written', error), { cause: error });
         }
         if (!isLoopback(address) && !tls) line('warning: without --tls-cert, what is sent can be read on the way');
         line(`waiting for ${flags.workers} workers; start each of them with`);
