@@ -14,7 +14,7 @@ import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
-import { obtainDataset, selectSamples } from './dataset-fetch.ts';
+import { obtainDataset } from './dataset-fetch.ts';
 import { createFleet } from './fleet.ts';
 import { memberLimitsOf } from './member-limits.ts';
 import { createMembership } from './membership.ts';
@@ -29,6 +29,7 @@ import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config
 import type { RunConfig } from './run-config.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { createRunMemory } from './shared-memory.ts';
+import { selectSamples } from './samples.ts';
 import { synchronise } from './snapshot.ts';
 import { StorageError } from './storage-error.ts';
 import { train } from './trainer.ts';

@@ -51,13 +51,13 @@ export interface DatasetCounts {
 /** The uncompressed bytes of each file. */
 export type DatasetBytes = Readonly<Record<DatasetFile, Uint8Array<ArrayBuffer>>>;
 
-/** Throws `ConfigError` naming `path`, both sums and the cure when `bytes` are not the file's. */
-export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string): void {
+/** Throws `ConfigError` naming `path`, both sums and `cure` when `bytes` are not the file's. */
+export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string, cure: string): void {
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== DATASET_SHA256[file]) {
     throw new ConfigError(
       `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
-        `found ${found} (${bytes.length} bytes): delete it and run \`gradsock data fetch\``,
+        `found ${found} (${bytes.length} bytes): ${cure}`,
     );
   }
 }
