@@ -27,6 +27,7 @@ import { createRunCheckpoints } from './run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-checkpoints.ts';
 import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
+import { checkRunSizes } from './run-sizes.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { createRunMemory } from './shared-memory.ts';
 import { selectSamples } from './samples.ts';
@@ -90,6 +91,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   checkRunConfig(config);
   checkInput(config.model);
   const plan = planModel(config.model);
+  checkRunSizes(config, plan);
   const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
   const dataset = selectSamples(bytes, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);

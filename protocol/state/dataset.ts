@@ -23,6 +23,8 @@ export const DATASET_FILES = Object.keys(DATASET_SHA256) as DatasetFile[];
 export const IMAGE_SHAPE = [1, 28, 28] as const;
 export const IMAGE_BYTES = 28 * 28;
 export const NUM_CLASSES = 10;
+/** Training samples of the files. */
+export const NUM_TRAIN_SAMPLES = 60_000;
 
 /** Samples as they are stored. */
 export interface SampleSet {

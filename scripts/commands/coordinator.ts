@@ -13,10 +13,10 @@ import {
   addRunFlags,
   allReduceFlag,
   flag,
-  parseCount,
-  parsePositive,
+  parseSeconds,
   sharedMemoryFlag,
   sharesFlag,
+  upTo,
   wireFlag,
 } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
@@ -27,6 +27,9 @@ import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
 import type { ServerTlsFlags } from '../tls-files.ts';
 import { keepToken, runToken, tokenFileFlag } from '../token.ts';
 import type { TokenFlags } from '../token.ts';
+
+/** Each takes a connection, and a process may have some ten thousands at most. */
+const MOST_WORKERS = 10_000;
 
 /** Permissions of a file that holds a token. */
 const OWNER_ONLY = 0o600;
@@ -44,11 +47,11 @@ export function coordinatorCommand(): Command {
   const command = new Command('coordinator')
     .description('wait for workers on this or other machines, then train with them')
     .addOption(flag('--listen <host:port>', 'where workers join; 0.0.0.0 for all addresses').default('127.0.0.1:7878'))
-    .addOption(flag('--workers <n>', 'workers to wait for').argParser(parseCount).default(2))
+    .addOption(flag('--workers <n>', 'workers to wait for').argParser(upTo(MOST_WORKERS)).default(2))
     .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers; for your eyes only'))
     .addOption(tokenFileFlag())
     .addOption(flag('--no-token', 'let in whoever can connect; on loopback only'))
-    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
+    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parseSeconds).default(600))
     .addOption(wireFlag())
     .addOption(allReduceFlag())
     .addOption(sharesFlag())

@@ -9,9 +9,9 @@ import {
   addRunFlags,
   allReduceFlag,
   flag,
-  parseCount,
   sharedMemoryFlag,
   sharesFlag,
+  upTo,
   wireFlag,
 } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
@@ -24,6 +24,9 @@ import { runToken } from '../token.ts';
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
 
+/** On one machine: each is a process of some 100 MB. */
+const MOST_LOCAL_WORKERS = 1024;
+
 /** One worker a core: at least two, for training across workers is what the command is for, at most four. */
 const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));
 
@@ -32,7 +35,7 @@ export function trainCommand(): Command {
     .description('train with a coordinator and local worker processes')
     .addOption(
       flag('--workers <n>', 'worker processes')
-        .argParser(parseCount)
+        .argParser(upTo(MOST_LOCAL_WORKERS))
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     )
     .addOption(wireFlag())

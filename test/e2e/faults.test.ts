@@ -213,7 +213,10 @@ describe('the coordinator', () => {
 describe('a mistake of the user ends with exit 2 and names the cure:', () => {
   test.each<[string[], string]>([
     [['train', '--model', 'resnet'], '--model resnet: expected dense, conv, conv-pool'],
-    [['train', '--model', 'missing.json'], '--model missing.json: cannot be read: there is no such file (ENOENT): check the path'],
+    [
+      ['train', '--model', 'missing.json'],
+      '--model missing.json: cannot be read: there is no such file (ENOENT): check the path',
+    ],
     [
       ['train', '--epochs', 'many'],
       "option '--epochs <n>' argument 'many' is invalid. Expected a whole number from 1.",
