@@ -14,27 +14,14 @@ import { SHARES } from '../coordinator/shares.ts';
 import type { SharesChoice } from '../coordinator/shares.ts';
 import { isIdentity } from '../protocol/state/augmentation.ts';
 import type { Augmentation } from '../protocol/state/augmentation.ts';
-import {
-  count,
-  flag,
-  fraction,
-  index,
-  notNegative,
-  positive,
-  seconds,
-  secondsOrNone,
-  upTo,
-  whole,
-} from './flag-values.ts';
+import { count, flag, fraction, index, notNegative, positive, seconds, upTo, whole } from './flag-values.ts';
 import { addImprovementFlags } from './improvement-flags.ts';
 import { addScheduleFlags } from './schedule-flags.ts';
 import { loadModel } from './load-model.ts';
 import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
 import type { RecipeName } from './recipe.ts';
 
-export { flag, loadModel, upTo };
-export { count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
-export { seconds as parseSeconds, secondsOrNone as parseSecondsOrNone };
+export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
 
 /** What engines take. */
 const MOST_THREADS = 1024;

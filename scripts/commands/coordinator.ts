@@ -9,16 +9,8 @@ import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { describeSystemError } from '../../protocol/system-errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import {
-  addRunFlags,
-  allReduceFlag,
-  flag,
-  parseSeconds,
-  sharedMemoryFlag,
-  sharesFlag,
-  upTo,
-  wireFlag,
-} from '../flags.ts';
+import { seconds, upTo } from '../flag-values.ts';
+import { addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { exitCodeOf } from '../process.ts';
 import { withResume } from '../resume-flags.ts';
@@ -51,7 +43,7 @@ export function coordinatorCommand(): Command {
     .addOption(flag('--join-file <path>', 'a file to write the join URL into, for launchers; for your eyes only'))
     .addOption(tokenFileFlag())
     .addOption(flag('--no-token', 'let in whoever can connect; on loopback only'))
-    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parseSeconds).default(600))
+    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(seconds).default(600))
     .addOption(wireFlag())
     .addOption(allReduceFlag())
     .addOption(sharesFlag())

@@ -4,16 +4,8 @@ import { Command } from 'commander';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import {
-  addEngineFlags,
-  addRunFlags,
-  allReduceFlag,
-  flag,
-  sharedMemoryFlag,
-  sharesFlag,
-  upTo,
-  wireFlag,
-} from '../flags.ts';
+import { upTo } from '../flag-values.ts';
+import { addEngineFlags, addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';

@@ -1,7 +1,8 @@
 /** `gradsock worker URL`: joins a coordinator and computes gradients until the run is over. */
 import { Command } from 'commander';
 import { runWorker } from '../../worker/main.ts';
-import { addEngineFlags, dataDirFlag, defaultWorkerName, flag, parseSecondsOrNone } from '../flags.ts';
+import { secondsOrNone } from '../flag-values.ts';
+import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
 import type { EngineFlags } from '../flags.ts';
 import { EXIT, interruptSignal } from '../process.ts';
 import { addTrustFlags, readTrust } from '../tls-files.ts';
@@ -26,7 +27,7 @@ export function workerCommand(): Command {
     .addOption(dataDirFlag())
     .addOption(
       flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost; 0: not at all')
-        .argParser(parseSecondsOrNone)
+        .argParser(secondsOrNone)
         .default(60),
     )
     .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
