@@ -18,7 +18,7 @@ const worker = { group: ['**/worker/**'], message: 'The two sides meet in protoc
 const scripts = { group: ['**/scripts/**'], message: 'Scripts are the outermost layer.' };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'runs/', 'sweeps/', 'coverage/', 'node_modules/'] },
+  { ignores: ['dist/', 'runs/', 'sweeps/', 'coverage/', '.test-data/', 'node_modules/'] },
   eslint.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

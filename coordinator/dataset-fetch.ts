@@ -1,148 +1,176 @@
-/** Fetching Fashion-MNIST where it is not on the machine: from its publishers, else from Debian's package. */
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import { countOf } from '../protocol/counts.ts';
+/**
+ * Fashion-MNIST for a run, and the fetching where it is not on the machine. A run downloads from the publishers at most;
+ * packages are installed by `gradsock data fetch` alone. No file is ever replaced.
+ */
+import { rename } from 'node:fs/promises';
+import { nanoid } from 'nanoid';
 import { ConfigError, describeError } from '../protocol/errors.ts';
-import { DATASET_FILES, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
-import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
-import type { RunConfig } from './run-config.ts';
+import { DATASET_FILES } from '../protocol/state/dataset.ts';
+import type { DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
 import {
   cacheFolder,
   datasetPlaces,
-  DEBIAN_FOLDER,
+  keepDatasetFile,
   locateDatasetFile,
+  missingFiles,
+  NO_CACHE,
   readDatasetFile,
   readDatasetFiles,
   storeDatasetFile,
 } from '../protocol/state/dataset-files.ts';
+import type { DatasetPlace } from '../protocol/state/dataset-files.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
+import { DEBIAN_PACKAGE, takeFromDebian } from './debian-package.ts';
+import { downloadDatasetFile } from './download.ts';
 
-/** The publishers' own repository. */
-const PUBLISHERS = 'https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion';
-const DEBIAN_PACKAGE = 'dataset-fashion-mnist';
-const DOWNLOAD_DEADLINE_MS = 300_000;
-const INSTALL_DEADLINE_MS = 300_000;
+type Bytes = Uint8Array<ArrayBuffer>;
+type PartOfDataset = Partial<Record<DatasetFile, Bytes>>;
+
+/** Where a file may come from; rejects with the reason where it cannot. */
+export type DatasetSource = (file: DatasetFile, log: (line: string) => void) => Promise<Bytes>;
 
 export interface FetchOptions {
   /** `--data-dir`: the only place to look, and to store into. */
   readonly dataDir?: string | undefined;
   readonly log: (line: string) => void;
+  /** Default: {@link RUN_SOURCES} or {@link FETCH_SOURCES}. */
+  readonly sources?: readonly DatasetSource[];
+  /** Where this machine may have the files. Default: the usual places, or `dataDir` alone. */
+  readonly places?: readonly DatasetPlace[];
 }
 
+/** What a run may do by itself. Nothing is installed on a machine without the user's word. */
+export const RUN_SOURCES: readonly DatasetSource[] = [downloadDatasetFile];
+/** What `gradsock data fetch` does, in this order. */
+export const FETCH_SOURCES: readonly DatasetSource[] = [downloadDatasetFile, takeFromDebian];
+
+const ELSEWHERE = 'put the four files into a folder and name it by --data-dir or $FASHION_MNIST_DIR';
+
 /**
- * The verified files: found on this machine, else fetched and kept in the user's cache.
+ * The verified files for a run: found on this machine, else downloaded, and kept in the user's cache if that can be.
  *
- * Throws `ConfigError`: for a damaged copy, for a `--data-dir` without the files, and, when nothing could be fetched,
- * with each place that was tried and the cure.
+ * Throws `ConfigError`: for a damaged copy, for a `--data-dir` without the files, and, when they could not be downloaded,
+ * with the reason and the cure.
  */
-export async function obtainDataset({ dataDir, log }: FetchOptions): Promise<DatasetBytes> {
-  return (await readDatasetFiles(datasetPlaces(dataDir))) ?? (await fetchDataset({ log }));
-}
-
-/** What a configuration says of the samples of a run. */
-export type SampleSelection = Pick<RunConfig, 'trainSamples' | 'testSamples' | 'validationSamples'>;
-
-/**
- * Samples for a run: the first `trainSamples` and `testSamples` of the files, all when undefined; the last
- * `validationSamples` of those training samples are held back, and evaluated instead of the test samples.
- */
-export function selectSamples(bytes: DatasetBytes, selection: SampleSelection = {}): Dataset {
-  const { trainSamples, testSamples, validationSamples = 0 } = selection;
-  const all = parseDataset(bytes);
-  const check = (flag: string, asked: number | undefined, available: number) => {
-    if (asked !== undefined && asked > available) {
-      throw new ConfigError(`${flag} ${asked}: Fashion-MNIST has ${available}: use at most that many`);
-    }
-  };
-  check('--train-samples', trainSamples, all.train.numSamples);
-  check('--test-samples', testSamples, all.evaluation.numSamples);
-  const numTraining = trainSamples ?? all.train.numSamples;
-  if (validationSamples >= numTraining) {
-    throw new ConfigError(
-      `--validation ${validationSamples} of ${countOf(numTraining, 'training sample')}: leave some to train on`,
-    );
-  }
-  return parseDataset(bytes, {
-    numTrainSamples: numTraining - validationSamples,
-    numTestSamples: testSamples,
-    numValidationSamples: validationSamples,
+export async function obtainDataset(options: FetchOptions): Promise<DatasetBytes> {
+  const { dataDir, log, sources = RUN_SOURCES, places = datasetPlaces(dataDir) } = options;
+  const found = await readDatasetFiles(places);
+  if (found) return found;
+  const cure =
+    `Run \`gradsock data fetch\`, which as root on Debian installs the package ${DEBIAN_PACKAGE} by apt-get; ` +
+    `elsewhere ${ELSEWHERE}`;
+  const folder = cacheFolder();
+  return fetchFrom(sources, {
+    places,
+    log,
+    cure,
+    present: folder === undefined ? {} : await readPresent({ folder, origin: "the user's cache", isExplicit: false }),
+    keep: (file, bytes) => keepDatasetFile(folder, file, bytes, log),
   });
 }
 
 /**
- * Fetches the files into `dataDir` or the user's cache and returns them. A file that is there and whole is not fetched
- * again; one that is damaged is replaced.
+ * `gradsock data fetch`: completes the files in `dataDir`, $FASHION_MNIST_DIR or the user's cache, and returns them. Where
+ * no folder is named and this machine has them already, nothing is fetched.
+ *
+ * A file that is there and is not Fashion-MNIST's is never replaced: in a folder that the user named it is refused before
+ * anything is fetched, in the user's cache it is set aside under another name. Throws `ConfigError` for the first, for
+ * what cannot be stored, and when nothing could be fetched, with each source's reason and the cure.
  */
-export async function fetchDataset({ dataDir, log }: FetchOptions): Promise<DatasetBytes> {
-  const folder = dataDir ?? cacheFolder();
-  const problems: string[] = [];
-  for (const source of [downloadFile, takeFromDebian]) {
-    try {
-      const files: Partial<Record<DatasetFile, Uint8Array<ArrayBuffer>>> = {};
-      for (const file of DATASET_FILES) {
-        const present = await readIfWhole(folder, file);
-        files[file] = present ?? (await source(file, log));
-        if (!present) await storeDatasetFile(folder, file, files[file]);
-      }
-      log(`Fashion-MNIST is in ${folder}, verified`);
-      return files as DatasetBytes;
-    } catch (error) {
-      problems.push(describeError(error));
+export async function fetchDataset(options: FetchOptions): Promise<DatasetBytes> {
+  const { dataDir, log, sources = FETCH_SOURCES, places = datasetPlaces(dataDir) } = options;
+  const named = places.find(({ isExplicit }) => isExplicit);
+  if (!named) {
+    await setDamagedAside(log);
+    const whole = await readDatasetFiles(places).catch((error: unknown) => log(describeError(error)));
+    const used = places.find((place) => missingFiles(place).length === 0);
+    if (whole && used) {
+      log(`Fashion-MNIST is in ${used.folder}, verified`);
+      return whole;
     }
   }
-  const looked = datasetPlaces(dataDir).map((place) => `${place.folder} (${place.origin})`);
+  const folder = named?.folder ?? cacheFolder();
+  if (folder === undefined) throw new ConfigError(`Fashion-MNIST: ${NO_CACHE}`);
+  const files = await fetchFrom(sources, {
+    places,
+    log,
+    cure: `On Debian run \`apt-get install ${DEBIAN_PACKAGE}\` as root; elsewhere ${ELSEWHERE}`,
+    present: await readPresent(named ?? { folder, origin: "the user's cache", isExplicit: true }),
+    keep: (file, bytes) => storeDatasetFile(folder, file, bytes),
+  });
+  log(`Fashion-MNIST is in ${folder}, verified`);
+  return files;
+}
+
+/** The files that a place has, all verified. Throws `ConfigError` for one that is something else. */
+async function readPresent(place: DatasetPlace): Promise<PartOfDataset> {
+  const missing = missingFiles(place);
+  const present: PartOfDataset = {};
+  for (const file of DATASET_FILES) {
+    if (!missing.includes(file)) present[file] = await readDatasetFile(place.folder, file);
+  }
+  return present;
+}
+
+/** In the user's cache: what is not Fashion-MNIST's gets another name, so that nothing is lost, and says so. */
+async function setDamagedAside(log: (line: string) => void): Promise<void> {
+  const folder = cacheFolder();
+  if (folder === undefined) return;
+  for (const file of DATASET_FILES) {
+    // At most two names are in the way: the plain file's and the .gz.
+    for (let path = locateDatasetFile(folder, file); path !== undefined; path = locateDatasetFile(folder, file)) {
+      const problem = await readDatasetFile(folder, file).then(() => undefined, describeError);
+      if (problem === undefined) break;
+      const aside = `${path}.damaged-${nanoid(6)}`;
+      await rename(path, aside).catch((error: unknown) => {
+        throw new ConfigError(describeSystemError(path, 'written', error), { cause: error });
+      });
+      log(`${problem}: set aside as ${aside}`);
+    }
+  }
+}
+
+interface Fetch {
+  readonly places: readonly DatasetPlace[];
+  readonly log: (line: string) => void;
+  readonly cure: string;
+  /** What need not be fetched. */
+  readonly present: PartOfDataset;
+  readonly keep: (file: DatasetFile, bytes: Bytes) => Promise<void>;
+}
+
+/** All four: from each source in turn what is still missing. */
+async function fetchFrom(sources: readonly DatasetSource[], fetch: Fetch): Promise<DatasetBytes> {
+  const files: PartOfDataset = { ...fetch.present };
+  const problems: string[] = [];
+  for (const source of sources) {
+    const problem = await completeFrom(source, files, fetch);
+    if (problem === undefined) return files as DatasetBytes;
+    problems.push(problem);
+  }
+  const looked = fetch.places.map(({ folder, origin }) => `${folder} (${origin})`);
   throw new ConfigError(
     `Fashion-MNIST was not found in ${looked.join(' or ')} and could not be fetched:\n  ${problems.join('\n  ')}\n` +
-      `On Debian run \`apt-get install ${DEBIAN_PACKAGE}\` as root; elsewhere put the four files into a folder and ` +
-      'name it by --data-dir or $FASHION_MNIST_DIR',
+      fetch.cure,
   );
 }
 
-async function readIfWhole(folder: string, file: DatasetFile): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (locateDatasetFile(folder, file) === undefined) return undefined;
-  try {
-    return await readDatasetFile(folder, file);
-  } catch (error) {
-    if (error instanceof ConfigError) return undefined;
-    throw error;
+/** Returns why the source cannot give a file. Each is kept as it comes: who interrupts this need not fetch it again. */
+async function completeFrom(
+  source: DatasetSource,
+  files: PartOfDataset,
+  { log, keep }: Fetch,
+): Promise<string | undefined> {
+  for (const file of DATASET_FILES) {
+    if (files[file]) continue;
+    let bytes: Bytes;
+    try {
+      bytes = await source(file, log);
+    } catch (error) {
+      return describeError(error);
+    }
+    await keep(file, bytes);
+    files[file] = bytes;
   }
-}
-
-async function downloadFile(file: DatasetFile, log: (line: string) => void): Promise<Uint8Array<ArrayBuffer>> {
-  const url = `${PUBLISHERS}/${file}.gz`;
-  log(`downloading ${url}`);
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_DEADLINE_MS) });
-    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-    const bytes = await promisify(gunzip)(new Uint8Array(await response.arrayBuffer()));
-    verifyDatasetFile(file, bytes, url);
-    return bytes;
-  } catch (error) {
-    const cause = error instanceof Error && error.cause ? ` (${describeError(error.cause)})` : '';
-    throw new Error(`${url}: ${describeError(error)}${cause}`, { cause: error });
-  }
-}
-
-async function takeFromDebian(file: DatasetFile, log: (line: string) => void): Promise<Uint8Array<ArrayBuffer>> {
-  if (locateDatasetFile(DEBIAN_FOLDER, file) === undefined) await installDebianPackage(log);
-  return readDatasetFile(DEBIAN_FOLDER, file);
-}
-
-async function installDebianPackage(log: (line: string) => void): Promise<void> {
-  if (!existsSync('/usr/bin/apt-get')) throw new Error(`Debian's package ${DEBIAN_PACKAGE}: this is no Debian system`);
-  if (process.getuid?.() !== 0) throw new Error(`Debian's package ${DEBIAN_PACKAGE}: installing it takes root`);
-  log(`installing Debian's package ${DEBIAN_PACKAGE}`);
-  const run = (...args: string[]) =>
-    promisify(execFile)('apt-get', args, {
-      timeout: INSTALL_DEADLINE_MS,
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    });
-  const install = () => run('install', '-y', '--no-install-recommends', DEBIAN_PACKAGE);
-  try {
-    // On a fresh machine the list of packages is empty until it is asked for.
-    await install().catch(() => run('update').then(install));
-  } catch (error) {
-    throw new Error(`Debian's package ${DEBIAN_PACKAGE}: ${describeError(error)}`, { cause: error });
-  }
+  return undefined;
 }

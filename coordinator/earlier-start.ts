@@ -2,10 +2,12 @@
  * What a folder holds that a new run is to be recorded in: nothing, a run, or the start of one that took no step. The
  * same command may use a start's folder again: there is nothing in it that a user could lose.
  */
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { ConfigError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
+import { readJsonFile } from '../protocol/text-files.ts';
 import type { RunResult } from './reporters/reporter.ts';
 import { readRecordedRun } from './resume.ts';
 
@@ -24,12 +26,10 @@ export function checkRunFolder(folder: string): void {
   }
   const nearest = nearestExisting(folder);
   try {
-    if (!statSync(nearest).isDirectory()) throw new Error(`${nearest} is no folder`);
+    if (!statSync(nearest).isDirectory()) throw Object.assign(new Error('no folder'), { code: 'ENOTDIR' });
     accessSync(nearest, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new ConfigError(
-      `--run-dir ${folder}: expected a folder that can be written, got ${describeError(error)}: choose another folder`,
-    );
+    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, 'made', error), { cause: error });
   }
 }
 
@@ -59,12 +59,8 @@ function contentOf(folder: string): 'nothing' | 'start' | 'run' {
 }
 
 function readResult(folder: string): RunResult | undefined {
-  try {
-    return JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as RunResult;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ConfigError(`${join(folder, 'result.json')}: cannot be read: ${describeError(error)}`);
-  }
+  const path = join(folder, 'result.json');
+  return existsSync(path) ? (readJsonFile(path, path) as RunResult) : undefined;
 }
 
 function nearestExisting(folder: string): string {

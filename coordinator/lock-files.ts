@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { copyFile, link, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { ConfigError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
 import { encodeHolder, parseHolder } from './lock-holder.ts';
 import type { Holder } from './lock-holder.ts';
 import { storing } from './storage-error.ts';
@@ -45,7 +46,7 @@ export async function readRecord(path: string, subject: string): Promise<LockRec
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ConfigError(`${subject}: ${path} cannot be read: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(`${subject}: ${path}`, 'read', error), { cause: error });
   }
   const holder = parseHolder(text);
   const id = holder?.id ?? `torn${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;

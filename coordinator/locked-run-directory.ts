@@ -5,7 +5,8 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { ConfigError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
 import { removeDrafts, syncFolder } from '../protocol/state/atomic-file.ts';
 import { checkRunFolder, clearEarlierStart } from './earlier-start.ts';
 import { openRunDirectory } from './run-directory.ts';
@@ -84,9 +85,7 @@ async function makeFolder(folder: string): Promise<string | undefined> {
 /** For a folder in which a new run cannot be recorded: here `--resume` is no cure. */
 export function cannotBeMade(folder: string, error: unknown): ConfigError {
   const cause = error instanceof StorageError ? error.cause : error;
-  return new ConfigError(
-    `--run-dir ${folder}: cannot be made or written: ${describeError(cause)}: choose another folder`,
-  );
+  return new ConfigError(describeSystemError(`--run-dir ${folder}`, 'made', cause), { cause });
 }
 
 /** Removes `folder`, and those above it up to `first`, as far as nothing is in them. */

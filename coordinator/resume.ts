@@ -2,12 +2,14 @@
  * Resuming a run: what its directory says of it, and the newest whole checkpoint. The records of epochs after that
  * checkpoint are cut off; they will be made again.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
+import { describeSystemError, isSystemError } from '../protocol/system-errors.ts';
+import { readJsonFile, readTextFile } from '../protocol/text-files.ts';
 import { removeDrafts, writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { AllReduceKind } from './all-reduce/choose.ts';
@@ -51,17 +53,19 @@ export interface RecordedRun {
 export function readRecordedRun(path: string): RecordedRun {
   const subject = `--resume ${path}`;
   const configPath = join(path, 'config.json');
-  if (!existsSync(configPath)) {
+  if (isAbsent(configPath)) {
     throw new ConfigError(`${subject}: expected a run directory, got no config.json: give the --run-dir of a run`);
   }
-  const checked = recordSchema.safeParse(readJson(configPath, subject));
+  const checked = recordSchema.safeParse(readJsonFile(`${subject}: ${configPath}`, configPath));
   if (!checked.success) {
     const problems = checked.error.issues.map(({ path: at, message }) => `  ${at.join('.')}: ${message}`);
     throw new ConfigError(`${subject}: config.json is not that of a run that can be resumed:\n${problems.join('\n')}`);
   }
   const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, begunWith, ...config } = checked.data;
   const resultPath = join(path, 'result.json');
-  const result = existsSync(resultPath) ? (readJson(resultPath, subject) as RunResult) : undefined;
+  const result = existsSync(resultPath)
+    ? (readJsonFile(`${subject}: ${resultPath}`, resultPath) as RunResult)
+    : undefined;
   return {
     path,
     runId,
@@ -74,11 +78,12 @@ export function readRecordedRun(path: string): RecordedRun {
   };
 }
 
-function readJson(path: string, subject: string): unknown {
+/** Not so of one that may not be looked at: reading it tells why. */
+function isAbsent(path: string): boolean {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new ConfigError(`${subject}: ${path} cannot be read: ${describeError(error)}`);
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
   }
 }
 
@@ -118,7 +123,8 @@ export async function restoreRun(
   await directory.confirm();
   await cutRecords(join(directory.path, 'epochs.jsonl'), point.epochsDone);
   // It tells how the run ended before; if it says nothing of this time, that is because it ends as suddenly.
-  await rm(join(directory.path, 'result.json'), { force: true });
+  const resultPath = join(directory.path, 'result.json');
+  await storing(resultPath, () => rm(resultPath, { force: true }));
   if (found) {
     replica.restore(found.checkpoint.state, point.step);
     say(
@@ -147,11 +153,13 @@ async function newestCheckpoint(
       const step = newest?.checkpoint.header.point.step ?? -1;
       if (checkpoint.header.point.step >= step) newest = { checkpoint, name };
     } catch (error) {
+      // That it cannot be read now says nothing of what it holds.
+      if (isSystemError(error)) throw new ConfigError(describeSystemError(path, 'read', error), { cause: error });
       warn(
         `refused ${join(folder, error instanceof ConfigError ? error.message : `${name}: ${describeError(error)}`)}`,
       );
       // Out of the way of those that follow, which are kept by their numbers.
-      await rename(path, `${path}.refused`);
+      await storing(path, () => rename(path, `${path}.refused`));
       numRefused++;
     }
   }
@@ -167,7 +175,7 @@ async function newestCheckpoint(
 /** Leaves the records of epochs 1 to `numEpochs`; what follows, a torn line too, is cut off. */
 async function cutRecords(path: string, numEpochs: number): Promise<void> {
   if (!existsSync(path) && numEpochs === 0) return;
-  const text = existsSync(path) ? await readFile(path, 'utf8') : '';
+  const text = existsSync(path) ? readTextFile(path, path) : '';
   const kept = text.split('\n').slice(0, numEpochs);
   const numWhole = kept.findIndex((line, index) => epochOf(line) !== index + 1);
   if (numWhole !== -1 || kept.length < numEpochs) {

@@ -4,10 +4,12 @@
  * process has the directory to itself: see `run-lock.ts`.
  */
 import { existsSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import { describeSystemError } from '../protocol/system-errors.ts';
+import { readJsonFile } from '../protocol/text-files.ts';
 import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
@@ -15,7 +17,7 @@ import type { AllReduceKind } from './all-reduce/choose.ts';
 import type { EpochRecord, RunResult } from './reporters/reporter.ts';
 import type { RunConfig } from './run-config.ts';
 import type { RunLock } from './run-lock.ts';
-import { asStorageError, storing } from './storage-error.ts';
+import { storing } from './storage-error.ts';
 
 export interface RunDirectory {
   readonly path: string;
@@ -45,13 +47,7 @@ export function openRunDirectory(
   lock?: Pick<RunLock, 'confirm' | 'lost'>,
 ): RunDirectory {
   const file = (name: string) => join(folder, name);
-  const destination = pino.destination({ dest: file('log.jsonl'), sync: true });
-  let hasWarned = false;
-  destination.on('error', (error: unknown) => {
-    if (!hasWarned) warn(`warning: ${asStorageError(file('log.jsonl'), error).message}`);
-    hasWarned = true;
-  });
-  const logger = pino({ base: null }, destination);
+  const logger = openLog(file('log.jsonl'), warn);
   lock?.lost.addEventListener('abort', () => (logger.level = 'silent'));
   const confirm = async () => lock?.confirm();
   const json = (value: object) => `${JSON.stringify(value, undefined, 2)}\n`;
@@ -67,7 +63,7 @@ export function openRunDirectory(
     logger,
     writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
     recordAllReduce: async (begunWith) => {
-      const recorded = JSON.parse(await readFile(file('config.json'), 'utf8')) as object;
+      const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
       await replace('config.json', json({ ...recorded, begunWith }));
     },
     confirm,
@@ -84,6 +80,22 @@ export function openRunDirectory(
     },
     writeResult: (result) => replace('result.json', json(result)),
   };
+}
+
+function openLog(path: string, warn: (line: string) => void): Logger {
+  let hasWarned = false;
+  const warnOnce = (error: unknown) => {
+    if (!hasWarned) warn(`warning: ${describeSystemError(path, 'written', error)}`);
+    hasWarned = true;
+  };
+  try {
+    const destination = pino.destination({ dest: path, sync: true });
+    destination.on('error', warnOnce);
+    return pino({ base: null }, destination);
+  } catch (error) {
+    warnOnce(error);
+    return pino({ base: null, enabled: false });
+  }
 }
 
 /** The line is on the disk, whole, or the file is as it was; its name too, when it is the first. */

@@ -1,5 +1,5 @@
 /** What a run's files may fail with: a disk that is full, a folder that has become read-only. */
-import { describeError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
 
 /** A file of the run could not be written. Ends the run with exit code 1; what was written before is whole. */
 export class StorageError extends Error {
@@ -19,9 +19,6 @@ export async function storing<T>(path: string, action: () => Promise<T>): Promis
 /** The error of a write to `path`; one that is a `StorageError` already stays as it is. */
 export function asStorageError(path: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
-  const cure = isFull ? 'make room on that disk' : 'make that folder writable';
-  const message = `${path}: expected to write it, got ${describeError(error)}: ${cure}, then continue with --resume`;
+  const message = `${describeSystemError(path, 'written', error)}, then continue with --resume`;
   return new StorageError(message, { cause: error });
 }

@@ -14,7 +14,7 @@ import { SHARES } from '../coordinator/shares.ts';
 import type { SharesChoice } from '../coordinator/shares.ts';
 import { isIdentity } from '../protocol/state/augmentation.ts';
 import type { Augmentation } from '../protocol/state/augmentation.ts';
-import { count, flag, fraction, index, notNegative, positive, whole } from './flag-values.ts';
+import { count, flag, fraction, index, notNegative, positive, seconds, upTo, whole } from './flag-values.ts';
 import { addImprovementFlags } from './improvement-flags.ts';
 import { addScheduleFlags } from './schedule-flags.ts';
 import { loadModel } from './load-model.ts';
@@ -22,6 +22,9 @@ import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
 import type { RecipeName } from './recipe.ts';
 
 export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
+
+/** What engines take. */
+const MOST_THREADS = 1024;
 
 /** The values of the flags of a run, as commander hands them over. */
 export interface RunFlags {
@@ -127,7 +130,7 @@ export function addRunFlags(command: Command): Command {
     )
     .addOption(flag('--max-steps <n>', 'stop after n steps; 0 writes the initial model').argParser(index))
     .addOption(
-      flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(positive).default(60),
+      flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(seconds).default(60),
     )
     .addOption(
       flag('--checkpoint-every <k>', "steps between checkpoints, besides that at each epoch's end").argParser(count),
@@ -157,7 +160,7 @@ export function addEngineFlags(command: Command): Command {
           '$OMPI_COMM_WORLD_LOCAL_RANK',
       ),
     )
-    .addOption(flag('--threads <n>', 'threads of each worker').argParser(count).default(1));
+    .addOption(flag('--threads <n>', 'threads of each worker').argParser(upTo(MOST_THREADS)).default(1));
 }
 
 export function wireFlag(): Option {

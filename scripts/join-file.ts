@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { ConfigError, describeError } from '../protocol/errors.ts';
+import { describeSystemError } from '../protocol/system-errors.ts';
+import { decodeText } from '../protocol/text-files.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
 import { NotYet } from '../worker/waiting.ts';
 
@@ -13,7 +15,7 @@ export async function writeJoinFile(path: string, joinUrl: string): Promise<void
   try {
     await writeFileAtomically(path, `${joinUrl}\n`, OWNER_ONLY);
   } catch (error) {
-    throw new ConfigError(`--join-file ${path}: cannot be written: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(`--join-file ${path}`, 'written', error), { cause: error });
   }
 }
 
@@ -36,10 +38,10 @@ export function readJoinFile(path: string): string {
     new NotYet(`the join file ${path}`, why, `start the coordinator with --join-file ${path}`);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8').trim();
+    text = decodeText(readFileSync(path)).trim();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw missing('it is not there');
-    throw new ConfigError(`--join-file ${path}: cannot be read: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(`--join-file ${path}`, 'read', error), { cause: error });
   }
   if (text === '') throw missing('it is empty');
   return text;

@@ -108,12 +108,15 @@ function watch(
   let lastLine = '';
   /** What may be its last words: these are told once, by how it ended. */
   let heldBack: string | undefined;
-  createInterface({ input: worker.stderr! }).on('line', (line) => {
-    if (heldBack !== undefined) log(name, heldBack);
-    heldBack = line.startsWith(LAST_WORDS) ? printable(line) : undefined;
-    lastLine = printable(line.replace(LAST_WORDS, ''));
-    if (heldBack === undefined) log(name, lastLine);
-  });
+  // Absent where the system refused to start it: 'error' tells why.
+  if (worker.stderr) {
+    createInterface({ input: worker.stderr }).on('line', (line) => {
+      if (heldBack !== undefined) log(name, heldBack);
+      heldBack = line.startsWith(LAST_WORDS) ? printable(line) : undefined;
+      lastLine = printable(line.replace(LAST_WORDS, ''));
+      if (heldBack === undefined) log(name, lastLine);
+    });
+  }
   const exited = new Promise<void>((resolve) => {
     worker.on('error', (error) => {
       onExit(new ProtocolError('ERR_CLOSED', `${name} could not be started: ${error.message}`, { worker: name }));

@@ -1,7 +1,9 @@
 /** What every command of the program shares: exit codes, interruption, and the record of what was run. */
 import { readFileSync } from 'node:fs';
-import { ConfigError } from '../protocol/errors.ts';
+import { ConfigError, describeError, printableLines, ProtocolError } from '../protocol/errors.ts';
+import { describeStraySystemError, isSystemError } from '../protocol/system-errors.ts';
 import type { RunResult } from '../coordinator/reporters/reporter.ts';
+import { StorageError } from '../coordinator/storage-error.ts';
 import { onHangup, outliveTerminal } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -40,16 +42,27 @@ export function interruptSignal(onFirst: () => void, output: Output = process.st
   return controller.signal;
 }
 
-/** Runs the main part of a program of its own: a usage error is a sentence and an exit code, no stack. */
+/** Runs the main part of a program of its own: an error that a user can cause is a sentence and an exit code, no stack. */
 export async function runMain(main: () => Promise<void>): Promise<void> {
   outliveTerminal();
   try {
     await main();
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`error: ${error.message}\n`);
-    process.exitCode = EXIT.usage;
+    reportFailure(error);
   }
+}
+
+/** Says what a user, a peer or the system has caused, and sets the exit code. Throws any other error: it is ours. */
+export function reportFailure(error: unknown): void {
+  if (error instanceof Interruption) {
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
+  const isWorded = [ConfigError, ProtocolError, StorageError].some((kind) => error instanceof kind);
+  if (!isWorded && !isSystemError(error)) throw error;
+  const message = isWorded || !isSystemError(error) ? describeError(error) : describeStraySystemError(error);
+  process.stderr.write(`error: ${printableLines(message)}\n`);
+  process.exitCode = error instanceof ConfigError ? EXIT.usage : EXIT.failed;
 }
 
 export function exitCodeOf({ status }: RunResult): number {

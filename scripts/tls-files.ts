@@ -1,10 +1,10 @@
 /** The files and the fingerprint that TLS flags name, read and checked. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Command } from 'commander';
 import type { ServerTls } from '../coordinator/server.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
+import { readTextFile } from '../protocol/text-files.ts';
 import { plainFingerprint } from '../worker/tls.ts';
 import type { TlsTrust } from '../worker/tls.ts';
 import { flag } from './flags.ts';
@@ -78,9 +78,5 @@ function readFingerprint(text: string): string {
 }
 
 function readPem(flagName: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError(`${flagName} ${path}: cannot be read: ${describeError(error)}`);
-  }
+  return readTextFile(`${flagName} ${path}`, path);
 }

@@ -1,9 +1,11 @@
 /** Where a run's token comes from: a file, the environment, or chance. Its value is in no message here. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Option } from 'commander';
-import { ConfigError, describeError } from '../protocol/errors.ts';
+import { storing } from '../coordinator/storage-error.ts';
+import { ConfigError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { readTextFile } from '../protocol/text-files.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
 import { flag } from './flags.ts';
 
@@ -51,7 +53,8 @@ export function keptTokenPath(runDir: string): string {
 
 /** Keeps a run's token in its directory, in a file that only its owner can read. */
 export async function keepToken(runDir: string, token: string): Promise<void> {
-  await writeFileAtomically(keptTokenPath(runDir), `${token}\n`, 0o600);
+  const path = keptTokenPath(runDir);
+  await storing(path, () => writeFileAtomically(path, `${token}\n`, 0o600));
 }
 
 function keptToken(runDir: string): string | undefined {
@@ -76,9 +79,5 @@ export function checkToken(token: string, where: string): string {
 }
 
 function readLine(flagName: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new ConfigError(`${flagName} ${path}: cannot be read: ${describeError(error)}`);
-  }
+  return readTextFile(`${flagName} ${path}`, path).trim();
 }

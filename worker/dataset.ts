@@ -1,8 +1,8 @@
 /** How a worker comes by its samples: from this machine if they are here, else from the coordinator, once. */
-import { describeError, ProtocolError } from '../protocol/errors.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import { DATASET_FILES, DATASET_SHA256, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
 import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
-import { cacheFolder, readDatasetFiles, storeDatasetFile } from '../protocol/state/dataset-files.ts';
+import { cacheFolder, keepDatasetFile, readDatasetFiles } from '../protocol/state/dataset-files.ts';
 import type { DatasetPlace } from '../protocol/state/dataset-files.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
@@ -31,18 +31,14 @@ export async function loadDataset(
 
 async function receiveFiles(transport: Transport, log: (line: string) => void): Promise<DatasetBytes> {
   const folder = cacheFolder();
-  log(`Fashion-MNIST is not on this machine: receiving it from the coordinator into ${folder}`);
+  const into = folder === undefined ? '' : ` into ${folder}`;
+  log(`Fashion-MNIST is not on this machine: receiving it from the coordinator${into}`);
   const files: Partial<Record<DatasetFile, Uint8Array<ArrayBuffer>>> = {};
   for (const file of DATASET_FILES) {
     const bytes = await receiveFile(transport, file);
-    verifyDatasetFile(file, bytes, `${file} from ${transport.peer}`);
+    verifyDatasetFile(file, bytes, `${file} from ${transport.peer}`, 'run `gradsock data verify` there');
     files[file] = bytes;
-    try {
-      await storeDatasetFile(folder, file, bytes);
-    } catch (error) {
-      // The samples are here and whole; only the next start will have to receive them again.
-      log(`${folder}: cannot keep ${file}: ${describeError(error)}`);
-    }
+    await keepDatasetFile(folder, file, bytes, log);
   }
   return files as DatasetBytes;
 }

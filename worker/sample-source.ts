@@ -3,7 +3,7 @@ import { createAugmenter } from '../protocol/state/augmentation.ts';
 import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
 import type { Dataset, SampleSet } from '../protocol/state/dataset.ts';
 import { epochOrder } from '../protocol/state/random.ts';
-import { globalBatchRange, microbatchRange } from '../protocol/state/sharding.ts';
+import { globalBatchRange, largestMicrobatch, microbatchRange } from '../protocol/state/sharding.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { Microbatch } from './engines/engine.ts';
@@ -21,7 +21,7 @@ export interface SourceOptions {
 export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptions) {
   const { globalBatch, numMicrobatches, seed, numTrainSamples, augmentation } = welcome;
   const augment = augmentation && createAugmenter(augmentation);
-  const gather = createGatherer(dataset.train, Math.ceil(globalBatch / numMicrobatches), vectorMath);
+  const gather = createGatherer(dataset.train, largestMicrobatch(welcome), vectorMath);
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
   return (epoch: number, stepInEpoch: number, index: number): Microbatch => {
     const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);

@@ -11,6 +11,7 @@ import type { Exchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import { largestMicrobatch } from '../protocol/state/sharding.ts';
 import { plainVectorMath } from '../protocol/state/vector-math.ts';
 import type { VectorMath } from '../protocol/state/vector-math.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
@@ -88,7 +89,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
       parameters: workspace.parameters,
       buffers: workspace.buffers,
       labelSmoothing: welcome.labelSmoothing,
-      maxBatch: Math.max(Math.ceil(welcome.globalBatch / welcome.numMicrobatches), welcome.evaluationBatch),
+      maxBatch: Math.max(largestMicrobatch(welcome), welcome.evaluationBatch),
     });
     const allocate = joinMemory(transport, welcome.sharedMemory, options);
     const { name, device, threads } = engine;

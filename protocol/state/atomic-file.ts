@@ -1,6 +1,6 @@
 /** Writing files so that a reader finds the old one or the new one, whole, whatever happens in between. */
-import { existsSync } from 'node:fs';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { nanoid } from 'nanoid';
@@ -10,6 +10,33 @@ import { nanoid } from 'nanoid';
  * over the target and forces the folder. On an error the target is as it was, and nothing is left beside it.
  */
 export async function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): Promise<void> {
+  await throughDraft(path, content, mode, (draft) => rename(draft, path));
+}
+
+/** The same for a file that must not be there yet: rejects with the system's EEXIST where anything has that name. */
+export async function createFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  await throughDraft(path, content, 0o666, async (draft) => {
+    try {
+      // Unlike a rename, it never takes another's place.
+      await link(draft, path);
+    } catch (error) {
+      if (!NO_SECOND_NAMES.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      // Here a reader may find it half written, and refuses it by its sum.
+      await copyFile(draft, path, constants.COPYFILE_EXCL);
+    }
+    await rm(draft);
+  });
+}
+
+/** Codes of file systems on which a file has one name only (FAT, some network and container file systems). */
+const NO_SECOND_NAMES = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EACCES']);
+
+async function throughDraft(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  putInPlace: (draft: string) => Promise<void>,
+): Promise<void> {
   const draft = `${path}.${nanoid(8)}.part`;
   try {
     const file = await open(draft, 'w', mode);
@@ -19,7 +46,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
     } finally {
       await file.close();
     }
-    await rename(draft, path);
+    await putInPlace(draft);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -24,6 +24,8 @@ export const DATASET_FILES = Object.keys(DATASET_SHA256) as DatasetFile[];
 export const IMAGE_SHAPE = [1, 28, 28] as const;
 export const IMAGE_BYTES = 28 * 28;
 export const NUM_CLASSES = 10;
+/** Training samples of the files. */
+export const NUM_TRAIN_SAMPLES = 60_000;
 
 /** Samples as they are stored. */
 export interface SampleSet {
@@ -52,13 +54,13 @@ export interface DatasetCounts {
 /** The uncompressed bytes of each file. */
 export type DatasetBytes = Readonly<Record<DatasetFile, Uint8Array<ArrayBuffer>>>;
 
-/** Throws `ConfigError` naming `path`, both sums and the cure when `bytes` are not the file's. */
-export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string): void {
+/** Throws `ConfigError` naming `path`, both sums and `cure` when `bytes` are not the file's. */
+export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string, cure: string): void {
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== DATASET_SHA256[file]) {
     throw new ConfigError(
       `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
-        `found ${found} (${countOf(bytes.length, 'byte')}): delete it and run \`gradsock data fetch\``,
+        `found ${found} (${countOf(bytes.length, 'byte')}): ${cure}`,
     );
   }
 }

@@ -10,7 +10,7 @@ import { countOf } from '../counts.ts';
 import { ConfigError, internalError, ProtocolError } from '../errors.ts';
 import { BATCH_NORM_MOMENTUM, initialBuffers, initialParameters } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
-import { indexOfSquares } from './optimizer.ts';
+import { createOptimizer, indexOfSquares } from './optimizer.ts';
 import type { OptimizerConfig, UpdateRates } from './optimizer.ts';
 import { plainVectorMath } from './vector-math.ts';
 import { updateAverage } from './weight-average.ts';
@@ -54,7 +54,28 @@ export interface Replica {
   parametersSha256(): string;
 }
 
-/** A replica at step 0, initialised from the seed. */
+/** Values of a replica's whole state. */
+export function stateLength({ numParameters, numBuffers }: ModelPlan, optimizerConfig: OptimizerConfig): number {
+  const { numStateVectors } = createOptimizer(optimizerConfig);
+  const averages = optimizerConfig.emaDecay === undefined ? 0 : numParameters + numBuffers;
+  return numParameters * (1 + numStateVectors) + numBuffers + averages;
+}
+
+/** Throws `ConfigError` where the system has no memory for as many values. */
+export function allocateState({ spec }: ModelPlan, numValues: number): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(numValues);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigError(
+      `model ${spec.name}: its state has ${numValues} values, expected memory for ${4 * numValues} bytes, got none ` +
+        `(${error.message}): make the model smaller, or use a machine with more memory`,
+      { cause: error },
+    );
+  }
+}
+
+/** A replica at step 0, initialised from the seed. Throws `ConfigError` where there is no memory for it. */
 export function createReplica(
   plan: ModelPlan,
   optimizerConfig: OptimizerConfig,
@@ -66,7 +87,7 @@ export function createReplica(
   const optimizer = createOptimizer(optimizerConfig);
   const keepsAverages = optimizerConfig.emaDecay !== undefined;
   const averagesAt = numParameters * (1 + optimizer.numStateVectors) + numBuffers;
-  const state = new Float32Array(averagesAt + (keepsAverages ? numParameters + numBuffers : 0));
+  const state = allocateState(plan, stateLength(plan, optimizerConfig));
   const parameters = state.subarray(0, numParameters);
   const buffers = state.subarray(numParameters, numParameters + numBuffers);
   const optimizerState = Array.from({ length: optimizer.numStateVectors }, (_, i) => {

@@ -31,6 +31,15 @@ export function microbatchRange(batch: Range, numMicrobatches: number, index: nu
   return index < numParts ? part(batch, numParts, index) : { first: batch.first + batch.count, count: 0 };
 }
 
+/** Samples of the largest microbatch of a run: a global batch has no more samples than there are. */
+export function largestMicrobatch(run: {
+  readonly globalBatch: number;
+  readonly numMicrobatches: number;
+  readonly numTrainSamples: number;
+}): number {
+  return Math.ceil(Math.min(run.globalBatch, run.numTrainSamples) / run.numMicrobatches);
+}
+
 /**
  * Part `index` of `numParts` of a range; parts differ by one at most and together are the range: part i holds positions
  * floor(i n / parts) to floor((i + 1) n / parts). Cuts global batches into microbatches, and work among workers.

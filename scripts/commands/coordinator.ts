@@ -6,20 +6,11 @@ import { sayFarewell } from '../../coordinator/farewell.ts';
 import type { FarewellOptions } from '../../coordinator/farewell.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
-import { storing } from '../../coordinator/storage-error.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
-import {
-  addRunFlags,
-  allReduceFlag,
-  flag,
-  parseCount,
-  parsePositive,
-  sharedMemoryFlag,
-  sharesFlag,
-  wireFlag,
-} from '../flags.ts';
+import { seconds, upTo } from '../flag-values.ts';
+import { addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
 import { checkFileFolder } from '../check-file.ts';
 import { removeJoinFile, writeJoinFile } from '../join-file.ts';
@@ -31,6 +22,9 @@ import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
 import type { ServerTlsFlags } from '../tls-files.ts';
 import { keepToken, keptTokenPath, runToken, tokenFileFlag } from '../token.ts';
 import type { TokenFlags } from '../token.ts';
+
+/** Each takes a connection, and a process may have some ten thousands at most. */
+const MOST_WORKERS = 10_000;
 
 interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
   listen: string;
@@ -53,13 +47,13 @@ export function coordinatorCommand(): Command {
     .addOption(
       flag('--advertise <host[:port]>', 'the name or address by which workers reach --listen; found out when left out'),
     )
-    .addOption(flag('--workers <n>', 'workers to wait for').argParser(parseCount).default(2))
+    .addOption(flag('--workers <n>', 'workers to wait for').argParser(upTo(MOST_WORKERS)).default(2))
     .addOption(
       flag('--join-file <path>', 'a file to write the URL and token into, which only you can read; removed at the end'),
     )
     .addOption(tokenFileFlag())
     .addOption(flag('--no-token', 'let in whoever can connect; on loopback only'))
-    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(parsePositive).default(600))
+    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(seconds).default(600))
     .addOption(wireFlag())
     .addOption(allReduceFlag())
     .addOption(sharesFlag())
@@ -93,7 +87,7 @@ export function coordinatorCommand(): Command {
       },
       async summonWorkers({ membership, runDir }) {
         hasListened = true;
-        if (token !== undefined) await storing(runDir, () => keepToken(runDir, token));
+        if (token !== undefined) await keepToken(runDir, token);
         health = () => ({ status: 'running', workers: membership.members.length });
         entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
         const joinUrl = joinUrlOf(entrance.joinUrl, token);

@@ -11,7 +11,7 @@ export function dataCommand(): Command {
   const command = new Command('data').description('the Fashion-MNIST files');
   command
     .command('fetch')
-    .description('download or install what is missing, replace what is damaged, verify the rest')
+    .description('download what is missing, as root on Debian also by apt-get; verify the rest and replace nothing')
     .addOption(dataDirFlag())
     .action(async ({ dataDir }: { dataDir?: string }) => {
       await fetchDataset({ dataDir, log: line });

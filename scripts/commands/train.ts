@@ -5,16 +5,8 @@ import { createEntrance } from '../../coordinator/entrance.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server.ts';
 import { checkEngine } from '../../worker/engines/registry.ts';
-import {
-  addEngineFlags,
-  addRunFlags,
-  allReduceFlag,
-  flag,
-  parseCount,
-  sharedMemoryFlag,
-  sharesFlag,
-  wireFlag,
-} from '../flags.ts';
+import { upTo } from '../flag-values.ts';
+import { addEngineFlags, addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
 import type { EngineFlags, RunFlags } from '../flags.ts';
 import { startLocalWorkers } from '../local-workers.ts';
 import { exitCodeOf } from '../process.ts';
@@ -25,6 +17,9 @@ import { runToken } from '../token.ts';
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
 
+/** On one machine: each is a process of some 100 MB. */
+const MOST_LOCAL_WORKERS = 1024;
+
 /** One worker a core: at least two, for training across workers is what the command is for, at most four. */
 const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));
 
@@ -33,7 +28,7 @@ export function trainCommand(): Command {
     .description('train with a coordinator and local worker processes')
     .addOption(
       flag('--workers <n>', 'worker processes')
-        .argParser(parseCount)
+        .argParser(upTo(MOST_LOCAL_WORKERS))
         .default(defaultNumWorkers(), 'one a core, 2 to 4'),
     )
     .addOption(wireFlag())

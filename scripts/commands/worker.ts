@@ -4,7 +4,8 @@ import { printableLines } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { runWorker } from '../../worker/main.ts';
 import { askSecret } from '../ask-secret.ts';
-import { addEngineFlags, dataDirFlag, defaultWorkerName, flag, parseNotNegative } from '../flags.ts';
+import { secondsOrNone } from '../flag-values.ts';
+import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
 import type { EngineFlags } from '../flags.ts';
 import { joinSourceOf } from '../join-source.ts';
 import type { JoinFlags } from '../join-source.ts';
@@ -35,12 +36,12 @@ export function workerCommand(): Command {
     .addOption(dataDirFlag())
     .addOption(
       flag('--wait <seconds>', 'the longest wait for a join file and a coordinator that are not there yet; 0: no wait')
-        .argParser(parseNotNegative)
+        .argParser(secondsOrNone)
         .default(LIMITS.connectMs / 1000),
     )
     .addOption(
       flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost after joining; 0: not at all')
-        .argParser(parseNotNegative)
+        .argParser(secondsOrNone)
         .default(60),
     )
     .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../protocol/errors.ts';
+import { describeSystemError } from '../../protocol/system-errors.ts';
 import type { Curve } from './median-rule.ts';
 import type { Objective } from './spec.ts';
 
@@ -32,7 +33,7 @@ export function readWholeLines(path: string): string[] {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    throw new ConfigError(describeSystemError(path, 'read', error), { cause: error });
   }
   return text.split('\n').slice(0, -1);
 }

@@ -2,14 +2,16 @@
  * The directory of a sweep: what it is to do, what became of its trials, and their run directories. While a sweep lasts
  * its process has the directory to itself.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { canonical } from '../../coordinator/checkpoint.ts';
 import { lockRunDirectory } from '../../coordinator/run-lock.ts';
 import { storing } from '../../coordinator/storage-error.ts';
-import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { describeSystemError } from '../../protocol/system-errors.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
 import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
 import { readWholeLines } from './curve.ts';
 import type { SweepSpec } from './spec.ts';
@@ -57,7 +59,7 @@ export async function openSweepDirectory(
   try {
     await mkdir(path, { recursive: true });
   } catch (error) {
-    throw new ConfigError(`${subject}: cannot be made: ${describeError(error)}`);
+    throw new ConfigError(describeSystemError(subject, 'made', error), { cause: error });
   }
   const { confirm, release } = await lockRunDirectory(path, subject, { say });
   const file = (name: string) => join(path, name);
@@ -71,7 +73,10 @@ export async function openSweepDirectory(
     delete decisive.parallel;
     if (!existsSync(file('sweep.json'))) {
       await write('sweep.json', `${JSON.stringify(decisive, undefined, 2)}\n`);
-    } else if (canonical(readJson(file('sweep.json'), subject)) !== canonical(decisive)) {
+    } else if (
+      canonical(readJsonFile(`${subject}: ${file('sweep.json')}`, file('sweep.json'), 'remove the directory')) !==
+      canonical(decisive)
+    ) {
       throw new ConfigError(
         `${subject}: expected the sweep that was begun there (${file('sweep.json')}), got another: name another ` +
           '--sweep-dir, or remove this one',
@@ -100,14 +105,6 @@ export async function openSweepDirectory(
   } catch (error) {
     await release();
     throw error;
-  }
-}
-
-function readJson(path: string, subject: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new ConfigError(`${subject}: ${path} cannot be read: ${describeError(error)}: remove the directory`);
   }
 }
 

@@ -3,7 +3,9 @@ import { CommanderError } from 'commander';
 import type { Command, Option } from 'commander';
 import { checkRunConfig } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
+import { checkRunSizes } from '../../coordinator/run-sizes.ts';
 import { ConfigError } from '../../protocol/errors.ts';
+import { planModel } from '../../protocol/state/model-spec.ts';
 import { baselineCommand } from '../commands/baseline.ts';
 import { runConfigOf } from '../flags.ts';
 import type { RunFlags } from '../flags.ts';
@@ -70,6 +72,7 @@ export function checkFlags(subject: string, flags: Flags): RunConfig {
     command.parse(argumentsOf(flags), { from: 'user' });
     const config = runConfigOf(withResume(command.opts<RunFlags>(), command), 1, JOIN_TIMEOUT_SECONDS);
     checkRunConfig(config);
+    checkRunSizes(config, planModel(config.model));
     return config;
   } catch (error) {
     if (!(error instanceof CommanderError || error instanceof ConfigError)) throw error;

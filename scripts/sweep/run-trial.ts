@@ -1,8 +1,9 @@
 /** One trial from its start, or from where it was left, to its record. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunResult } from '../../coordinator/reporters/reporter.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
 import { EXIT } from '../process.ts';
 import { readCurve } from './curve.ts';
 import type { TrialRecord } from './directory.ts';
@@ -119,5 +120,5 @@ function failureOf({ words }: TrialEnd, result: RunResult | undefined): { reason
 
 function readResult(runDir: string): RunResult | undefined {
   const path = join(runDir, 'result.json');
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as RunResult) : undefined;
+  return existsSync(path) ? (readJsonFile(path, path) as RunResult) : undefined;
 }

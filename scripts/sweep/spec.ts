@@ -1,7 +1,7 @@
 /** The file that describes a sweep: what it may hold, and what is said of one that holds something else. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { ConfigError, describeError } from '../../protocol/errors.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
 
 /** What a flag is given in the file: text or a number as on the command line; true or false where it takes no value. */
 const valueSchema = z.union([z.string(), z.number(), z.boolean()], { error: 'a text, a number, true or false' });
@@ -84,15 +84,7 @@ export type StoppingRule = Exclude<SweepSpec['stopEarly'], false>;
 
 /** Throws `ConfigError` that names everything in the file that is not as it should be. */
 export function readSweepSpec(path: string): SweepSpec {
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new ConfigError(
-      `${path}: expected a sweep as JSON, got ${describeError(error)}: see \`gradsock sweep --help\``,
-    );
-  }
-  return parseSweepSpec(path, content);
+  return parseSweepSpec(path, readJsonFile(path, path, 'see `gradsock sweep --help`'));
 }
 
 /** `subject`: where the content comes from. Throws as {@link readSweepSpec} does. */

@@ -1,5 +1,6 @@
 /** The trials of a sweep: all settings, each with each seed, in an order that the file alone decides. */
 import { ConfigError } from '../../protocol/errors.ts';
+import { product } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
 import { checkFlagName, checkFlags, flagName, writtenName } from './flags.ts';
 import type { Flags } from './flags.ts';
@@ -10,6 +11,11 @@ const DRAWN_DIGITS = 4;
 
 /** The generator's first values hardly depend on its seed. */
 const UNMIXED_VALUES = 32;
+
+/** Each is a run, checked and kept in memory before the first begins. */
+const MOST_TRIALS = 10_000;
+
+type Grid = Readonly<Record<string, readonly FlagValue[]>>;
 
 /** One run. */
 export interface Trial {
@@ -47,6 +53,7 @@ export function planSweep(subject: string, spec: SweepSpec): SweepPlan {
   if (spec.seeds && ('seed' in fixed || variedNames.includes('seed'))) {
     throw new ConfigError(`${subject}: seed is given twice, as a flag and by seeds: leave one out`);
   }
+  refuseTooMany(subject, spec, grid);
   const settings = grid ? combinations(grid) : draws(space!, spec.random!.trials, spec.random!.seed);
   const trials = settings.flatMap((varied, index) =>
     (spec.seeds ?? [undefined]).map((seed): Omit<Trial, 'number' | 'epochs'> => {
@@ -62,8 +69,16 @@ export function planSweep(subject: string, spec: SweepSpec): SweepPlan {
   return { trials: numbered, variedNames, logNames, objective: objectiveOf(subject, spec, numbered) };
 }
 
+/** Counted before any is made: a few lists have more combinations than memory. */
+function refuseTooMany(subject: string, { random, seeds = [1] }: SweepSpec, grid: Grid | undefined): void {
+  const numSettings = grid ? product(Object.values(grid).map(({ length }) => length)) : random!.trials;
+  const numTrials = numSettings * seeds.length;
+  if (numTrials <= MOST_TRIALS) return;
+  throw new ConfigError(`${subject}: ${numTrials} trials, expected at most ${MOST_TRIALS}: vary fewer values or seeds`);
+}
+
 /** All combinations; the last flag changes first. */
-export function combinations(grid: Readonly<Record<string, readonly FlagValue[]>>): Flags[] {
+export function combinations(grid: Grid): Flags[] {
   return Object.entries(grid).reduce<Flags[]>(
     (settings, [name, values]) => settings.flatMap((setting) => values.map((value) => ({ ...setting, [name]: value }))),
     [{}],

@@ -99,7 +99,7 @@ test('a checkpoint that cannot be written is told in words, leaves those before,
   isFull = true;
   writer.save(headerAt({ step: 2 }), replicaAt(2).state, false);
   await expect(writer.finish()).rejects.toThrow(
-    `${join(folder, checkpointName(2))}: expected to write it, got ENOSPC: no space left on device, write: ` +
+    `${join(folder, checkpointName(2))}: cannot be written: no space is left on that disk (ENOSPC): ` +
       'make room on that disk, then continue with --resume',
   );
   await expect(writer.proceed()).rejects.toThrow(StorageError);

@@ -98,7 +98,7 @@ describe('a folder that cannot be used is refused before anything is made:', () 
     const file = join(temporaryFolder(), 'file');
     writeFileSync(file, '');
     expect(() => checkRunFolder(join(file, 'run'))).toThrow(
-      `--run-dir ${join(file, 'run')}: expected a folder that can be written, got ${file} is no folder`,
+      `--run-dir ${join(file, 'run')}: cannot be made: a part of the path is a file, not a folder (ENOTDIR)`,
     );
     expect(readFileSync(file, 'utf8')).toBe('');
   });
@@ -106,7 +106,7 @@ describe('a folder that cannot be used is refused before anything is made:', () 
   test.skipIf(process.getuid?.() === 0)('one below a folder that only others can write', () => {
     const folder = temporaryFolder();
     chmodSync(folder, 0o500);
-    expect(() => checkRunFolder(join(folder, 'run'))).toThrow(/expected a folder that can be written, got EACCES/);
+    expect(() => checkRunFolder(join(folder, 'run'))).toThrow(/cannot be made: permission denied for .* \(EACCES\)/);
   });
 
   test('and what was made up to then is removed', async () => {

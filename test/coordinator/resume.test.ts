@@ -94,7 +94,9 @@ describe('resuming is refused', () => {
     const path = temporaryFolder();
     expect(() => readRecordedRun(path)).toThrow(`--resume ${path}: expected a run directory, got no config.json`);
     writeFileSync(join(path, 'config.json'), '{"runId":');
-    expect(() => readRecordedRun(path)).toThrow(`--resume ${path}: ${join(path, 'config.json')} cannot be read`);
+    expect(() => readRecordedRun(path)).toThrow(
+      `--resume ${path}: ${join(path, 'config.json')}: expected JSON, got something else`,
+    );
     writeFileSync(join(path, 'config.json'), JSON.stringify({ ...config, seed: 'x', runId: RUN_ID }));
     expect(() => readRecordedRun(path)).toThrow(/config\.json is not that of a run that can be resumed:\n {2}seed:/);
   });

@@ -187,12 +187,18 @@ describe('a mistake about access ends with exit 2 and names the cure:', () => {
     [['coordinator', '--listen', '0.0.0.0:0', '--no-token'], '--no-token with --listen 0.0.0.0:0: expected a loopback'],
     [['coordinator', '--tls-cert', CERTIFICATE], `--tls-cert ${CERTIFICATE} needs --tls-key`],
     [['coordinator', '--tls-key', CERTIFICATE], `--tls-key ${CERTIFICATE} needs --tls-cert`],
-    [['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'], '--tls-cert /nowhere: cannot be read: ENOENT'],
+    [
+      ['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'],
+      '--tls-cert /nowhere: cannot be read: there is no such file (ENOENT)',
+    ],
     [['coordinator', '--tls-cert', CERTIFICATE, '--tls-key', CERTIFICATE], 'no certificate with its key'],
-    [['coordinator', '--token-file', '/nowhere'], '--token-file /nowhere: cannot be read: ENOENT'],
+    [
+      ['coordinator', '--token-file', '/nowhere'],
+      '--token-file /nowhere: cannot be read: there is no such file (ENOENT)',
+    ],
     [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
     [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, --join-file or --join-stdin'],
-    [['worker', '--join-file', '/'], '--join-file /: cannot be read: EISDIR'],
+    [['worker', '--join-file', '/'], '--join-file /: cannot be read: it is a folder, not a file (EISDIR)'],
     [
       ['worker', 'ws://127.0.0.1:1#' + 'a'.repeat(22), '--no-token'],
       'expected a URL without #TOKEN, as --no-token says',
@@ -202,7 +208,10 @@ describe('a mistake about access ends with exit 2 and names the cure:', () => {
     [['coordinator', '--advertise', 'no:where:1'], '--advertise no:where:1: expected HOST or HOST:PORT'],
     [['worker', url, '--tls-fingerprint', 'ab'.repeat(32)], `--tls-fingerprint with ${url}: expected a wss:// URL`],
     [['worker', 'wss://127.0.0.1:1', '--tls-fingerprint', 'abc'], '--tls-fingerprint abc: expected the 64 hexadecimal'],
-    [['worker', 'wss://127.0.0.1:1', '--tls-ca', '/nowhere'], '--tls-ca /nowhere: cannot be read: ENOENT'],
+    [
+      ['worker', 'wss://127.0.0.1:1', '--tls-ca', '/nowhere'],
+      '--tls-ca /nowhere: cannot be read: there is no such file (ENOENT)',
+    ],
   ])('%j', async (args, message) => {
     const { code, output } = await runCli(args, { GRADSOCK_RUN_DIR: join(temporaryFolder(), 'run') });
     expect(output).toContain(message);

@@ -213,7 +213,10 @@ describe('the coordinator', () => {
 describe('a mistake of the user ends with exit 2 and names the cure:', () => {
   test.each<[string[], string]>([
     [['train', '--model', 'resnet'], '--model resnet: expected dense, conv, conv-pool'],
-    [['train', '--model', 'missing.json'], '--model missing.json: cannot be read as JSON'],
+    [
+      ['train', '--model', 'missing.json'],
+      '--model missing.json: cannot be read: there is no such file (ENOENT): check the path',
+    ],
     [
       ['train', '--epochs', 'many'],
       "option '--epochs <n>' argument 'many' is invalid. Expected a whole number from 1.",
@@ -227,7 +230,7 @@ describe('a mistake of the user ends with exit 2 and names the cure:', () => {
     [['baseline', '--momentum', '0', '--nesterov'], '--nesterov needs --momentum above 0'],
     [
       ['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/nowhere/join'],
-      '--join-file /nowhere/join: cannot be written: ENOENT',
+      '--join-file /nowhere/join: cannot be written: the folder that it is to be in is not there (ENOENT)',
     ],
     [['coordinator', '--listen', 'here'], '--listen here: expected HOST:PORT'],
     [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT or wss://'],

@@ -240,7 +240,7 @@ describe('a full disk', () => {
     for (const name of ['epochs.jsonl', 'log.jsonl']) symlinkSync('/dev/full', join(runDir, name));
     const { code, output } = await runCli(['baseline', ...run, '--run-dir', runDir]);
     expect(code, output).toBe(1);
-    const problem = 'expected to write it, got ENOSPC: no space left on device, write: make room on that disk';
+    const problem = 'cannot be written: no space is left on that disk (ENOSPC): make room on that disk';
     expect(output).toContain(`error: ${join(runDir, 'epochs.jsonl')}: ${problem}`);
     expect(output.split(`warning: ${join(runDir, 'log.jsonl')}: ${problem}`).length).toBe(2);
     expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_STORAGE' } });
@@ -257,7 +257,7 @@ describe('a full disk', () => {
     const runDir = join(folder, 'run');
     const { code, output } = await runCli(['baseline', ...run, '--checkpoint-every', '100', '--run-dir', runDir]);
     expect(code, output).toBe(1);
-    expect(output).toMatch(/error: \S+step-\d{8}\.checkpoint: expected to write it, got ENOSPC.*: make room/);
+    expect(output).toMatch(/error: \S+step-\d{8}\.checkpoint: cannot be written: .*ENOSPC.*: make room/);
     expect(stepsOf(runDir)).toEqual([100]);
     expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
 

@@ -16,5 +16,5 @@ test('--clip-norm goes into the configuration of the optimizer, which without it
 });
 
 test.each(['0', '-1', 'NaN', 'Infinity', 'much', ''])('--clip-norm %j is refused', (value) => {
-  expect(() => configOf('--clip-norm', value)).toThrow('Expected a number above 0.');
+  expect(() => configOf('--clip-norm', value)).toThrow('Expected a number above 0');
 });

@@ -184,6 +184,11 @@ function installOnce(): void {
       return disk ? simulated(disk, ...parts) : real(...parts);
     };
   }
+  const realReadFile = fs.readFileSync.bind(fs);
+  fs.readFileSync = ((path: string, options?: never) => {
+    const disk = currentDisk();
+    return disk ? Buffer.from(inodeOf(disk, path).bytes) : realReadFile(path, options);
+  }) as typeof fs.readFileSync;
   const realExists = fs.existsSync.bind(fs);
   fs.existsSync = (path) => {
     const disk = currentDisk();

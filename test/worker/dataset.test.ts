@@ -4,18 +4,19 @@ import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, tes
 import { createMembership } from '../../coordinator/membership.ts';
 import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/state/dataset.ts';
 import type { DatasetBytes } from '../../protocol/state/dataset.ts';
-import { cacheFolder, datasetPlaces, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { cacheFolder, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
 import { connectToCoordinator } from '../../worker/client.ts';
 import { loadDataset } from '../../worker/dataset.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import { SAMPLE_MESSAGES } from '../helpers/messages.ts';
 import { never, startTestServer } from '../helpers/sockets.ts';
+import { FASHION_MNIST_PLACE, readFashionMnist } from '../helpers/fashion-mnist.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 let bytes: DatasetBytes;
 
 beforeAll(async () => {
-  bytes = (await readDatasetFiles(datasetPlaces()))!;
+  bytes = await readFashionMnist();
 });
 beforeEach(() => {
   vi.stubEnv('XDG_CACHE_HOME', temporaryFolder());
@@ -45,9 +46,9 @@ describe('a worker without the files', () => {
     expect(dataset.train.numSamples).toBe(60_000);
     expect(Buffer.compare(dataset.train.images, bytes['train-images-idx3-ubyte'].subarray(16))).toBe(0);
     expect(lines).toEqual([
-      `Fashion-MNIST is not on this machine: receiving it from the coordinator into ${cacheFolder()}`,
+      `Fashion-MNIST is not on this machine: receiving it from the coordinator into ${cacheFolder()!}`,
     ]);
-    const cached = await readDatasetFiles([{ folder: cacheFolder(), origin: 'the cache', isExplicit: true }]);
+    const cached = await readDatasetFiles([{ folder: cacheFolder()!, origin: 'the cache', isExplicit: true }]);
     expect(cached).toBeDefined();
   });
 
@@ -58,7 +59,7 @@ describe('a worker without the files', () => {
     await expect(loadDataset(welcome, transport, { places: [], log: () => {} })).rejects.toThrow(
       `expected sha256 ${DATASET_SHA256['train-labels-idx1-ubyte']}`,
     );
-    expect(existsSync(join(cacheFolder(), 'train-labels-idx1-ubyte'))).toBe(false);
+    expect(existsSync(join(cacheFolder()!, 'train-labels-idx1-ubyte'))).toBe(false);
   });
 
   test('trains all the same when its cache cannot be written', async () => {
@@ -74,14 +75,14 @@ describe('a worker without the files', () => {
 
   test('asks for nothing when a place has them', async () => {
     const { transport, welcome } = await joined(bytes);
-    await loadDataset(welcome, transport, { places: datasetPlaces(), log: () => {} });
+    await loadDataset(welcome, transport, { places: [FASHION_MNIST_PLACE], log: () => {} });
     expect(transport.bytesReceived).toBeLessThan(4096);
   });
 });
 
 test('a run with validation has training samples for its evaluation; more than there are is refused', async () => {
   const { transport, welcome } = await joined(bytes);
-  const places = datasetPlaces();
+  const places = [FASHION_MNIST_PLACE];
   const held = { ...welcome, numTrainSamples: 900, numTestSamples: 0, numValidationSamples: 100 };
   const { train, evaluation } = await loadDataset(held, transport, { places, log: () => {} });
   expect([train.numSamples, evaluation.numSamples]).toEqual([900, 100]);

@@ -4,7 +4,7 @@
  */
 import { createFleet } from '../../../coordinator/fleet.ts';
 import { createMembership } from '../../../coordinator/membership.ts';
-import { selectSamples } from '../../../coordinator/dataset-fetch.ts';
+import { selectSamples } from '../../../coordinator/samples.ts';
 import { createRunMemory } from '../../../coordinator/shared-memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { checkRunConfig, welcomeOf } from '../../../coordinator/run-config.ts';

@@ -1,42 +1,32 @@
-import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync, gzipSync } from 'node:zlib';
-import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { obtainDataset, selectSamples } from '../../../coordinator/dataset-fetch.ts';
-import { writeFileAtomically } from '../../../protocol/state/atomic-file.ts';
+import { obtainDataset } from '../../../coordinator/dataset-fetch.ts';
+import { selectSamples } from '../../../coordinator/samples.ts';
+import { createFileAtomically, writeFileAtomically } from '../../../protocol/state/atomic-file.ts';
 import { DATASET_FILES, DATASET_SHA256, IMAGE_BYTES, parseDataset } from '../../../protocol/state/dataset.ts';
 import type { DatasetBytes, DatasetFile } from '../../../protocol/state/dataset.ts';
-import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../../protocol/state/dataset-files.ts';
+import { datasetPlaces, readDatasetFile, readDatasetFiles } from '../../../protocol/state/dataset-files.ts';
+import { linkFashionMnist, readFashionMnist } from '../../helpers/fashion-mnist.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
+import { asOrdinaryUser, openFolder } from '../../helpers/ordinary-user.ts';
 
 const smallFile: DatasetFile = 't10k-labels-idx1-ubyte';
-let sources: Record<DatasetFile, string>;
 let bytes: DatasetBytes;
 
 beforeAll(async () => {
-  const place = datasetPlaces().find(({ folder }) => locateDatasetFile(folder, smallFile))!;
-  sources = Object.fromEntries(
-    DATASET_FILES.map((file) => [file, locateDatasetFile(place.folder, file)!]),
-  ) as typeof sources;
-  bytes = (await readDatasetFiles([place]))!;
+  bytes = await readFashionMnist();
 });
 
-/** A folder with the four real files, as they are on this machine. */
-function folderWithDataset(): string {
+/** A folder with the four files, all but one, which `change` may make anew. */
+function folderWithout(file: DatasetFile): string {
   const folder = temporaryFolder();
-  for (const file of DATASET_FILES)
-    copyFileSync(sources[file], join(folder, sources[file].endsWith('.gz') ? `${file}.gz` : file));
+  linkFashionMnist(folder, file);
   return folder;
 }
 
-const pathIn = (folder: string, file: DatasetFile) => locateDatasetFile(folder, file)!;
 const read = (folder: string) => readDatasetFiles(datasetPlaces(folder));
-
-function plainContent(path: string): Buffer {
-  const content = readFileSync(path);
-  return path.endsWith('.gz') ? gunzipSync(content) : content;
-}
 
 describe('the Fashion-MNIST files', () => {
   test('hold 60,000 and 10,000 samples of ten balanced classes', () => {
@@ -89,22 +79,39 @@ describe('the Fashion-MNIST files', () => {
     expect(() => parseDataset(bytes, counts)).toThrow(/samples \d+ to -?\d+ were asked for of \d+/);
   });
 
-  test('are accepted compressed in any way, by the sum of what they hold', async () => {
-    const folder = folderWithDataset();
-    const path = pathIn(folder, smallFile);
-    const content = gzipSync(plainContent(path), { level: 1 });
-    writeFileSync(join(folder, `${smallFile}.gz`), content);
+  test.each([1, 9])('are accepted compressed in any way, by the sum of what they hold (level %i)', async (level) => {
+    const folder = folderWithout(smallFile);
+    writeFileSync(join(folder, `${smallFile}.gz`), gzipSync(bytes[smallFile], { level }));
+    const files = await read(folder);
+    expect(Buffer.compare(files![smallFile], bytes[smallFile])).toBe(0);
+  });
+
+  test('are read plain where a .gz lies beside: the .gz is not even opened', async () => {
+    const folder = folderWithout(smallFile);
+    writeFileSync(join(folder, smallFile), bytes[smallFile]);
+    writeFileSync(join(folder, `${smallFile}.gz`), 'not gzip');
     expect(await read(folder)).toBeDefined();
+  });
+
+  test('are passed over in a usual place that has not all of them yet, for the next place', async () => {
+    const folder = folderWithout(smallFile);
+    const usual = { folder, origin: "the user's cache", isExplicit: false };
+    expect(await readDatasetFiles([usual])).toBeUndefined();
+    const whole = { ...usual, folder: folderWithout(smallFile) };
+    writeFileSync(join(whole.folder, smallFile), bytes[smallFile]);
+    expect(await readDatasetFiles([usual, whole])).toBeDefined();
   });
 });
 
 describe('a folder whose files are damaged is refused:', () => {
+  const cure = 'it is never replaced: name another folder, or move that file away and run `gradsock data fetch`';
+
   test('one missing, by path, with the cure', async () => {
     const folder = temporaryFolder();
-    copyFileSync(sources[smallFile], join(folder, sources[smallFile].endsWith('.gz') ? `${smallFile}.gz` : smallFile));
+    writeFileSync(join(folder, smallFile), bytes[smallFile]);
     await expect(read(folder)).rejects.toThrow(
       `${join(folder, 'train-images-idx3-ubyte')} (.gz): not found in --data-dir, expected the four files of Fashion-MNIST, ` +
-        `missing 3: run \`gradsock data fetch --data-dir ${folder}\``,
+        `missing 3: run \`gradsock data fetch --data-dir ${folder}\`, which adds what is missing and replaces nothing`,
     );
   });
 
@@ -113,37 +120,79 @@ describe('a folder whose files are damaged is refused:', () => {
     await expect(obtainDataset({ dataDir: temporaryFolder(), log: () => {} })).rejects.toThrow('missing 4');
   });
 
-  test('one altered, with both sums', async () => {
-    const folder = folderWithDataset();
-    const path = pathIn(folder, smallFile);
-    const content = plainContent(path);
+  test('one altered, with both sums and the promise that it stays', async () => {
+    const folder = folderWithout(smallFile);
+    const content = bytes[smallFile].slice();
     content[100]! ^= 1;
-    writeFileSync(path, path.endsWith('.gz') ? gzipSync(content) : content);
+    writeFileSync(join(folder, smallFile), content);
     await expect(read(folder)).rejects.toThrow(
       new RegExp(
-        `^${path}: .*expected sha256 ${DATASET_SHA256[smallFile]} uncompressed, found [0-9a-f]{64} .*data fetch`,
+        `^${join(folder, smallFile)}: not Fashion-MNIST's ${smallFile}: expected sha256 ${DATASET_SHA256[smallFile]} ` +
+          `uncompressed, found [0-9a-f]{64} \\(10008 bytes\\): ${cure}$`,
       ),
     );
   });
 
-  test.each(['plain', 'gz'])('one truncated (%s), with both sums', async (form) => {
-    const folder = folderWithDataset();
-    const content = plainContent(pathIn(folder, smallFile));
-    const path = join(folder, form === 'gz' ? `${smallFile}.gz` : smallFile);
-    writeFileSync(path, form === 'gz' ? gzipSync(content).subarray(0, 2000) : content.subarray(0, 5000));
+  test.each([
+    ['plain', smallFile, (whole: Uint8Array) => whole.subarray(0, 5000)],
+    ['gz', `${smallFile}.gz`, (whole: Uint8Array) => gzipSync(whole).subarray(0, 2000)],
+  ])('one truncated (%s), with both sums', async (_form, name, truncate) => {
+    const folder = folderWithout(smallFile);
+    const path = join(folder, name);
+    writeFileSync(path, truncate(bytes[smallFile]));
     await expect(read(folder)).rejects.toThrow(
       new RegExp(`^${path}: .*expected sha256 ${DATASET_SHA256[smallFile]} uncompressed, found [0-9a-f]{64} `),
     );
   });
 
   test('one that is no gzip file at all', async () => {
-    const folder = folderWithDataset();
+    const folder = folderWithout(smallFile);
     const path = join(folder, `${smallFile}.gz`);
     writeFileSync(path, 'not gzip');
-    if (existsSync(join(folder, smallFile))) return;
     await expect(read(folder)).rejects.toThrow(
-      `${path}: expected sha256 ${DATASET_SHA256[smallFile]} uncompressed, found a damaged gzip`,
+      `${path}: expected sha256 ${DATASET_SHA256[smallFile]} uncompressed, found a damaged gzip file`,
     );
+  });
+
+  test('one that is a folder, one that is a link to nowhere, a folder that is a file', async () => {
+    const folder = folderWithout(smallFile);
+    mkdirSync(join(folder, smallFile));
+    await expect(read(folder)).rejects.toThrow(
+      `${join(folder, smallFile)}: cannot be read: it is a folder, not a file (EISDIR): name a file`,
+    );
+    const linked = folderWithout(smallFile);
+    symlinkSync('/nowhere', join(linked, smallFile));
+    await expect(read(linked)).rejects.toThrow(
+      `${join(linked, smallFile)}: cannot be read: there is no such file (ENOENT): check the path`,
+    );
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    await expect(read(file)).rejects.toThrow('missing 4');
+  });
+});
+
+describe("another user's data", () => {
+  test('that may not be read is refused by path, user and cure', async () => {
+    const folder = openFolder();
+    const path = join(folder, smallFile);
+    writeFileSync(path, bytes[smallFile], { mode: 0o600 });
+    await asOrdinaryUser([path], async (uid) => {
+      await expect(readDatasetFile(folder, smallFile)).rejects.toThrow(
+        `${path}: cannot be read: permission denied for user ${uid} (EACCES): let that user read it (chmod, chown), or name another`,
+      );
+    });
+  });
+
+  test('in a folder that may not be searched is refused where the user named it, else passed over', async () => {
+    const folder = openFolder();
+    const closed = join(folder, 'closed');
+    mkdirSync(closed, { mode: 0o600 });
+    await asOrdinaryUser([closed], async (uid) => {
+      const problem = `cannot be read: permission denied for user ${uid} (EACCES)`;
+      await expect(read(closed)).rejects.toThrow(`${join(closed, DATASET_FILES[0]!)}: ${problem}`);
+      const usual = { folder: closed, origin: "the user's cache", isExplicit: false };
+      expect(await readDatasetFiles([usual])).toBeUndefined();
+    });
   });
 });
 
@@ -161,5 +210,13 @@ describe('a file written atomically', () => {
     await expect(writeFileAtomically(join(folder, 'missing', 'a'), 'x')).rejects.toThrow('ENOENT');
     await expect(writeFileAtomically(folder, 'x')).rejects.toThrow();
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("as a new one takes no other file's place", async () => {
+    const folder = temporaryFolder();
+    await createFileAtomically(join(folder, 'a'), 'first');
+    await expect(createFileAtomically(join(folder, 'a'), 'second')).rejects.toThrow('EEXIST');
+    expect(readFileSync(join(folder, 'a'), 'utf8')).toBe('first');
+    expect(readdirSync(folder)).toEqual(['a']);
   });
 });

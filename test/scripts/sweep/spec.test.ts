@@ -72,8 +72,10 @@ describe('a sweep', () => {
 
   test('of a file that is missing or no JSON is refused by name', () => {
     const path = join(temporaryFolder(), 'sweep.json');
-    expect(() => readSweepSpec(path)).toThrow(`${path}: expected a sweep as JSON, got ENOENT`);
+    expect(() => readSweepSpec(path)).toThrow(
+      `${path}: cannot be read: there is no such file (ENOENT): check the path`,
+    );
     writeFileSync(path, '{');
-    expect(() => readSweepSpec(path)).toThrow(`${path}: expected a sweep as JSON, got `);
+    expect(() => readSweepSpec(path)).toThrow(`${path}: expected JSON, got something else (`);
   });
 });

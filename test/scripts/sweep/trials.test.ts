@@ -95,6 +95,10 @@ describe('before anything runs', () => {
     [{ grid: { microbatches: [1, 512] } }, 'FILE: trial 2: --global-batch 256 cannot feed 512 microbatches'],
     [{ grid, flags: { nesterov: 1 } }, 'FILE: trial 1: --nesterov: expected true or false, got 1'],
     [{ grid, flags: { epochs: true } }, 'FILE: trial 1: --epochs: expected a value, got true'],
+    [
+      { random: { trials: 1e15, space: { 'learning-rate': { log: [0.001, 0.1] } } } },
+      'FILE: 1000000000000000 trials, expected at most 10000: vary fewer values or seeds',
+    ],
     [{ grid, objective: undefined }, 'FILE: expected flags.validation, the number of training samples to hold back'],
   ])('%j is refused', (content, message) => {
     expect(() => plan(content)).toThrow(message);

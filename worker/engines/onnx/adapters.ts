@@ -6,14 +6,15 @@
  * not say which. The last two are part of the system, so there a GPU is taken to be present.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
+import { homeFolder } from '../../../protocol/home-folder.ts';
 
 /** What is looked at outside of the process; tests bring their own. */
 export interface AdapterHost {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly homeDirectory: string;
+  /** Undefined for a user who has none. */
+  readonly homeDirectory: string | undefined;
   /** Names in a directory; none where there is no such directory. */
   readonly list: (directory: string) => readonly string[];
   readonly exists: (path: string) => boolean;
@@ -22,7 +23,7 @@ export interface AdapterHost {
 export const ADAPTER_HOST: AdapterHost = {
   platform: process.platform,
   environment: process.env,
-  homeDirectory: homedir(),
+  homeDirectory: homeFolder(),
   list(directory) {
     try {
       return readdirSync(directory);
@@ -77,14 +78,15 @@ function hasGpuNode(host: AdapterHost): boolean {
  */
 function vulkanDrivers(host: AdapterHost): string[] {
   const { environment, homeDirectory } = host;
+  const atHome = (folder: string) => (homeDirectory === undefined ? '' : join(homeDirectory, folder));
   const forced = forcedDrivers(environment);
   if (forced) return manifestsAt(splitPaths(forced.value), host);
   const bases = [
-    ...splitPaths(environment['XDG_CONFIG_HOME'] ?? join(homeDirectory, '.config')),
+    ...splitPaths(environment['XDG_CONFIG_HOME'] ?? atHome('.config')),
     ...splitPaths(environment['XDG_CONFIG_DIRS'] ?? '/etc/xdg'),
     '/usr/local/etc',
     '/etc',
-    ...splitPaths(environment['XDG_DATA_HOME'] ?? join(homeDirectory, '.local/share')),
+    ...splitPaths(environment['XDG_DATA_HOME'] ?? atHome('.local/share')),
     ...splitPaths(environment['XDG_DATA_DIRS'] ?? '/usr/local/share:/usr/share'),
   ];
   const directories = [...new Set(bases)].map((base) => join(base, 'vulkan/icd.d'));

@@ -1,0 +1,57 @@
+/** Run sizes: what a run would have to hold that nothing can hold is refused before its data is read. */
+import { ConfigError } from '../protocol/errors.ts';
+import { NUM_TRAIN_SAMPLES } from '../protocol/state/dataset.ts';
+import { product } from '../protocol/state/model-spec.ts';
+import type { ModelPlan } from '../protocol/state/model-spec.ts';
+import { stateLength } from '../protocol/state/replica.ts';
+import { largestMicrobatch } from '../protocol/state/sharding.ts';
+import { LIMITS } from '../protocol/wire/limits.ts';
+import { EVALUATION_BATCH, lastStepOf, stepSizesOf } from './run-config.ts';
+import type { RunConfig } from './run-config.ts';
+
+/** Engines count the values of a layer's outputs, for a whole microbatch, in 32 bits. */
+const MAX_OUTPUTS = 2 ** 31 - 1;
+
+/** Throws `ConfigError`, with the number, the limit and the cure. */
+export function checkRunSizes(config: RunConfig, plan: ModelPlan): void {
+  const numTrainSamples = Math.min(config.trainSamples ?? NUM_TRAIN_SAMPLES, NUM_TRAIN_SAMPLES);
+  checkSteps(config, numTrainSamples);
+  checkState(config, plan);
+  checkOutputs(config, plan, numTrainSamples);
+}
+
+function checkSteps(config: RunConfig, numTrainSamples: number): void {
+  const lastStep = lastStepOf(config, numTrainSamples);
+  if (Number.isSafeInteger(lastStep)) return;
+  throw new ConfigError(
+    `--epochs ${config.epochs}: ${lastStep} steps, expected at most ${Number.MAX_SAFE_INTEGER}: use fewer epochs`,
+  );
+}
+
+/** A snapshot carries the whole state as one payload. */
+function checkState({ model, optimizer }: RunConfig, plan: ModelPlan): void {
+  const numBytes = Float32Array.BYTES_PER_ELEMENT * stateLength(plan, optimizer);
+  if (numBytes <= LIMITS.maxPayloadBytes) return;
+  const averages = optimizer.emaDecay === undefined ? '' : ', or leave out --ema-decay';
+  throw new ConfigError(
+    `model ${model.name}: ${plan.numParameters} parameters with --optimizer ${optimizer.name} have a state of ` +
+      `${numBytes} bytes, expected at most ${LIMITS.maxPayloadBytes}, which one message can carry: make the model ` +
+      `smaller, take an optimizer with less state${averages}`,
+  );
+}
+
+function checkOutputs(config: RunConfig, plan: ModelPlan, numTrainSamples: number): void {
+  const { globalBatch, microbatches } = stepSizesOf(config);
+  const ofTraining = largestMicrobatch({ globalBatch, numMicrobatches: microbatches, numTrainSamples });
+  const numSamples = Math.max(ofTraining, EVALUATION_BATCH);
+  for (const [index, { kind, outputShape }] of plan.layers.entries()) {
+    const numOutputs = numSamples * product(outputShape);
+    if (numOutputs <= MAX_OUTPUTS) continue;
+    const cure =
+      ofTraining > EVALUATION_BATCH ? 'use more --microbatches, or make that layer smaller' : 'make it smaller';
+    throw new ConfigError(
+      `model ${plan.spec.name}: layer ${index + 1} (${kind}) gives [${outputShape.join(', ')}] for each of ${numSamples} ` +
+        `samples, ${numOutputs} values, expected at most ${MAX_OUTPUTS}: ${cure}`,
+    );
+  }
+}

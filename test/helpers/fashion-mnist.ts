@@ -1,0 +1,31 @@
+/**
+ * Fashion-MNIST for tests: one folder of this checkout, which the global setup completes before any test. No test reads
+ * the user's cache or the machine's folders; processes that tests start find the same folder by $FASHION_MNIST_DIR.
+ */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DATASET_FILES } from '../../protocol/state/dataset.ts';
+import type { DatasetBytes, DatasetFile } from '../../protocol/state/dataset.ts';
+import { readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import type { DatasetPlace } from '../../protocol/state/dataset-files.ts';
+
+/** Holds the four files, uncompressed and verified. Tests read it, and write nothing into it. */
+export const FASHION_MNIST_FOLDER = fileURLToPath(new URL('../../.test-data/fashion-mnist', import.meta.url));
+
+export const FASHION_MNIST_PLACE: DatasetPlace = {
+  folder: FASHION_MNIST_FOLDER,
+  origin: "the tests' folder",
+  isExplicit: true,
+};
+
+export async function readFashionMnist(): Promise<DatasetBytes> {
+  return (await readDatasetFiles([FASHION_MNIST_PLACE]))!;
+}
+
+/** Gives a folder the files under their own names, all but `without`: links, which cost no copy. */
+export function linkFashionMnist(folder: string, without?: DatasetFile): void {
+  for (const file of DATASET_FILES) {
+    if (file !== without) symlinkSync(join(FASHION_MNIST_FOLDER, file), join(folder, file));
+  }
+}
