@@ -29,7 +29,7 @@ export const LIMITS = {
   refusalWindowMs: 10 * SECOND,
   /** From one preparation message to the next: a dataset file found, an engine built and probed. */
   prepareMs: 120 * SECOND,
-  /** A peer that sent nothing, not even the answer to a ping, for this long is lost. */
+  /** A peer that sent nothing, not even the answer to a ping, for this long is lost, unless its work may take longer. */
   silenceMs: 10 * SECOND,
   /** Time between pings: several fit into `silenceMs`, so that one lost in a long computation does no harm. */
   pingIntervalMs: 2 * SECOND,

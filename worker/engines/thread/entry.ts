@@ -1,0 +1,6 @@
+/** What an engine's thread runs. */
+import { parentPort } from 'node:worker_threads';
+import { BLOCKING_ENGINES } from './blocking-engines.ts';
+import { serveEngines } from './serve.ts';
+
+serveEngines(parentPort!, BLOCKING_ENGINES);
