@@ -16,11 +16,12 @@ const DEVICES = [
   ['reference', 'cpu'],
 ] as const satisfies readonly [BlockingEngineName, string][];
 
-for (const [name, device] of DEVICES) {
+// The contract compares with the reference, which need not be compared with itself.
+for (const [name, device] of DEVICES.filter(([engine]) => engine !== 'reference')) {
   describeEngineContract(`${name} on ${device} in a thread`, {
     create: (options) => createThreadedEngine(name, { device, ...options }),
     sizes: [1, 17],
-    numRandomModels: 10,
+    numRandomModels: 5,
   });
 }
 
