@@ -24,7 +24,13 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['eslint.config.js'] },
+        projectService: {
+          allowDefaultProject: [
+            'eslint.config.js',
+            'worker/engines/thread/from-sources.mjs',
+            'test/worker/engines/thread/stand-in-thread.mjs',
+          ],
+        },
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -48,5 +54,5 @@ export default tseslint.config(
   forbid(['worker/engines/tfjs/**'], [ws, onnxruntime, coordinator, scripts]),
   forbid(['scripts/**'], [ws, onnxruntime, tensorflow]),
   { files: ['test/**'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
-  { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
+  { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked },
 );

@@ -16,6 +16,8 @@ import { gradientsUnderWay } from './shared-memory.ts';
  * do, so there is no limit on their number in a time; those that may wait unread are all that a step asks of a member, for
  * the step may have to wait for a disk.
  *
+ * Silence counts only beyond what a step may take: its deadline finds a member that hangs, see `patience.ts`.
+ *
  * - `state`: of a replica, whole
  */
 export function memberLimitsOf(
@@ -33,5 +35,6 @@ export function memberLimitsOf(
     maxQueuedBytes: 4 * maxPayloadBytes + largestFileBytes + LIMITS.queueSlackBytes,
     maxUnreadMessages: numVectors * bucketsOf(layout) + LIMITS.queueSlackMessages,
     maxUnreadBytes: numVectors * maxPayloadBytes + LIMITS.queueSlackBytes,
+    maxSilenceMs: Math.max(LIMITS.silenceMs, 1000 * config.stepTimeoutSeconds),
   };
 }

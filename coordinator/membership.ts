@@ -94,7 +94,9 @@ export function createMembership(options: MembershipOptions): Membership {
       keyOf: identities.keyOf,
       handshakeMs,
     });
-    transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes: limits.maxQueuedBytes });
+    // It may be silent for as long as it may prepare: a large model takes its time.
+    const { maxQueuedBytes } = limits;
+    transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes, maxSilenceMs: LIMITS.prepareMs });
     if (isOver || !passOn) throw runFull();
     const id = returningAs ?? identities.give();
     connectionOf.get(id)?.close(new ProtocolError('ERR_REPLACED', 'it has come back on another connection'));

@@ -16,6 +16,11 @@ export interface PeerLimits {
    */
   readonly maxUnreadMessages: number;
   readonly maxUnreadBytes: number;
+  /**
+   * A peer that sends nothing for longer, not even the answer to a ping, is lost; milliseconds. At least as long as what it
+   * has been asked for may take: a process that works may be unable to answer a ping until it is done.
+   */
+  readonly maxSilenceMs: number;
 }
 
 /** No more than frames have anyway. */
@@ -26,6 +31,7 @@ export const NO_PEER_LIMITS: PeerLimits = {
   maxQueuedBytes: Infinity,
   maxUnreadMessages: Infinity,
   maxUnreadBytes: Infinity,
+  maxSilenceMs: LIMITS.silenceMs,
 };
 
 /** For a peer that has proved nothing yet: a few small messages without payloads. */
@@ -36,6 +42,7 @@ export const STRANGER_LIMITS: PeerLimits = {
   maxQueuedBytes: LIMITS.queueSlackBytes,
   maxUnreadMessages: LIMITS.queueSlackMessages,
   maxUnreadBytes: LIMITS.queueSlackBytes,
+  maxSilenceMs: LIMITS.silenceMs,
 };
 
 export interface RateLimit {

@@ -166,8 +166,8 @@ export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer
     lastBeatMs = nowMs;
     // Its answers wait behind what was not read.
     if (isPaused) heard();
-    if (nowMs - lastHeardMs > LIMITS.silenceMs && !wasAway) {
-      const error = new ProtocolError('ERR_TIMEOUT', `${peer} has not answered for ${LIMITS.silenceMs / 1000} s`);
+    if (nowMs - lastHeardMs > limits.maxSilenceMs && !wasAway) {
+      const error = new ProtocolError('ERR_TIMEOUT', `${peer} has not answered for ${limits.maxSilenceMs / 1000} s`);
       close(error, false);
       socket.terminate();
     } else {

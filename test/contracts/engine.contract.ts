@@ -254,7 +254,8 @@ export function describeEngineContract(
       };
 
       it('of equal entries in a pool, the first takes the gradient', async () => {
-        const judged = await setUp(MODELS['conv-pool'], 8);
+        // All samples are alike, and so are a feature's values: a batch norm would divide their rounding by nearly nothing.
+        const judged = await setUp(withoutNorms(MODELS['conv-pool']), 8);
         // Every output of the first convolution is its bias; which pixels lie under the one taken shows in its weights.
         fill(judged, 'conv1.weight', 0);
         fill(judged, 'conv1.bias', 0.5);
@@ -290,4 +291,8 @@ export function describeEngineContract(
       await expect(create(options)).rejects.toThrow(/--device abacus/);
     });
   });
+}
+
+function withoutNorms(spec: ModelSpec): ModelSpec {
+  return { ...spec, layers: spec.layers.filter(({ kind }) => kind !== 'batchNorm') };
 }

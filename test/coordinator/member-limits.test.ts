@@ -22,3 +22,15 @@ test.each(['f32', 'int8'] as const)('a member may send its whole state or gradie
   expect(limits.maxUnreadBytes).toBe(6 * longest + LIMITS.queueSlackBytes);
   expect(limits.maxUnreadMessages).toBe(6 + LIMITS.queueSlackMessages);
 });
+
+test.each([
+  [120, 120_000],
+  [3, LIMITS.silenceMs],
+])('with a step timeout of %i s, a member may be silent for %i ms', (stepTimeoutSeconds, maxSilenceMs) => {
+  const config = runConfig({ stepTimeoutSeconds });
+  const replica = createReplica(planModel(TINY_MODEL), config.optimizer, config.seed);
+  const { layout } = createExchange(replica, 1, 4);
+  expect(memberLimitsOf(config, layout, replica.state, files as unknown as DatasetBytes)).toMatchObject({
+    maxSilenceMs,
+  });
+});

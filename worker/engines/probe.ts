@@ -3,10 +3,11 @@
  * that computes wrongly (a software GPU was seen to) is refused, not trusted. It measures correctness, not speed.
  */
 import { ConfigError } from '../../protocol/errors.ts';
-import type { TensorSlot } from '../../protocol/state/model-spec.ts';
+import type { ModelPlan, TensorSlot } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch } from './engine.ts';
 import { createReferenceEngine } from './reference.ts';
+import { createThreadedEngine } from './thread/threaded-engine.ts';
 
 /** Few enough to take about a tenth of a second on `conv`; enough to give every batch norm a variance. */
 const PROBE_SAMPLES = 8;
@@ -21,6 +22,12 @@ const PROBE_LIMIT = 1e-3;
  * batches of `conv`, so in 1 of 3 million triples. Wrong kernels are wrong on every batch.
  */
 const PROBE_BATCHES = 3;
+/**
+ * Multiplications of one sample's forward pass up to which the reference computes on the event loop's thread: it takes
+ * three times as many for a gradient, at some 5 ns each, so a batch takes at most about a quarter of a second. Starting a thread
+ * takes a fifth of that. The named models have at most 1.5 million.
+ */
+const MOST_ON_EVENT_LOOP = 2e6;
 
 /** A tensor, and how far it is from what it should be. */
 export interface TensorError {
@@ -38,23 +45,42 @@ export interface TensorError {
  * Throws `ConfigError` naming engine, device, tensor, error and limit when the engine is wrong.
  */
 export async function probeEngine(engine: Engine, options: EngineOptions): Promise<TensorError> {
-  const { plan, parameters, buffers, maxBatch, labelSmoothing } = options;
-  const reference = await createReferenceEngine({ plan, parameters, buffers, maxBatch, threads: 1, labelSmoothing });
+  const { plan } = options;
+  const reference = await createJudge(options);
   let worst: TensorError | undefined;
-  for (let seed = 1; seed <= PROBE_BATCHES; seed++) {
-    const batch = probeBatch(options, seed);
-    worst = compareResults(
-      options,
-      await resultsOf(reference, batch, options),
-      await resultsOf(engine, batch, options),
-    );
-    if (worst.error <= PROBE_LIMIT) return worst;
+  try {
+    for (let seed = 1; seed <= PROBE_BATCHES; seed++) {
+      const batch = probeBatch(options, seed);
+      worst = compareResults(
+        options,
+        await resultsOf(reference, batch, options),
+        await resultsOf(engine, batch, options),
+      );
+      if (worst.error <= PROBE_LIMIT) return worst;
+    }
+  } finally {
+    await reference.dispose();
   }
   const { tensor, error } = worst!;
   throw new ConfigError(
     `--engine ${engine.name} on ${engine.device} computes wrongly: ${tensor} of model ${plan.spec.name} is off ` +
       `by ${error.toExponential(1)} of its largest entry, limit ${PROBE_LIMIT}; choose another --engine or --device`,
   );
+}
+
+/** The reference engine, off the event loop where a model would take it long. */
+function createJudge({ plan, parameters, buffers, maxBatch, labelSmoothing }: EngineOptions): Promise<Engine> {
+  const judged = { plan, parameters, buffers, maxBatch: Math.min(PROBE_SAMPLES, maxBatch), threads: 1, labelSmoothing };
+  const isLong = multiplicationsOf(plan) > MOST_ON_EVENT_LOOP;
+  return isLong ? createThreadedEngine('reference', judged) : createReferenceEngine(judged);
+}
+
+/** Multiplications of one sample's forward pass. */
+export function multiplicationsOf({ layers }: Pick<ModelPlan, 'layers'>): number {
+  return layers.reduce((sum, layer) => {
+    if (layer.kind === 'conv') return sum + layer.weight.size * layer.outputShape[1]! * layer.outputShape[2]!;
+    return layer.kind === 'dense' ? sum + layer.weight.size : sum;
+  }, 0);
 }
 
 /**

@@ -12,10 +12,12 @@ import type { Engine, EngineOptions } from './engine.ts';
 import { GPU_HOST, placeOnGpu, showOnly, visibleGpus } from './gpus.ts';
 import type { GpuHost, GpuPlacement } from './gpus.ts';
 import { INSTRUCTION_SETS } from './native/build-output.ts';
+import { describeOutOfMemory, isOutOfMemory, tellingOfMemory } from './out-of-memory.ts';
 import { passOver } from './passed-over.ts';
 import type { PassedOver } from './passed-over.ts';
 import { probeEngine } from './probe.ts';
 import type { TensorError } from './probe.ts';
+import { createThreadedEngine } from './thread/threaded-engine.ts';
 import { checkDevice as checkTfjsDevice, DEVICE_NAMES as TFJS_DEVICES, missingPackage } from './tfjs/devices.ts';
 
 export interface EngineEntry {
@@ -73,7 +75,7 @@ export const ENGINES = {
       return device === 'cuda' ? ((await noNvidiaGpu()) ?? (await noCudaProvider())) : undefined;
     },
     checkDevice: async (device) => void (await import('./onnx/devices.ts')).findDevice(device ?? 'cpu'),
-    create: async (options) => (await import('./onnx/onnx-engine.ts')).createOnnxEngine(options),
+    create: (options) => createThreadedEngine('onnx', options),
     isProbed: true,
   },
   tfjs: {
@@ -86,7 +88,7 @@ export const ENGINES = {
       checkTfjsDevice(device);
       return Promise.resolve();
     },
-    create: async (options) => (await import('./tfjs/tfjs-engine.ts')).createTfjsEngine(options),
+    create: (options) => createThreadedEngine('tfjs', options),
     isProbed: true,
   },
   reference: {
@@ -95,7 +97,7 @@ export const ENGINES = {
       const refusal = (await import('./reference.ts')).refusedDevice(device);
       if (refusal) throw refusal;
     },
-    create: async (options) => (await import('./reference.ts')).createReferenceEngine(options),
+    create: (options) => createThreadedEngine('reference', options),
     isProbed: false,
   },
 } satisfies Record<string, EngineEntry>;
@@ -223,9 +225,12 @@ async function createProbed(
     engine = made;
     const probe = entry.isProbed ? await probeEngine(made, options) : undefined;
     const isOnCuda = entry.cudaDevices?.some((cudaDevice) => made.device.startsWith(cudaDevice)) ?? false;
-    return { engine: made, probe, gpu: isOnCuda ? placement : undefined };
+    return { engine: tellingOfMemory(made), probe, gpu: isOnCuda ? placement : undefined };
   } catch (error) {
     await engine?.dispose();
+    if (isOutOfMemory(error)) {
+      throw new ConfigError(describeOutOfMemory(name, device, options.maxBatch, error), { cause: error });
+    }
     if (error instanceof ConfigError) throw error;
     // A library that does not load, or a device that fails in the probe, says so in its own words.
     throw new ConfigError(`--engine ${name} cannot be used here: ${describeError(error)}; choose another --engine`, {

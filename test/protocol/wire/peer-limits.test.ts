@@ -109,19 +109,7 @@ describe('a peer with limits', () => {
   });
 
   test('is not blamed for its silence while nobody listens, but after that it is', async () => {
-    vi.useFakeTimers();
-    onTestFinished(() => void vi.useRealTimers());
-    const calls: string[] = [];
-    const socket = Object.assign(new EventEmitter(), {
-      bufferedAmount: 0,
-      send() {},
-      ping() {},
-      pause: () => void calls.push('pause'),
-      resume: () => void calls.push('resume'),
-      terminate() {},
-      close() {},
-    });
-    const own = socketTransport(socket, { cork() {}, uncork() {} }, 'peer');
+    const { own, socket, calls } = onVirtualTime();
     own.limit({ ...NO_PEER_LIMITS, maxUnreadMessages: 2 });
     let end: string | undefined;
     void own.closed.then(({ code }) => (end = code));
@@ -133,6 +121,17 @@ describe('a peer with limits', () => {
     expect(calls).toEqual(['pause', 'resume']);
     await vi.advanceTimersByTimeAsync(2 * LIMITS.silenceMs);
     expect(end).toBe('ERR_TIMEOUT');
+  });
+
+  test('is lost once it has been silent for longer than its limit, and not before', async () => {
+    const { own } = onVirtualTime();
+    own.limit({ ...NO_PEER_LIMITS, maxSilenceMs: 60_000 });
+    let end: ProtocolError | undefined;
+    void own.closed.then((error) => (end = error));
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(end).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(2 * LIMITS.pingIntervalMs);
+    expect(end).toMatchObject({ code: 'ERR_TIMEOUT', message: 'peer has not answered for 60 s' });
   });
 
   test('that does not read is dropped when more is queued for it than its limit', async () => {
@@ -180,3 +179,20 @@ describe('a peer with limits', () => {
     expect((await transport.closed).code).toBe('ERR_TOO_MANY_MESSAGES');
   });
 });
+
+/** A transport over a socket that does nothing, and the calls of pause and resume; timers stand still until they are moved. */
+function onVirtualTime() {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const calls: string[] = [];
+  const socket = Object.assign(new EventEmitter(), {
+    bufferedAmount: 0,
+    send() {},
+    ping() {},
+    pause: () => void calls.push('pause'),
+    resume: () => void calls.push('resume'),
+    terminate() {},
+    close() {},
+  });
+  return { own: socketTransport(socket, { cork() {}, uncork() {} }, 'peer'), socket, calls };
+}

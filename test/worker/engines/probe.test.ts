@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { slotView, type ModelPlan } from '../../../protocol/state/model-spec.ts';
+import {
+  modelSpecSchema,
+  planModel,
+  slotView,
+  type ModelPlan,
+  type ModelSpec,
+} from '../../../protocol/state/model-spec.ts';
 import { MODEL_NAMES, MODELS } from '../../../protocol/state/models.ts';
 import type { Engine, EngineOptions, GradientBuffers } from '../../../worker/engines/engine.ts';
 import { createOnnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
-import { probeEngine, worstError } from '../../../worker/engines/probe.ts';
+import { multiplicationsOf, probeEngine, worstError } from '../../../worker/engines/probe.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference.ts';
 import { trainedState } from '../../helpers/models.ts';
 
@@ -120,5 +126,50 @@ describe('worstError', () => {
     expect(worstError(slots, Float32Array.of(NaN, 50, 5, 0), expected)).toEqual({ tensor: 'large', error: Infinity });
     expect(worstError(slots, expected, expected)).toEqual({ tensor: 'none', error: 0 });
     expect(worstError(slots, Float32Array.of(0, 0, 0, 1), new Float32Array(4)).error).toBe(Infinity);
+  });
+});
+
+describe('a large model', () => {
+  const spec: ModelSpec = {
+    name: 'large',
+    input: [1, 28, 28],
+    numClasses: 10,
+    layers: [
+      { kind: 'flatten' },
+      { kind: 'dense', units: 2600, activation: 'relu' },
+      { kind: 'dense', units: 10, activation: 'none' },
+    ],
+  };
+
+  it('is counted by the multiplications of its layers', () => {
+    expect(multiplicationsOf(planModel(spec))).toBe(784 * 2600 + 2600 * 10);
+    // By hand: a 3x3 convolution to 4 maps of 26x26, pooled to 13x13, then 10 outputs.
+    const small = {
+      ...spec,
+      layers: [
+        { kind: 'conv', filters: 4, kernel: 3 },
+        { kind: 'maxPool', size: 2 },
+      ],
+    };
+    const layers = [...small.layers, { kind: 'flatten' }, { kind: 'dense', units: 10, activation: 'none' }];
+    const multiplications = 4 * 9 * 26 * 26 + 4 * 13 * 13 * 10;
+    expect(multiplicationsOf(planModel(modelSpecSchema.parse({ ...small, layers })))).toBe(multiplications);
+  });
+
+  it('is judged off the event loop', async () => {
+    const options = { ...trainedState(spec, 1), maxBatch: 8, threads: 1 };
+    const nothing = () => Promise.resolve({ lossSum: NaN, numCorrect: 0, numSamples: 8 });
+    const engine: Engine = {
+      ...{ name: 'none', device: 'cpu', threads: 1 },
+      ...{ computeGradient: nothing, evaluate: nothing, dispose: () => Promise.resolve() },
+    };
+    let isDone = false;
+    const probed = probeEngine(engine, options).finally(() => (isDone = true));
+    probed.catch(() => {});
+    let turns = 0;
+    for (; !isDone; turns++) await new Promise((resolve) => setImmediate(resolve));
+    await expect(probed).rejects.toThrow(/computes wrongly/);
+    // Where the reference blocks, a turn or two for each of its six calls.
+    expect(turns).toBeGreaterThan(100);
   });
 });

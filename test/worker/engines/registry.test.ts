@@ -53,6 +53,19 @@ describe('an engine by name', () => {
     await engine.dispose();
   });
 
+  it.each(['onnx', 'tfjs', 'reference'])('%s leaves the event loop free while it computes', async (name) => {
+    const { engine } = await createEngine(name, { ...options, ...trainedState(MODELS.conv, 1) });
+    const batch = { images: new Uint8Array(32 * 784), labels: new Uint8Array(32), numSamples: 32 };
+    let isDone = false;
+    const computed = engine.evaluate(batch).finally(() => (isDone = true));
+    let turns = 0;
+    for (; !isDone; turns++) await new Promise((resolve) => setImmediate(resolve));
+    await computed;
+    // One that blocks lets at most two pass.
+    expect(turns).toBeGreaterThan(10);
+    await engine.dispose();
+  });
+
   it.each(['abacus', 'constructor', ''])('an unknown name, "%s", is an error that lists the names', async (name) => {
     const refusal = createEngine(name, options);
     await expect(refusal).rejects.toThrow(ConfigError);

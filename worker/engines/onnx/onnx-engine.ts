@@ -3,8 +3,8 @@
  * gradients itself: see `training-graph.ts`.
  *
  * One session serves every batch size, and a step copies nothing: parameters are fed as views of the caller's vector,
- * and ONNX Runtime writes results straight into views of the caller's `GradientBuffers`. `run` blocks the event loop
- * until the device is done.
+ * and ONNX Runtime writes results straight into views of the caller's `GradientBuffers`. `run` blocks its
+ * thread until the device is done, so the registry gives the engine one (`thread/`).
  *
  * On a GPU nothing stays between steps: parameters and batch come from the caller at every call, and results go back to
  * it. They travel tensor by tensor: one flat tensor each way, cut and joined in the graph, took a tenth longer on a

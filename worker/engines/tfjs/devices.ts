@@ -44,19 +44,29 @@ export function installCommand({ name }: NativePackage): string {
   return `npm install ${name}@${version}`;
 }
 
+/** npm 12 runs an install script only after it has been approved; npm 11 does so anyway, and knows the command. */
+export function rebuildCommands({ name }: NativePackage): string {
+  return `npm install-scripts approve ${name} and npm rebuild ${name}`;
+}
+
 export function notInstalled(native: NativePackage): Refusal {
   // Only that for GPUs is an optional dependency of this program.
   const why = native.needsGpu ? ' (where it cannot, npm leaves this optional package out, without an error)' : '';
   return {
     reason: 'it is not installed',
-    cure: `run ${installCommand(native)} where storage.googleapis.com can be reached${why}`,
+    cure:
+      `run ${installCommand(native)} where storage.googleapis.com can be reached${why}, ` +
+      `and with npm 12 after it ${rebuildCommands(native)}`,
   };
 }
 
 /** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
 export function isNotInstalled(error: unknown, { name }: NativePackage): boolean {
   if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) return false;
-  return error.message.startsWith(`Cannot find module '${name}'`);
+  return (
+    error.message.startsWith(`Cannot find module '${name}'`) ||
+    error.message.startsWith(`Cannot find module '${name}/package.json'`)
+  );
 }
 
 /**

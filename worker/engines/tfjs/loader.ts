@@ -5,10 +5,12 @@
  * A started backend stays for the life of the process, as do its threads: the first engine on it decides how many.
  */
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
-import { DEVICE_NAMES, DEVICES, installCommand, isNotInstalled, notInstalled } from './devices.ts';
+import { visibleGpus } from '../gpus.ts';
+import { DEVICE_NAMES, DEVICES, installCommand, isNotInstalled, notInstalled, rebuildCommands } from './devices.ts';
 import type { NativePackage, Refusal, TfjsDevice, TfjsDeviceName } from './devices.ts';
 import { registerWasmKernels } from './wasm-kernels.ts';
 
@@ -24,6 +26,10 @@ export interface StartedBackend {
 export interface LoaderHost {
   /** `require`: throws what Node throws. */
   readonly load: (packageName: string) => unknown;
+  /** Of an installed package, known without loading it; throws what Node throws. */
+  readonly versionOf: (packageName: string) => string;
+  /** Whether the machine has an NVIDIA GPU. */
+  readonly hasGpu: () => Promise<boolean>;
   readonly tensorflow: Pick<typeof tf, 'enableProdMode' | 'setBackend'> & {
     /** What was registered under a name, started or not; null or undefined for nothing. */
     readonly findBackendFactory: (name: string) => unknown;
@@ -44,6 +50,8 @@ const require = createRequire(import.meta.url);
 
 const HOST: LoaderHost = {
   load: require,
+  versionOf: (packageName) => (require(`${packageName}/package.json`) as { version: string }).version,
+  hasGpu: async () => (await visibleGpus()).length > 0,
   tensorflow: tf,
   wasm,
   registerWasmKernels,
@@ -65,6 +73,12 @@ export async function startBackend(
   if (device !== undefined) return startDevice(checkedName(device), threads, host);
   const refusals: string[] = [];
   for (const name of DEVICE_NAMES) {
+    const { native }: TfjsDevice = DEVICES[name];
+    // To load the package for GPUs takes seconds, and it logs errors of CUDA's.
+    if (native?.needsGpu && !(await host.hasGpu())) {
+      refusals.push(`--engine tfjs: no NVIDIA GPU for ${name}`);
+      continue;
+    }
     try {
       return await startDevice(name, threads, host);
     } catch (error) {
@@ -104,15 +118,21 @@ async function startDevice(device: TfjsDeviceName, threads: number, host: Loader
 async function startNative(native: NativePackage, threads: number, host: LoaderHost): Promise<number> {
   const { tensorflow, environment } = host;
   setDefaults(environment, threads);
-  restoreUtil(host.util);
+  const numThreads = threadsOf(environment);
+  replaceUtil(host.util);
   try {
+    const version = host.versionOf(native.name);
+    // It would register all the same: all copies of TensorFlow.js in a process share one table of backends.
+    if (version !== tf.version_core) {
+      const reason = `it is of version ${version}, and TensorFlow.js of ${tf.version_core}`;
+      throw refusal(native, { reason, cure: `run ${installCommand(native)}` });
+    }
     host.load(native.name);
   } catch (error) {
-    throw refusal(native, reasonOf(error, native), { cause: error });
+    throw error instanceof ConfigError ? error : refusal(native, reasonOf(error, native), { cause: error });
   }
   if (!tensorflow.findBackendFactory('tensorflow')) {
-    const reason = `it brings no backend to TensorFlow.js ${tf.version_core}, so it is of another version`;
-    throw refusal(native, { reason, cure: `run ${installCommand(native)}` });
+    throw refusal(native, { reason: 'it brings no backend', cure: `run ${installCommand(native)} anew` });
   }
   await startByName('tensorflow', host);
 
@@ -128,7 +148,7 @@ async function startNative(native: NativePackage, threads: number, host: LoaderH
     const reason = 'this process runs TensorFlow on a GPU already';
     throw refusal(native, { reason, cure: 'take --device tensorflow-gpu' });
   }
-  return Number(environment['TF_NUM_INTRAOP_THREADS']);
+  return numThreads;
 }
 
 /**
@@ -140,17 +160,33 @@ async function startNative(native: NativePackage, threads: number, host: LoaderH
  * - No log of its start; warnings remain, which tell what a GPU lacks.
  */
 function setDefaults(environment: NodeJS.ProcessEnv, threads: number): void {
-  environment['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
-  environment['TF_DETERMINISTIC_OPS'] ??= '1';
-  environment['NVIDIA_TF32_OVERRIDE'] ??= '0';
-  environment['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
-  environment['TF_CPP_MIN_LOG_LEVEL'] ??= '1';
+  const defaults = {
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    TF_DETERMINISTIC_OPS: '1',
+    NVIDIA_TF32_OVERRIDE: '0',
+    TF_NUM_INTRAOP_THREADS: String(threads),
+    TF_CPP_MIN_LOG_LEVEL: '1',
+  };
+  for (const [name, value] of Object.entries(defaults)) {
+    // A variable that is empty is one that is not set.
+    if (!environment[name]) environment[name] = value;
+  }
 }
 
-/** Node 23 took away what tfjs-node 4.22.0 calls for every tensor. */
-function restoreUtil(util: Record<string, unknown>): void {
-  util['isNullOrUndefined'] ??= (value: unknown): boolean => value === null || value === undefined;
-  util['isArray'] ??= Array.isArray;
+/** On how many threads TensorFlow computes; 0 leaves it to TensorFlow, which takes all cores. */
+function threadsOf({ TF_NUM_INTRAOP_THREADS: text = '' }: NodeJS.ProcessEnv): number {
+  if (!/^\d{1,3}$/.test(text)) {
+    throw new ConfigError(
+      `TF_NUM_INTRAOP_THREADS=${text}: expected a number of threads, 1 to 999, or 0 for all cores: set it so, or unset it`,
+    );
+  }
+  return Number(text) || availableParallelism();
+}
+
+/** What tfjs-node 4.22.0 calls for every tensor: deprecated, with a warning, in Node 22, and gone in Node 23. */
+function replaceUtil(util: Record<string, unknown>): void {
+  util['isNullOrUndefined'] = (value: unknown): boolean => value === null || value === undefined;
+  util['isArray'] = Array.isArray;
 }
 
 async function startByName(backend: string, { tensorflow }: LoaderHost): Promise<void> {
@@ -192,7 +228,7 @@ function reasonOf(error: unknown, native: NativePackage): Refusal {
   if ((error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_FAILED') || message.includes(BINDING)) {
     return {
       reason: `its native binding does not load: ${firstLine(message)}`,
-      cure: `run npm rebuild ${native.name} where storage.googleapis.com can be reached, which downloads libtensorflow`,
+      cure: `run ${rebuildCommands(native)} where storage.googleapis.com can be reached, which downloads libtensorflow`,
     };
   }
   return { reason: `it does not load: ${firstLine(message)}`, cure: `run ${installCommand(native)} anew` };
@@ -205,6 +241,7 @@ function refusal({ name }: NativePackage, { reason, cure }: Refusal, options?: E
   );
 }
 
+/** Without the full stop at its end: the line becomes a part of ours. */
 function firstLine(text: string): string {
-  return text.split('\n')[0]!.trim();
+  return text.split('\n')[0]!.trim().replace(/\.$/, '');
 }

@@ -4,7 +4,8 @@
  *
  * TensorFlow.js has one current backend a process. An engine makes its own the current one at the beginning of a call,
  * and a call runs from there to its end without giving way, so engines on several backends may share a process; what
- * else there uses TensorFlow.js must choose its backend anew. A call blocks the event loop until the device is done.
+ * else there uses TensorFlow.js must choose its backend anew. A call blocks its
+ * thread until the device is done, so the registry gives the engine one (`thread/`).
  */
 import * as tf from '@tensorflow/tfjs';
 import { countOf } from '../../../protocol/counts.ts';

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../../protocol/errors.ts';
 import { startBackend, type LoaderHost } from '../../../../worker/engines/tfjs/loader.ts';
@@ -10,20 +11,36 @@ interface Machine {
   /** Backends that do not start. */
   readonly broken?: Record<string, Error | false>;
   readonly environment?: NodeJS.ProcessEnv;
+  /** Of every package; 4.22.0 when left out. */
+  readonly version?: string;
+  /** Of NVIDIA; that which the backend uses when left out. */
+  readonly hasGpu?: boolean;
+  /** What Node's `util` has. */
+  readonly util?: Record<string, unknown>;
 }
 
 /** A machine as the loader sees it, and what the loader did to it. */
-function fakeHost({ packages = {}, backend, broken = {}, environment = {} }: Machine) {
+function fakeHost(machine: Machine) {
+  const { packages = {}, backend, broken = {}, environment = {}, version = '4.22.0', util = {} } = machine;
+  const { hasGpu = backend?.isUsingGpuDevice ?? false } = machine;
   const done: string[] = [];
-  const util: Record<string, unknown> = {};
+  const find = (name: string, file = name) => {
+    const load = packages[name];
+    if (!load) throw loadError('MODULE_NOT_FOUND', `Cannot find module '${file}'\nRequire stack:\n- loader.ts`);
+    return load;
+  };
   const host: LoaderHost = {
     load: (name) => {
-      const load = packages[name];
-      if (!load) throw loadError('MODULE_NOT_FOUND', `Cannot find module '${name}'\nRequire stack:\n- loader.ts`);
+      const load = find(name);
       done.push(`load ${name}`);
       load();
       return {};
     },
+    versionOf: (name) => {
+      find(name, `${name}/package.json`);
+      return version;
+    },
+    hasGpu: () => Promise.resolve(hasGpu),
     tensorflow: {
       enableProdMode: () => undefined,
       findBackend: () => backend,
@@ -79,8 +96,9 @@ describe('a TensorFlow.js backend that cannot be had', () => {
       throw code === undefined ? new Error(text) : loadError(code, text);
     };
     const message = await refusalOf('tensorflow-gpu', { packages: { [GPU]: fail } });
+    const reason = text.split('\n')[0]!.trim().replace(/\.$/, '');
     expect(message).toContain(
-      `its native binding does not load: ${text.split('\n')[0]!.trim()}; run npm rebuild ${GPU}`,
+      `its native binding does not load: ${reason}; run npm install-scripts approve ${GPU} and npm rebuild ${GPU} where`,
     );
   });
 
@@ -92,10 +110,33 @@ describe('a TensorFlow.js backend that cannot be had', () => {
     expect(message).toContain("it does not load: Cannot find module '@mapbox/node-pre-gyp'; run npm install");
   });
 
-  it('is of another version, and registers with another TensorFlow.js: the cure is to install this one', async () => {
-    const message = await refusalOf('tensorflow-gpu', { packages: { [GPU]: loads } });
-    expect(message).toContain(`so it is of another version; run npm install ${GPU}@4.22.0`);
+  it('is of another version: it is not loaded, and the cure is to install this one', async () => {
+    const { host, done } = fakeHost({
+      packages: { [GPU]: loads },
+      version: '4.21.0',
+      backend: { isUsingGpuDevice: true },
+    });
+    const refusal = startBackend('tensorflow-gpu', 1, host);
+    await expect(refusal).rejects.toThrow(ConfigError);
+    await expect(refusal).rejects.toThrow(
+      `it is of version 4.21.0, and TensorFlow.js of 4.22.0; run npm install ${GPU}@4.22.0, or`,
+    );
+    expect(done).toEqual([]);
   });
+
+  it('brings no backend: the cure is to install it anew', async () => {
+    const message = await refusalOf('tensorflow-gpu', { packages: { [GPU]: loads } });
+    expect(message).toContain(`it brings no backend; run npm install ${GPU}@4.22.0 anew`);
+  });
+
+  it.each(['abc', '-1', '1.5', '1e3', ' '])(
+    'is given %j threads: the cure is to set the variable right',
+    async (text) => {
+      const environment = { TF_NUM_INTRAOP_THREADS: text };
+      const message = await refusalOf('tensorflow', { packages: { [NODE]: loads }, environment });
+      expect(message).toMatch(`TF_NUM_INTRAOP_THREADS=${text}: expected a number of threads`);
+    },
+  );
 
   it('loads but sees no GPU: the cure is driver, CUDA and cuDNN', async () => {
     const machine = { packages: { [GPU]: loads }, backend: { isUsingGpuDevice: false } };
@@ -139,8 +180,9 @@ describe('a TensorFlow.js backend that can be had', () => {
   });
 
   it('is, unasked, tensorflow where there is none', async () => {
-    const { host } = fakeHost({ ...everything, backend: { isUsingGpuDevice: false } });
+    const { host, done } = fakeHost({ ...everything, backend: { isUsingGpuDevice: false } });
     expect(await startBackend(undefined, 2, host)).toEqual({ device: 'tensorflow', backend: 'tensorflow', threads: 2 });
+    expect(done, 'the package for GPUs is not loaded').toEqual([`load ${NODE}`, 'start tensorflow']);
   });
 
   it('is, unasked, wasm where neither package is installed, with its threads set before it starts', async () => {
@@ -153,12 +195,17 @@ describe('a TensorFlow.js backend that can be had', () => {
     const { host } = fakeHost({ broken: { wasm: false } });
     expect(await startBackend(undefined, 2, host)).toEqual({ device: 'cpu', backend: 'cpu', threads: 1 });
     const message = await refusalOf(undefined, { broken: { wasm: false, cpu: false } });
-    for (const part of [GPU, NODE, 'wasm backend', 'cpu backend']) expect(message).toContain(part);
+    for (const part of ['no NVIDIA GPU for tensorflow-gpu', NODE, 'wasm backend', 'cpu backend'])
+      expect(message).toContain(part);
   });
 
-  it('finds the functions that Node 23 took away, and its settings in the environment', async () => {
+  it('finds functions of ours for those that Node deprecates and took away, and its settings in the environment', async () => {
     let seen: unknown;
+    const deprecated = () => {
+      throw new Error('a deprecated function of Node was called');
+    };
     const { host, util, environment } = fakeHost({
+      util: { isNullOrUndefined: deprecated },
       packages: { [GPU]: () => (seen = [typeof util['isNullOrUndefined'], environment['TF_FORCE_GPU_ALLOW_GROWTH']]) },
       backend: { isUsingGpuDevice: true },
     });
@@ -180,6 +227,15 @@ describe('a TensorFlow.js backend that can be had', () => {
     const { host } = fakeHost({ ...everything, backend: { isUsingGpuDevice: true }, environment });
     expect(await startBackend('tensorflow-gpu', 4, host)).toMatchObject({ threads: 7 });
     expect(environment.TF_FORCE_GPU_ALLOW_GROWTH).toBe('false');
+  });
+
+  it.each([
+    ['0', availableParallelism()],
+    ['', 4],
+  ])('computes, with TF_NUM_INTRAOP_THREADS=%s, on %i threads', async (text, threads) => {
+    const environment = { TF_NUM_INTRAOP_THREADS: text };
+    const { host } = fakeHost({ ...everything, backend: { isUsingGpuDevice: false }, environment });
+    expect(await startBackend('tensorflow', 4, host)).toMatchObject({ threads });
   });
 });
 
