@@ -188,7 +188,7 @@ describe('--resume', () => {
     expect(output).not.toContain('--epochs');
 
     const workers = await runCli(['train', '--resume', runDir, '--workers', '1']);
-    expect(workers.output).toContain('1 workers, but the run has 2, and with --wire bf16 another number would change');
+    expect(workers.output).toContain('1 worker, but the run has 2, and with --wire bf16 another number would change');
     expect(workers.code).toBe(2);
     const elsewhere = await runCli(['train', '--resume', runDir, '--run-dir', temporaryFolder()]);
     expect(elsewhere.output).toContain('the run stays there: leave one out');

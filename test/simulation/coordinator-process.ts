@@ -20,7 +20,7 @@ import type { Dataset } from '../../protocol/state/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { plainVectorMath } from '../../protocol/state/vector-math.ts';
+import { fastestVectorMath } from '../../worker/vector-math.ts';
 
 export const RUN_FOLDER = '/run';
 export const RECORDS = `${RUN_FOLDER}/epochs.jsonl`;
@@ -42,6 +42,9 @@ export interface CoordinatorLife {
   readonly signal: AbortSignal;
 }
 
+/** The fastest that is there; all have the same bits. */
+export const VECTOR_MATH = fastestVectorMath();
+
 export interface RunEnd {
   readonly status: 'completed' | 'interrupted';
   readonly replica: Replica;
@@ -52,7 +55,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
   const { config, dataset } = life;
   const say = (line: string) => life.say(line);
   setMaxListeners(0, life.signal);
-  const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
+  const replica = createReplica(planModel(config.model), config.optimizer, config.seed, VECTOR_MATH);
   const directory = directoryOf(life);
   const from = life.isResumed ? await restoreRun(directory, config, replica, { say, warn: say }) : BEGINNING;
   const checkpoints = createRunCheckpoints({
@@ -71,7 +74,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
       config,
       origin: {},
       checkpointSettings: { keep: 2 },
-      vectorMath: plainVectorMath,
+      vectorMath: VECTOR_MATH,
       signal: life.signal,
       reporter: { line: say, onProgress: () => life.onProgress() },
       warn: say,
@@ -103,7 +106,7 @@ async function establish(options: EstablishOptions, numBuckets: number) {
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const { wire } = config;
   const makeStar = (of: Fleet) =>
-    createStar(of, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say, numBuckets });
+    createStar(of, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say, numBuckets }, VECTOR_MATH);
   if (config.allReduce === 'star') return { allReduce: makeStar(fleet), kind: 'star' } as const;
   return {
     allReduce: await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say }),

@@ -1,9 +1,11 @@
 /**
  * `npm run simulate -- --schedules N --seed S`: simulates N schedules, from seed S on, and prints those that break a
- * promise, shrunken, until there are `--failures` of them (5). `--history` prints every event of one schedule instead.
+ * promise, shrunken, until there are `--failures` of them (5). `--schedule JSON` carries out one as it was printed here;
+ * `--history` prints every event of one.
  */
 import { parseArgs } from 'node:util';
 import { scheduleOf } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
 import { describeFailure, shrink } from './shrink.ts';
 import { simulate } from './simulate.ts';
 
@@ -12,6 +14,7 @@ const { values } = parseArgs({
     schedules: { type: 'string', default: '2000' },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     failures: { type: 'string', default: '5' },
+    schedule: { type: 'string' },
     history: { type: 'boolean', default: false },
   },
 });
@@ -24,7 +27,8 @@ function wholeNumber(flag: 'schedules' | 'seed' | 'failures'): number {
   process.exit(2);
 }
 
-const numSchedules = values.history ? 1 : wholeNumber('schedules');
+const given = values.schedule === undefined ? undefined : (JSON.parse(values.schedule) as Schedule);
+const numSchedules = values.history || given ? 1 : wholeNumber('schedules');
 const firstSeed = wholeNumber('seed');
 const mostFailures = wholeNumber('failures');
 const startMs = performance.now();
@@ -33,7 +37,7 @@ let numFailed = 0;
 
 let seed = firstSeed;
 for (; seed < firstSeed + numSchedules && numFailed < mostFailures; seed++) {
-  const schedule = scheduleOf(seed);
+  const schedule = given ?? scheduleOf(seed);
   const result = await simulate(schedule, values.history ? print : undefined);
   numEvents += result.numEvents;
   if (result.violation !== undefined) {

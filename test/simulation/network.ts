@@ -38,6 +38,8 @@ interface End {
   readonly owner: SimProcess;
   readonly inbox: Inbox;
   readonly peerName: string;
+  /** How long its peer may be silent. */
+  silenceMs: number;
   /** When the last message to this end arrives. */
   lastArrivalMs: number;
 }
@@ -51,16 +53,16 @@ export function createNetwork(world: World, seed: number): Network {
   const connections = new Set<Connection>();
   let numConnections = 0;
 
-  const silence = (peerName: string) =>
-    new ProtocolError('ERR_TIMEOUT', `${peerName} has not answered for ${LIMITS.silenceMs / 1000} s`);
+  const silence = ({ peerName, silenceMs }: End) =>
+    new ProtocolError('ERR_TIMEOUT', `${peerName} has not answered for ${silenceMs / 1000} s`);
   const closedBy = (peerName: string) => new ProtocolError('ERR_CLOSED', `the connection to ${peerName} was lost`);
   const of = (process: SimProcess) =>
     [...connections].filter(({ ends }) => ends.some(({ owner }) => owner === process));
 
   /** What the heartbeat of a socket does. */
-  const endBySilence = ({ owner, inbox, peerName }: End) => {
-    world.schedule(owner, LIMITS.silenceMs + LIMITS.pingIntervalMs, `silence of ${peerName}`, () =>
-      inbox.end(silence(peerName)),
+  const endBySilence = (end: End) => {
+    world.schedule(end.owner, end.silenceMs + LIMITS.pingIntervalMs, `silence of ${end.peerName}`, () =>
+      end.inbox.end(silence(end)),
     );
   };
 
@@ -69,7 +71,7 @@ export function createNetwork(world: World, seed: number): Network {
       const random = createRandom(seed, `link ${numConnections++} ${from.name} ${to.name}`);
       const end = (owner: SimProcess, peer: SimProcess): End => {
         const peerName = `${peer.name}.simulated`;
-        return { owner, inbox: createInbox(peerName), peerName, lastArrivalMs: 0 };
+        return { owner, inbox: createInbox(peerName), peerName, silenceMs: LIMITS.silenceMs, lastArrivalMs: 0 };
       };
       const ends = [end(from, to), end(to, from)] as const;
       const connection = { ends, isCut: false };
@@ -99,10 +101,9 @@ export function createNetwork(world: World, seed: number): Network {
     },
     stop(process, stopMs) {
       process.stoppedUntilMs = world.nowMs + stopMs;
-      if (stopMs <= LIMITS.silenceMs) return;
       for (const connection of of(process)) {
         const [own, other] = connection.ends[0].owner === process ? connection.ends : [...connection.ends].reverse();
-        if (connection.isCut) continue;
+        if (connection.isCut || stopMs <= other.silenceMs) continue;
         connection.isCut = true;
         endBySilence(other);
         // What it finds when it goes on: the other end has closed long since.
@@ -176,7 +177,9 @@ function transportOf({ world, network, own, other, connection, link, random, for
     },
     shareMemory() {},
     measureRoundTrip: () => Promise.resolve(2 * link.latencyMs),
-    limit() {},
+    limit({ maxSilenceMs }) {
+      own.silenceMs = maxSilenceMs;
+    },
     close(error) {
       if (!own.inbox.isEnded) {
         if (error) tell(errorMessage(error));

@@ -3,7 +3,7 @@ import { seededWords } from '../../protocol/state/random.ts';
 
 export interface Random {
   /** From 0 to below 1. */
-  float(): number;
+  readonly float: () => number;
   /** From `least` to `most`, both included. */
   int(least: number, most: number): number;
   pick<T>(options: readonly T[]): T;

@@ -43,7 +43,8 @@ export interface Schedule {
   readonly microbatches: number;
   readonly localSteps: number;
   readonly epochs: number;
-  readonly checkpointEvery: number | undefined;
+  /** Steps; at the ends of epochs alone when undefined. */
+  readonly checkpointEvery?: number | undefined;
   /** That the run waits for; others are newcomers. */
   readonly numAwaited: number;
   readonly workers: readonly WorkerSchedule[];
@@ -56,7 +57,7 @@ export const HARMLESS_STOP_MS = 2400;
 export function scheduleOf(seed: number): Schedule {
   const random = createRandom(seed, 'schedule');
   const allReduce = random.chance(0.3) ? 'ring' : 'star';
-  const numBuckets = allReduce === 'star' && random.chance(0.5) ? 4 : 1;
+  const numBuckets = allReduce === 'star' && random.chance(0.4) ? 4 : 1;
   const microbatches = random.int(1, 7);
   const numAwaited = random.int(1, Math.min(4, microbatches));
   const numWorkers = numAwaited + (random.chance(0.4) ? random.int(1, 3) : 0);

@@ -34,9 +34,10 @@ export function describeFailure({ schedule, result }: Failure): string {
   const { workers, coordinatorFaults, ...rest } = schedule;
   return [
     `violation: ${result.violation}`,
-    `schedule: ${JSON.stringify(rest)}`,
+    `settings: ${JSON.stringify(rest)}`,
     ...workers.map((worker, index) => `  worker-${index}: ${JSON.stringify(worker)}`),
     ...coordinatorFaults.map((fault) => `  coordinator: ${JSON.stringify(fault)}`),
+    `schedule: ${JSON.stringify(schedule)}`,
     'what was told, with virtual milliseconds:',
     ...result.said.map((line) => `  ${line}`),
   ].join('\n');

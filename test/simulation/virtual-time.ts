@@ -1,6 +1,6 @@
 /**
- * Virtual time for the program's own code: while a world handles an event, the clock and the timers that the code finds are
- * the world's. Between events, and for all other code, they are the real ones.
+ * Virtual time for the program's own code: while a world handles an event, the clock, the timers and the random numbers that the
+ * code finds are the world's. Between events, and for all other code, they are the real ones.
  */
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
@@ -36,6 +36,7 @@ function install(): void {
     setInterval: globalThis.setInterval,
     clearInterval: globalThis.clearInterval,
     now: performance.now.bind(performance),
+    random: Math.random,
     delay: timers.setTimeout,
     turn: timers.setImmediate,
     digest: crypto.webcrypto.subtle.digest.bind(crypto.webcrypto.subtle),
@@ -78,6 +79,7 @@ function install(): void {
   };
   Object.assign(globalThis, replaced);
   performance.now = () => (world?.current ? world.nowMs : real.now());
+  Math.random = () => (world?.current ? world.random() : real.random());
 
   const pause = <T>(delayMs: number, value: T, signal?: AbortSignal) =>
     new Promise<T>((resolve, reject) => {

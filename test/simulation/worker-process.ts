@@ -6,6 +6,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { workAndRejoin } from '../../worker/reconnect.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import type { PeerSockets } from '../../worker/ring/set-up.ts';
+import { VECTOR_MATH } from './coordinator-process.ts';
 import { createSimulatedEngine } from './engine.ts';
 import type { EngineTimes } from './engine.ts';
 
@@ -51,6 +52,7 @@ export async function liveAsWorker(life: WorkerLife): Promise<string> {
           onReady();
           return engine;
         },
+        vectorMath: VECTOR_MATH,
         peers: life.peers,
       }),
     signal: life.signal,

@@ -7,6 +7,8 @@
  * messages, writes to a disk) belongs to it too, and is gone when it dies.
  */
 
+import { createRandom } from './random.ts';
+
 /** One simulated process. */
 export interface SimProcess {
   readonly name: string;
@@ -37,6 +39,8 @@ export interface World {
   /** Whose event is being handled; undefined between events. */
   current: SimProcess | undefined;
   readonly numEvents: number;
+  /** What the code gets from `Math.random`. */
+  readonly random: () => number;
   /** Told of every event, in order; see `describe`. */
   onEvent?: ((event: SimEvent) => void) | undefined;
   createProcess(name: string): SimProcess;
@@ -53,7 +57,7 @@ export interface World {
 /** Taken before `install` replaces it. */
 const nextTurn = globalThis.setImmediate;
 
-export function createWorld(): World {
+export function createWorld(seed: number): World {
   const heap: SimEvent[] = [];
   let numScheduled = 0;
   let numEvents = 0;
@@ -64,6 +68,7 @@ export function createWorld(): World {
     get numEvents() {
       return numEvents;
     },
+    random: createRandom(seed, 'world').float,
     createProcess: (name) => ({ name, isDead: false, stoppedUntilMs: 0, numEvents: 0 }),
     schedule(owner, delayMs, label, run, isTimer = false) {
       const timeMs = world.nowMs + Math.max(0, delayMs);

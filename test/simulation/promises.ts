@@ -1,0 +1,85 @@
+/** What must hold of a simulated run when it is over. */
+import { getEventListeners } from 'node:events';
+import type { EpochRecord } from '../../coordinator/reporters/reporter.ts';
+import { describeError, ProtocolError } from '../../protocol/errors.ts';
+import type { Cluster } from './cluster.ts';
+import { RECORDS } from './coordinator-process.ts';
+import { expectedLoss } from './engine.ts';
+import { NUM_TEST, NUM_TRAIN } from './run-config.ts';
+import type { Schedule } from './schedule.ts';
+import type { SimulationResult } from './simulate.ts';
+
+/** The first broken promise about records, workers and what is left; undefined when all are kept. */
+export function checkOutcome(schedule: Schedule, cluster: Cluster): string | undefined {
+  return checkRecords(schedule, cluster) ?? checkWorkers(cluster) ?? checkListeners(cluster);
+}
+
+/** Each epoch once, with every sample in it once. */
+function checkRecords({ epochs }: Schedule, { disk }: Cluster): string | undefined {
+  const lines = (disk.readText(RECORDS) ?? '').trimEnd().split('\n');
+  const records = lines.map((line) => JSON.parse(line) as EpochRecord);
+  const numbers = records.map(({ epoch }) => epoch).join();
+  if (numbers !== Array.from({ length: epochs }, (_, i) => i + 1).join()) {
+    return `records of epochs ${numbers}, expected 1 to ${epochs}`;
+  }
+  for (const { epoch, samples, loss, testLoss } of records) {
+    if (samples !== NUM_TRAIN) return `epoch ${epoch} has ${samples} samples, expected ${NUM_TRAIN}`;
+    if (loss !== expectedLoss(NUM_TRAIN)) return `epoch ${epoch}: loss ${loss}: some sample did not count once`;
+    if (testLoss !== expectedLoss(NUM_TEST)) return `epoch ${epoch}: test loss ${testLoss}: some did not count once`;
+  }
+  return undefined;
+}
+
+/** All that live have ended, as the coordinator told them. */
+function checkWorkers({ workers, isCoordinatorExcused }: Cluster): string | undefined {
+  for (const { name, process, outcome, isExcused } of workers) {
+    if (process.isDead) continue;
+    if (!outcome) return `${name} still waits for something after the run`;
+    if ('reason' in outcome || isExcused || isCoordinatorExcused || isLatecomer(outcome.error)) continue;
+    return `${name} ended with ${describeError(outcome.error)}`;
+  }
+  return undefined;
+}
+
+/** It started when the run was over, or joined as it ended. */
+const isLatecomer = (error: unknown): boolean =>
+  error instanceof ProtocolError && (error.code === 'ERR_CLOSED' || error.code === 'ERR_RUN_FULL');
+
+/** What a process that was killed has left behind is gone with it. */
+function checkListeners({ workers, signals, isCoordinatorExcused }: Cluster): string | undefined {
+  if (isCoordinatorExcused || workers.some(({ process }) => process.isDead)) return undefined;
+  const numLeft = signals.reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0);
+  return numLeft > 0 ? `${numLeft} listeners are left at signals` : undefined;
+}
+
+/**
+ * Compares the final state with that of an undisturbed run on one worker, as far as equal bits are promised: all of it in
+ * a star with float32; else the one parameter that counts gradients, in every format that keeps it exact.
+ */
+export function checkBits(schedule: Schedule, result: SimulationResult, quiet: SimulationResult): string | undefined {
+  const { allReduce, wire, localSteps } = schedule;
+  const isExact = allReduce === 'star' && wire === 'f32';
+  if (isExact && quiet.parametersSha256 !== result.parametersSha256) return 'the parameters have other bits';
+  // int8 rounds it, and with local steps its change is what travels.
+  const keepsCounter = wire === 'f32' || (wire !== 'int8' && localSteps === 1);
+  if (keepsCounter && quiet.counter !== result.counter) return 'some sample did not count once in a gradient';
+  return undefined;
+}
+
+/** The same run with nothing wrong, on one worker. */
+export function undisturbed({ numBuckets, microbatches, localSteps, epochs }: Schedule): Schedule {
+  const calm = { startMs: 1, latencyMs: 1, jitterMs: 0, sharesMemory: false, computeMs: 1, evaluateMs: 1, faults: [] };
+  return {
+    seed: 0,
+    allReduce: 'star',
+    wire: 'f32',
+    numBuckets,
+    microbatches,
+    localSteps,
+    epochs,
+    checkpointEvery: undefined,
+    numAwaited: 1,
+    workers: [calm],
+    coordinatorFaults: [],
+  };
+}
