@@ -29,7 +29,8 @@ export function checkRunFolder(folder: string): void {
     if (!statSync(nearest).isDirectory()) throw Object.assign(new Error('no folder'), { code: 'ENOTDIR' });
     accessSync(nearest, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, 'made', error), { cause: error });
+    const deed = nearest === resolve(folder) ? 'written' : 'made';
+    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, deed, error), { cause: error });
   }
 }
 

@@ -171,6 +171,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
           progress,
           waiting,
         });
+    await checkpoints.finish();
     return await end(status);
   } catch (error) {
     // One that cannot be written changes nothing: the run has failed already.

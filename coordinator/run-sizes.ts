@@ -1,4 +1,5 @@
 /** Run sizes: what a run would have to hold that nothing can hold is refused before its data is read. */
+import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { NUM_TRAIN_SAMPLES } from '../protocol/state/dataset.ts';
 import { product } from '../protocol/state/model-spec.ts';
@@ -24,7 +25,7 @@ function checkSteps(config: RunConfig, numTrainSamples: number): void {
   const lastStep = lastStepOf(config, numTrainSamples);
   if (Number.isSafeInteger(lastStep)) return;
   throw new ConfigError(
-    `--epochs ${config.epochs}: ${lastStep} steps, expected at most ${Number.MAX_SAFE_INTEGER}: use fewer epochs`,
+    `--epochs ${config.epochs}: ${countOf(lastStep, 'step')}, expected at most ${Number.MAX_SAFE_INTEGER}: use fewer epochs`,
   );
 }
 
@@ -35,7 +36,7 @@ function checkState({ model, optimizer }: RunConfig, plan: ModelPlan): void {
   const averages = optimizer.emaDecay === undefined ? '' : ', or leave out --ema-decay';
   throw new ConfigError(
     `model ${model.name}: ${plan.numParameters} parameters with --optimizer ${optimizer.name} have a state of ` +
-      `${numBytes} bytes, expected at most ${LIMITS.maxPayloadBytes}, which one message can carry: make the model ` +
+      `${countOf(numBytes, 'byte')}, expected at most ${LIMITS.maxPayloadBytes}, which one message can carry: make the model ` +
       `smaller, take an optimizer with less state${averages}`,
   );
 }

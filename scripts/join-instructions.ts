@@ -1,4 +1,5 @@
 /** What a coordinator prints for whoever starts its workers. */
+import { countOf } from '../protocol/counts.ts';
 
 export interface JoinInstructions {
   readonly numWorkers: number;
@@ -21,7 +22,7 @@ export interface JoinInstructions {
 export function joinInstructions(run: JoinInstructions): string[] {
   const { numWorkers, joinUrls, token, joinFile } = run;
   const [likeliest, ...others] = joinUrls;
-  const workers = numWorkers === 1 ? 'the worker; start it with' : `${numWorkers} workers; start each of them with`;
+  const workers = `${countOf(numWorkers, 'worker')}; start ${numWorkers === 1 ? 'it' : 'each of them'} with`;
   return [
     `waiting for ${workers}`,
     commandFor(likeliest, run),

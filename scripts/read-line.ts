@@ -1,4 +1,5 @@
 /** One line of standard input, for what a launcher hands on there. */
+import { countOf } from '../protocol/counts.ts';
 import type { Readable } from 'node:stream';
 import { ConfigError } from '../protocol/errors.ts';
 
@@ -32,7 +33,7 @@ export function readFirstLine(stream: Readable, subject: string, timeoutMs: numb
         const at = chunk.indexOf('\n');
         text += chunk.subarray(0, at === -1 ? chunk.length : at).toString('latin1');
         if (text.length > LONGEST_LINE) {
-          refuse(`expected a line of at most ${LONGEST_LINE} bytes, got more`);
+          refuse(`expected a line of at most ${countOf(LONGEST_LINE, 'byte')}, got more`);
           return;
         }
         if (at === -1) continue;

@@ -1,4 +1,5 @@
 /** When a local worker that died is started again, and what is said when it is not. */
+import { countOf } from '../protocol/counts.ts';
 
 /** A life shorter than this is a failed start: the same would happen again at once. */
 const SHORT_LIFE_MS = 3000;
@@ -25,8 +26,8 @@ export function createRestarts(stepTimeoutMs: number): Restarts {
       numShortLives = lifeMs < SHORT_LIFE_MS ? numShortLives + 1 : 0;
       numDeaths = lifeMs < provenMs ? numDeaths + 1 : 1;
       if (numShortLives >= MOST_SHORT_LIVES)
-        return `ended within ${SHORT_LIFE_MS / 1000} s of its start ${numShortLives} times`;
-      if (numDeaths >= MOST_DEATHS) return `died ${numDeaths} times`;
+        return `ended within ${SHORT_LIFE_MS / 1000} s of its start ${countOf(numShortLives, 'time')}`;
+      if (numDeaths >= MOST_DEATHS) return `died ${countOf(numDeaths, 'time')}`;
       return undefined;
     },
   };

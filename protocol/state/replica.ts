@@ -68,7 +68,7 @@ export function allocateState({ spec }: ModelPlan, numValues: number): Float32Ar
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new ConfigError(
-      `model ${spec.name}: its state has ${numValues} values, expected memory for ${4 * numValues} bytes, got none ` +
+      `model ${spec.name}: its state has ${countOf(numValues, 'value')}, expected memory for ${countOf(4 * numValues, 'byte')}, got none ` +
         `(${error.message}): make the model smaller, or use a machine with more memory`,
       { cause: error },
     );

@@ -1,4 +1,5 @@
 /** The trials of a sweep: all settings, each with each seed, in an order that the file alone decides. */
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { product } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/state/random.ts';
@@ -74,7 +75,9 @@ function refuseTooMany(subject: string, { random, seeds = [1] }: SweepSpec, grid
   const numSettings = grid ? product(Object.values(grid).map(({ length }) => length)) : random!.trials;
   const numTrials = numSettings * seeds.length;
   if (numTrials <= MOST_TRIALS) return;
-  throw new ConfigError(`${subject}: ${numTrials} trials, expected at most ${MOST_TRIALS}: vary fewer values or seeds`);
+  throw new ConfigError(
+    `${subject}: ${countOf(numTrials, 'trial')}, expected at most ${MOST_TRIALS}: vary fewer values or seeds`,
+  );
 }
 
 /** All combinations; the last flag changes first. */

@@ -27,7 +27,7 @@ test('a run records what `auto` chose, and is resumed with it', async () => {
   writeFileSync(join(runDir, 'config.json'), JSON.stringify({ ...config, begunWith: 'ring' }));
 
   const more = await runCli(['train', '--workers', '1', '--resume', runDir]);
-  expect(more.output).toContain('1 workers, but the run has 2, and with the ring another number would change');
+  expect(more.output).toContain('1 worker, but the run has 2, and with the ring another number would change');
   expect(more.code).toBe(2);
 
   const { code, output } = await runCli(['train', '--resume', runDir]);

@@ -146,7 +146,7 @@ describe.runIf(isLinux && existsSync('/usr/bin/script'))('on a terminal,', () =>
     writeFileSync(join(folder, 'secret'), token);
     const flags = `--listen 127.0.0.1:0 --workers 1 --token-file ${join(folder, 'secret')}`;
     const coordinator = onTerminal(`coordinator ${flags} ${RUN} --run-dir ${join(folder, 'run')}`);
-    await coordinator.seen(/it is in \S+token, which its owner alone can read/);
+    await coordinator.seen(/it\s+is\s+in\s+\S+token,\s+which\s+its\s+owner\s+alone\s+can\s+read/);
     expect(coordinator.shown()).not.toContain(token);
     coordinator.type('\u0003');
     expect(await coordinator.exit, coordinator.shown()).toBe(130);

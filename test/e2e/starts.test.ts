@@ -41,8 +41,14 @@ describe('before a process is started or a folder made', () => {
       ['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/nowhere/join'],
       '--join-file /nowhere/join: cannot be',
     ],
-    [['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/tmp'], '--join-file /tmp: cannot be written: EISDIR'],
-    [['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'], '--tls-cert /nowhere: cannot be read: ENOENT'],
+    [
+      ['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/tmp'],
+      '--join-file /tmp: cannot be written: it is a folder',
+    ],
+    [
+      ['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'],
+      '--tls-cert /nowhere: cannot be read: there is no such file',
+    ],
   ])('%j is refused', expectNothingLeftOf);
 
   async function expectNothingLeftOf(args: string[], message: string): Promise<void> {
@@ -52,7 +58,11 @@ describe('before a process is started or a folder made', () => {
   test('a run directory below a file is refused', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'runs'), 'a file');
-    await expectNothingLeft(['train'], `--run-dir ${join(folder, 'runs', 'mine')}: expected a folder`, folder);
+    await expectNothingLeft(
+      ['train'],
+      `--run-dir ${join(folder, 'runs', 'mine')}: cannot be made: a part of the path is a file`,
+      folder,
+    );
   });
 
   test('a certificate that is none is refused', async () => {
@@ -96,8 +106,8 @@ describe('a start that takes no step', () => {
     expect(existsSync(join(runDir, 'model.safetensors'))).toBe(false);
 
     const second = startCli(again);
-    await second.line(/^waiting for 1 workers/);
-    expect(second.output()).toContain('an earlier start took no step (failed: 0 of 1 workers joined within 0.2 s)');
+    await second.line(/^waiting for 1 worker;/);
+    expect(second.output()).toContain('an earlier start took no step (failed: 0 of 1 worker joined within 0.2 s)');
     second.kill('SIGKILL');
     await second.exit;
 

@@ -1,4 +1,5 @@
 /** Engines that run out of memory: how each library says so, and what the user can do about it. */
+import { countOf } from '../../protocol/counts.ts';
 import { describeError } from '../../protocol/errors.ts';
 import type { Engine } from './engine.ts';
 
@@ -29,7 +30,7 @@ export function describeOutOfMemory(engine: string, device: string | undefined, 
   const where = device === undefined ? '' : ` on ${device}`;
   const [words] = describeError(error).split('\n');
   return (
-    `--engine ${engine}${where} ran out of memory for ${numSamples} samples at a time (${words!.trim()}): ` +
+    `--engine ${engine}${where} ran out of memory for ${countOf(numSamples, 'sample')} at a time (${words!.trim()}): ` +
     `use more --microbatches, which makes each smaller, or a smaller --global-batch`
   );
 }

@@ -52,7 +52,7 @@ describe('npm run chaos', () => {
       expect(await cli.exit, cli.output()).toBe(0);
       const { parameters } = rowOf(cli.output(), 'quiet');
       expect(rowOf(cli.output(), 'links cut and delayed')).toEqual({
-        deeds: expect.stringMatching(/^1 times (cut|delay) a link, 1 times (cut|delay) a link$/),
+        deeds: expect.stringMatching(/^1 time (cut|delay) a link, 1 time (cut|delay) a link$/),
         membersMet: '-',
         parameters,
         samples: '60000',

@@ -40,7 +40,7 @@ describe('records of epochs', () => {
   });
 
   it('one epoch is not enough', () => {
-    expect(() => figuresOf(parseEpochs(lines(record)))).toThrow('1 epochs recorded: expected 2 or more');
+    expect(() => figuresOf(parseEpochs(lines(record)))).toThrow('1 epoch recorded: expected 2 or more');
   });
 
   it('a line that is no record is named, with what is wrong with it', () => {
