@@ -59,7 +59,8 @@ export async function collectAll(options: CollectionOptions): Promise<ReadonlySe
       .catch((error: unknown) => {
         if (error instanceof NotTaken) {
           ledger.withdraw(member, error.node);
-          give(error.taker, error.node);
+          // Another may owe it already: then that one's answer is waited for.
+          if (ledger.owing(error.node).length === 0) give(error.taker, error.node);
           return;
         }
         fleet.lose(member, plan.step, error);

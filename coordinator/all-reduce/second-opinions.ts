@@ -26,7 +26,9 @@ interface Finding {
 export interface SecondOpinions {
   /**
    * A member has found the sum over a node not finite. Throws `NotTaken`, naming who is to compute it now: another member
-   * or, where there is none, the same once more; and `Diverged` when it is the second that finds so.
+   * or, where there is none, the same once more; and `Diverged` when it is the second opinion that says so. A member's own
+   * second finding, when it was asked for the node again in place of a slow member, is no second opinion as long as there
+   * are others.
    */
   found(finding: Finding, node: TreeNode, members: readonly Member[]): never;
   /** The sum over the node is finite: who said otherwise, with what is to be held against each. */
@@ -39,12 +41,14 @@ export function createSecondOpinions(): SecondOpinions {
   return {
     found(finding, node, members) {
       const before = findings.get(keyOf(node)) ?? [];
-      if (before.length > 0) {
+      const other = members.find((member) => member !== finding.member);
+      const isSecond = before.some(({ member }) => member !== finding.member) || (!other && before.length > 0);
+      if (isSecond) {
         const names = new Set([...before, finding].map(({ member }) => member.name));
         throw new Diverged(`${finding.what}, as ${[...names].join(' and ')} found`);
       }
       findings.set(keyOf(node), [finding]);
-      throw new NotTaken(node, members.find((member) => member !== finding.member) ?? finding.member);
+      throw new NotTaken(node, other ?? finding.member);
     },
     refuted(node, by) {
       const before = findings.get(keyOf(node)) ?? [];
