@@ -15,7 +15,7 @@ type Figures = Pick<
 
 /** With fewer steps in its epoch a model has had no time to learn. */
 const FEWEST_STEPS = 10;
-/** An accuracy so many standard deviations above chance is no chance. */
+/** An accuracy this many standard deviations above chance shows that the model has learned. */
 const DEVIATIONS = 4;
 
 /**

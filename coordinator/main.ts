@@ -298,7 +298,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
         if (record.epoch < config.epochs) checkIn();
       },
     });
-    // Before workers are told that it is over: whoever resumes a run that ended while this was written needs them.
+    // Before workers are told that the run is over: if the coordinator ends while it writes, the resumed run needs them.
     await checkpoints.finish();
     reason = `the run is ${status}`;
     return status;

@@ -45,7 +45,10 @@ export function coordinatorCommand(): Command {
       ),
     )
     .addOption(
-      flag('--advertise <host[:port]>', 'the name or address by which workers reach --listen; found out when left out'),
+      flag(
+        '--advertise <host[:port]>',
+        "the name or address by which workers reach --listen; default: this machine's addresses",
+      ),
     )
     .addOption(flag('--workers <n>', 'workers to wait for').argParser(upTo(MOST_WORKERS)).default(2))
     .addOption(
