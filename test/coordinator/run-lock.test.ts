@@ -54,11 +54,23 @@ async function pidOfNobody(): Promise<number> {
 
 afterEach(() => void vi.useRealTimers());
 
-/** Time for which timers are told to wait passes only here; files are real, and get their turns in between. */
+/**
+ * Time passes only here. Files are real: while the lock's code waits for one, and for no timer, time stands still, however
+ * long that takes.
+ */
 function stopTime() {
   const turn = promisify(setImmediate);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  let numOwnTimers = 0;
   return {
+    /** Has the test itself do something when `delayMs` have passed. */
+    after(delayMs: number, run: () => void): void {
+      numOwnTimers++;
+      setTimeout(() => {
+        numOwnTimers--;
+        run();
+      }, delayMs);
+    },
     async passUntilSettled<T>(promise: Promise<T>): Promise<T> {
       let isSettled = false;
       void promise.then(
@@ -66,7 +78,7 @@ function stopTime() {
         () => (isSettled = true),
       );
       while (!isSettled) {
-        await vi.advanceTimersByTimeAsync(LOCK_TIMING.lookMs);
+        if (vi.getTimerCount() > numOwnTimers) await vi.advanceTimersByTimeAsync(LOCK_TIMING.lookMs);
         await turn();
       }
       return promise;
@@ -194,7 +206,7 @@ describe('a lock whose process cannot be seen from here', () => {
     leaveLock(folder, { ...createHolder(), ...changes });
     const time = stopTime();
     const startMs = performance.now();
-    setTimeout(() => renew(folder), LOCK_TIMING.lookMs * LOCK_TIMING.numLooks - 1);
+    time.after(LOCK_TIMING.lookMs * LOCK_TIMING.numLooks - 1, () => renew(folder));
     await expect(time.passUntilSettled(lockRunDirectory(folder, '--resume y'))).rejects.toThrow(
       /got one that process \d+ on \S+ .* writes: wait for its end, or end that process$/,
     );
@@ -206,7 +218,7 @@ describe('a lock whose process cannot be seen from here', () => {
     const folder = temporaryFolder();
     leaveLock(folder, { pid: 1, boot: 'another' });
     const time = stopTime();
-    setTimeout(() => rmSync(join(folder, 'lock')), LOCK_TIMING.lookMs + 1);
+    time.after(LOCK_TIMING.lookMs + 1, () => rmSync(join(folder, 'lock')));
     const lock = await time.passUntilSettled(lockRunDirectory(folder, '--resume y'));
     expect(lock.takenOverFrom).toBeUndefined();
     await lock.release();
@@ -217,7 +229,7 @@ describe('a lock whose process cannot be seen from here', () => {
     writeFileSync(join(folder, 'lock'), '{"beat":"0000');
     const time = stopTime();
     const interruption = new AbortController();
-    setTimeout(() => interruption.abort(new Error('enough')), LOCK_TIMING.lookMs);
+    time.after(LOCK_TIMING.lookMs, () => interruption.abort(new Error('enough')));
     const interrupted = lockRunDirectory(folder, '--resume y', { signal: interruption.signal });
     await expect(time.passUntilSettled(interrupted)).rejects.toThrow('enough');
     const lock = await time.passUntilSettled(lockRunDirectory(folder, '--resume y'));
