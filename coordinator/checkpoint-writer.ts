@@ -8,7 +8,7 @@ import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
-import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { syncFolder, writeFileAtomically } from '../protocol/atomic-file.ts';
 import { encodeCheckpoint, sealCheckpoint } from './checkpoint.ts';
 import type { CheckpointHeader } from './checkpoint.ts';
 import { storing } from './storage-error.ts';

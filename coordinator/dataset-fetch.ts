@@ -5,8 +5,8 @@
 import { rename } from 'node:fs/promises';
 import { nanoid } from 'nanoid';
 import { ConfigError, describeError } from '../protocol/errors.ts';
-import { DATASET_FILES } from '../protocol/state/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
+import { DATASET_FILES } from '../protocol/data/dataset.ts';
+import type { DatasetBytes, DatasetFile } from '../protocol/data/dataset.ts';
 import {
   cacheFolder,
   datasetPlaces,
@@ -17,8 +17,8 @@ import {
   readDatasetFile,
   readDatasetFiles,
   storeDatasetFile,
-} from '../protocol/state/dataset-files.ts';
-import type { DatasetPlace } from '../protocol/state/dataset-files.ts';
+} from '../protocol/data/dataset-files.ts';
+import type { DatasetPlace } from '../protocol/data/dataset-files.ts';
 import { describeSystemError } from '../protocol/system-errors.ts';
 import { DEBIAN_PACKAGE, takeFromDebian } from './debian-package.ts';
 import { downloadDatasetFile } from './download.ts';

@@ -2,9 +2,9 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { describeError, printable } from '../protocol/errors.ts';
-import { verifyDatasetFile } from '../protocol/state/dataset.ts';
-import type { DatasetFile } from '../protocol/state/dataset.ts';
-import { MAX_FILE_BYTES } from '../protocol/state/dataset-files.ts';
+import { verifyDatasetFile } from '../protocol/data/dataset.ts';
+import type { DatasetFile } from '../protocol/data/dataset.ts';
+import { MAX_FILE_BYTES } from '../protocol/data/dataset-files.ts';
 import { proxyFor } from './proxy.ts';
 
 /** The publishers' own repository. */

@@ -1,7 +1,7 @@
 /** Evaluation: the test samples, or those that were held back, cut into fixed chunks, run across the workers. */
 import { countOf } from '../protocol/counts.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { Range } from '../protocol/state/sharding.ts';
+import type { Range } from '../protocol/data/sharding.ts';
 import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
 import type { Sums } from '../protocol/wire/messages.ts';
 import type { Fleet } from './fleet.ts';

@@ -6,9 +6,9 @@
  */
 import { countOf } from '../protocol/counts.ts';
 import { internalError, ProtocolError } from '../protocol/errors.ts';
-import { wholeSubtrees } from '../protocol/state/reduction.ts';
-import type { TreeNode } from '../protocol/state/reduction.ts';
-import type { Range } from '../protocol/state/sharding.ts';
+import { wholeSubtrees } from '../protocol/vectors/reduction.ts';
+import type { TreeNode } from '../protocol/vectors/reduction.ts';
+import type { Range } from '../protocol/data/sharding.ts';
 import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
 import { samplesOf } from './step-plan.ts';

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import { ConfigError } from '../protocol/errors.ts';
 import { describeSystemError } from '../protocol/system-errors.ts';
-import { removeDrafts, syncFolder } from '../protocol/state/atomic-file.ts';
+import { removeDrafts, syncFolder } from '../protocol/atomic-file.ts';
 import { checkRunFolder, clearEarlierStart } from './earlier-start.ts';
 import { openRunDirectory } from './run-directory.ts';
 import type { RunDirectory } from './run-directory.ts';

@@ -4,12 +4,12 @@
  */
 import { setMaxListeners } from 'node:events';
 import { describeError, ProtocolError } from '../protocol/errors.ts';
-import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
+import type { Dataset, DatasetBytes } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica, sha256Of } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { obtainDataset } from './dataset-fetch.ts';

@@ -1,11 +1,11 @@
 /** Member limits: how much a run's model lets a member send at once, and leave unread. */
-import type { DatasetBytes } from '../protocol/state/dataset.ts';
+import type { DatasetBytes } from '../protocol/data/dataset.ts';
 import type { VectorLayout } from '../protocol/state/exchange.ts';
-import { bucketsOf } from '../protocol/wire/buckets.ts';
+import { bucketsOf } from '../protocol/vectors/buckets.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { NO_PEER_LIMITS } from '../protocol/wire/peer-limits.ts';
 import type { PeerLimits } from '../protocol/wire/peer-limits.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../protocol/vectors/vector-codec.ts';
 import { stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { gradientsUnderWay } from './shared-memory.ts';

@@ -6,8 +6,8 @@
  */
 import { countOf } from '../protocol/counts.ts';
 import { describeError, ProtocolError } from '../protocol/errors.ts';
-import { DATASET_SHA256 } from '../protocol/state/dataset.ts';
-import type { DatasetBytes } from '../protocol/state/dataset.ts';
+import { DATASET_SHA256 } from '../protocol/data/dataset.ts';
+import type { DatasetBytes } from '../protocol/data/dataset.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { NO_PEER_LIMITS, STRANGER_LIMITS } from '../protocol/wire/peer-limits.ts';

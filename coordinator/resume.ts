@@ -10,7 +10,7 @@ import { countOf } from '../protocol/counts.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { describeSystemError, isSystemError } from '../protocol/system-errors.ts';
 import { readJsonFile, readTextFile } from '../protocol/text-files.ts';
-import { removeDrafts, writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { removeDrafts, writeFileAtomically } from '../protocol/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { AllReduceKind } from './all-reduce/choose.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';

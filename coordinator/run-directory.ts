@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { describeSystemError } from '../protocol/system-errors.ts';
 import { readJsonFile } from '../protocol/text-files.ts';
-import { syncFolder, writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { syncFolder, writeFileAtomically } from '../protocol/atomic-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../protocol/state/safetensors.ts';
 import type { AllReduceKind } from './all-reduce/choose.ts';

@@ -1,11 +1,11 @@
 /** Run sizes: what a run would have to hold that nothing can hold is refused before its data is read. */
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { NUM_TRAIN_SAMPLES } from '../protocol/state/dataset.ts';
+import { NUM_TRAIN_SAMPLES } from '../protocol/data/dataset.ts';
 import { product } from '../protocol/state/model-spec.ts';
 import type { ModelPlan } from '../protocol/state/model-spec.ts';
 import { stateLength } from '../protocol/state/replica.ts';
-import { largestMicrobatch } from '../protocol/state/sharding.ts';
+import { largestMicrobatch } from '../protocol/data/sharding.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import { EVALUATION_BATCH, lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';

@@ -1,8 +1,8 @@
 /** Which of Fashion-MNIST's samples a run uses. */
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { parseDataset } from '../protocol/state/dataset.ts';
-import type { Dataset, DatasetBytes } from '../protocol/state/dataset.ts';
+import { parseDataset } from '../protocol/data/dataset.ts';
+import type { Dataset, DatasetBytes } from '../protocol/data/dataset.ts';
 import type { RunConfig } from './run-config.ts';
 
 /** What a configuration says of the samples of a run. */

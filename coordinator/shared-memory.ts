@@ -4,7 +4,7 @@ import { describeError } from '../protocol/errors.ts';
 import type { VectorLayout } from '../protocol/state/exchange.ts';
 import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../protocol/vectors/vector-codec.ts';
 import { stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 

@@ -2,8 +2,8 @@
  * Shares: how many microbatches of a step each member computes. Equal ones; or by speed, so that unlike machines are done
  * at the same time: one that is half as fast gets half as many.
  */
-import { wholeSubtrees } from '../protocol/state/reduction.ts';
-import { part } from '../protocol/state/sharding.ts';
+import { wholeSubtrees } from '../protocol/vectors/reduction.ts';
+import { part } from '../protocol/data/sharding.ts';
 import type { Arrival } from './all-reduce/all-reduce.ts';
 import type { Member } from './membership.ts';
 import type { StepPlan } from './step-plan.ts';

@@ -2,9 +2,9 @@
  * StepPlan: where a step stands in the run, and which worker computes which of its microbatches. With local steps a plan
  * is of a round: the steps that are taken between two averages.
  */
-import type { UpdateRates } from '../protocol/state/optimizer.ts';
-import { globalBatchRange, microbatchesOf, microbatchRange, stepsPerEpoch } from '../protocol/state/sharding.ts';
-import type { Range } from '../protocol/state/sharding.ts';
+import type { UpdateRates } from '../protocol/vectors/optimizer.ts';
+import { globalBatchRange, microbatchesOf, microbatchRange, stepsPerEpoch } from '../protocol/data/sharding.ts';
+import type { Range } from '../protocol/data/sharding.ts';
 import type { Assignment } from '../protocol/wire/messages.ts';
 import type { Member } from './membership.ts';
 import { EQUAL_SHARES } from './shares.ts';

@@ -6,15 +6,15 @@
  * across the workers, report. With local steps, read "round" for step: see `step-plan.ts`.
  */
 import { ProtocolError } from '../protocol/errors.ts';
-import { updateRates } from '../protocol/state/optimizer.ts';
+import { updateRates } from '../protocol/vectors/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
-import { stepsPerEpoch } from '../protocol/state/sharding.ts';
+import { stepsPerEpoch } from '../protocol/data/sharding.ts';
 import type { AllReduce, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { EpochSums } from './checkpoint.ts';
 import { evaluateSamples, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './fleet.ts';
-import { wireRatioOf } from '../protocol/wire/vector-codec.ts';
+import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './epoch-recorder.ts';
 import type { Pace } from './epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporters/reporter.ts';

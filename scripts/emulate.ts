@@ -8,7 +8,7 @@
 import { Command, Option } from 'commander';
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
 import { ALGORITHMS } from './emulate/cost-model.ts';
 import type { Algorithm } from './emulate/cost-model.ts';
 import { copyDataset } from './emulate/dataset-copy.ts';

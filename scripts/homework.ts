@@ -12,7 +12,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../protocol/atomic-file.ts';
 import { MODEL_NAMES } from '../protocol/state/models.ts';
 import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
 import { drawHomeworkCurves } from './homework/curves.ts';

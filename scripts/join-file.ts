@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { describeSystemError } from '../protocol/system-errors.ts';
 import { decodeText } from '../protocol/text-files.ts';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../protocol/atomic-file.ts';
 import { NotYet } from '../worker/waiting.ts';
 
 /** Permissions of a file that holds a token. */

@@ -1,7 +1,7 @@
 /** Flags that take several values, separated by commas. */
 import { ConfigError } from '../protocol/errors.ts';
-import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { WIRE_FORMATS } from '../protocol/vectors/encoding.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
 import { parseCount } from './flags.ts';
 
 export const parseNames = (text: string): string[] => text.split(',').filter(Boolean);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Option } from 'commander';
 import { storing } from '../coordinator/storage-error.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../protocol/atomic-file.ts';
 import { readTextFile } from '../protocol/text-files.ts';
 import { createToken, isToken, MIN_TOKEN_LENGTH } from '../protocol/wire/authentication.ts';
 import { flag } from './flags.ts';

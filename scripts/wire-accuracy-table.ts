@@ -1,6 +1,6 @@
 /** The table of `npm run wire-accuracy`, and the records that it is made of. */
-import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { WIRE_FORMATS } from '../protocol/vectors/encoding.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
 import type { Provenance } from './cli-run.ts';
 
 /** The last epoch of a run; accuracies are fractions. */

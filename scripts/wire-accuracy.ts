@@ -8,9 +8,9 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { writeFileAtomically } from '../protocol/state/atomic-file.ts';
-import { WIRE_FORMATS } from '../protocol/wire/encoding.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
+import { writeFileAtomically } from '../protocol/atomic-file.ts';
+import { WIRE_FORMATS } from '../protocol/vectors/encoding.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
 import { figuresOf, provenanceOf, runCli } from './cli-run.ts';
 import { formatWireAccuracy } from './wire-accuracy-table.ts';
 import type { WireRecord } from './wire-accuracy-table.ts';

@@ -1,10 +1,10 @@
 /** Average reader: puts an update's buckets together to the vector that is applied. */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { VectorLayout } from '../protocol/state/exchange.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
-import { bucketOf, cutIntoBuckets } from '../protocol/wire/buckets.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
+import { bucketOf, cutIntoBuckets } from '../protocol/vectors/buckets.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
+import { createVectorCodec } from '../protocol/vectors/vector-codec.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;

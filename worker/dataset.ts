@@ -1,9 +1,9 @@
 /** How a worker comes by its samples: from this machine if they are here, else from the coordinator, once. */
 import { ProtocolError } from '../protocol/errors.ts';
-import { DATASET_FILES, DATASET_SHA256, parseDataset, verifyDatasetFile } from '../protocol/state/dataset.ts';
-import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/state/dataset.ts';
-import { cacheFolder, keepDatasetFile, readDatasetFiles } from '../protocol/state/dataset-files.ts';
-import type { DatasetPlace } from '../protocol/state/dataset-files.ts';
+import { DATASET_FILES, DATASET_SHA256, parseDataset, verifyDatasetFile } from '../protocol/data/dataset.ts';
+import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/data/dataset.ts';
+import { cacheFolder, keepDatasetFile, readDatasetFiles } from '../protocol/data/dataset-files.ts';
+import type { DatasetPlace } from '../protocol/data/dataset-files.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';

@@ -3,8 +3,8 @@
  * that the run is for: the averages of the weights where a run keeps them, else the parameters as they are.
  */
 import { ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
-import type { Dataset } from '../protocol/state/dataset.ts';
+import { IMAGE_BYTES } from '../protocol/data/dataset.ts';
+import type { Dataset } from '../protocol/data/dataset.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { Engine } from './engines/engine.ts';

@@ -3,14 +3,14 @@
  * Vectors, or payloads where they are not the same, lie in memory that the coordinator reads, if there is any.
  */
 import type { VectorLayout } from '../protocol/state/exchange.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
-import { bucketOf, cutIntoBuckets } from '../protocol/wire/buckets.ts';
-import type { Bucket } from '../protocol/wire/buckets.ts';
-import type { WireFormat } from '../protocol/wire/encoding.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
+import { bucketOf, cutIntoBuckets } from '../protocol/vectors/buckets.ts';
+import type { Bucket } from '../protocol/vectors/buckets.ts';
+import type { WireFormat } from '../protocol/vectors/encoding.ts';
 import { allocateOwn } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../protocol/wire/shared-memory.ts';
-import { createVectorCodec } from '../protocol/wire/vector-codec.ts';
-import type { VectorCodec } from '../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../protocol/vectors/vector-codec.ts';
+import type { VectorCodec } from '../protocol/vectors/vector-codec.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;

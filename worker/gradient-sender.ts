@@ -9,7 +9,7 @@
  * and each allows the next bucket. Averages that came before the sum was computed count as well: a worker that takes
  * over work in the middle of a step has them already.
  */
-import { BUCKETS_AHEAD } from '../protocol/wire/buckets.ts';
+import { BUCKETS_AHEAD } from '../protocol/vectors/buckets.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 

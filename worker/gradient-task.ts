@@ -2,8 +2,8 @@
  * The work of a step on one worker: compute the contribution of each assigned microbatch, add up the subtrees that are
  * whole here, send each one's root as soon as it is there.
  */
-import { createReducer, wholeSubtrees } from '../protocol/state/reduction.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
+import { createReducer, wholeSubtrees } from '../protocol/vectors/reduction.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { Assignment, MessageOf, Sums } from '../protocol/wire/messages.ts';
 import type { PayloadAllocator } from '../protocol/wire/shared-memory.ts';
 import type { Transport } from '../protocol/wire/transport.ts';

@@ -10,7 +10,7 @@
 import { ProtocolError } from '../protocol/errors.ts';
 import { isFiniteVector } from '../protocol/state/non-finite.ts';
 import type { Exchange } from '../protocol/state/exchange.ts';
-import type { UpdateRates } from '../protocol/state/optimizer.ts';
+import type { UpdateRates } from '../protocol/vectors/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { Engine, Microbatch } from './engines/engine.ts';
 import { createVector } from './contribution.ts';

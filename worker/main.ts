@@ -1,7 +1,7 @@
 /** A worker process: connects to a coordinator, takes part in its run, and tells how it ended. */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import { datasetPlaces } from '../protocol/state/dataset-files.ts';
-import type { Dataset } from '../protocol/state/dataset.ts';
+import { datasetPlaces } from '../protocol/data/dataset-files.ts';
+import type { Dataset } from '../protocol/data/dataset.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';

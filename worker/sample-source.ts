@@ -1,10 +1,10 @@
 /** Sample source: the samples of a microbatch, by its place in the run, augmented, as an engine takes them. */
-import { createAugmenter } from '../protocol/state/augmentation.ts';
-import { IMAGE_BYTES } from '../protocol/state/dataset.ts';
-import type { Dataset, SampleSet } from '../protocol/state/dataset.ts';
-import { epochOrder } from '../protocol/state/random.ts';
-import { globalBatchRange, largestMicrobatch, microbatchRange } from '../protocol/state/sharding.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
+import { createAugmenter } from '../protocol/data/augmentation.ts';
+import { IMAGE_BYTES } from '../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../protocol/data/dataset.ts';
+import { epochOrder } from '../protocol/data/random.ts';
+import { globalBatchRange, largestMicrobatch, microbatchRange } from '../protocol/data/sharding.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { Microbatch } from './engines/engine.ts';
 

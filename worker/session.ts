@@ -5,15 +5,15 @@
  * `protocol/README.md`, message by message in `protocol/wire/messages.ts`.
  */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import type { Dataset } from '../protocol/state/dataset.ts';
+import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Exchange } from '../protocol/state/exchange.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
-import { largestMicrobatch } from '../protocol/state/sharding.ts';
-import { plainVectorMath } from '../protocol/state/vector-math.ts';
-import type { VectorMath } from '../protocol/state/vector-math.ts';
+import { largestMicrobatch } from '../protocol/data/sharding.ts';
+import { plainVectorMath } from '../protocol/vectors/vector-math.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { allocateOwn } from '../protocol/wire/shared-memory.ts';

@@ -3,8 +3,8 @@
  * first, or that another is to compute, is passed over when it comes.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { TreeNode } from '../../protocol/state/reduction.ts';
-import { BUCKETS_AHEAD } from '../../protocol/wire/buckets.ts';
+import type { TreeNode } from '../../protocol/vectors/reduction.ts';
+import { BUCKETS_AHEAD } from '../../protocol/vectors/buckets.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import { ReceiveInterrupted, receiveKind, ReceiveTimeout } from '../../protocol/wire/transport.ts';
 import type { Ledger } from '../ledger.ts';

@@ -1,13 +1,13 @@
 /** One bucket of a star's vector: completes the reduction tree as parts arrive, divides, and encodes the average. */
-import { createReducer } from '../../protocol/state/reduction.ts';
-import type { TreeNode } from '../../protocol/state/reduction.ts';
-import type { VectorMath } from '../../protocol/state/vector-math.ts';
-import { bucketOf } from '../../protocol/wire/buckets.ts';
-import type { Bucket } from '../../protocol/wire/buckets.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import { createReducer } from '../../protocol/vectors/reduction.ts';
+import type { TreeNode } from '../../protocol/vectors/reduction.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
+import { bucketOf } from '../../protocol/vectors/buckets.ts';
+import type { Bucket } from '../../protocol/vectors/buckets.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;

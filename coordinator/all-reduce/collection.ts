@@ -3,9 +3,9 @@
  * computed it. What a member that is lost had not finished is given to the others. What one is late with is asked of
  * others as well when they are idle, and whoever answers first is taken at his word: the answers are the same.
  */
-import type { TreeNode } from '../../protocol/state/reduction.ts';
-import { part } from '../../protocol/state/sharding.ts';
-import type { Range } from '../../protocol/state/sharding.ts';
+import type { TreeNode } from '../../protocol/vectors/reduction.ts';
+import { part } from '../../protocol/data/sharding.ts';
+import type { Range } from '../../protocol/data/sharding.ts';
 import type { Fleet } from '../fleet.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Member } from '../membership.ts';

@@ -12,7 +12,7 @@
 import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { part } from '../../protocol/state/sharding.ts';
+import { part } from '../../protocol/data/sharding.ts';
 import type { Fleet, FleetService } from '../fleet.ts';
 import type { Member } from '../membership.ts';
 import { createPatience } from '../patience.ts';

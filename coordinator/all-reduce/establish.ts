@@ -5,8 +5,8 @@
 import type { Exchange } from '../../protocol/state/exchange.ts';
 import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import type { VectorMath } from '../../protocol/state/vector-math.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import type { Fleet } from '../fleet.ts';
 import type { Member } from '../membership.ts';
 import type { RunConfig } from '../run-config.ts';

@@ -7,7 +7,7 @@
  * may apply it, and that nothing it sent is still on its way. A ring that breaks before that has changed nobody's replica.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import { wholeSubtrees } from '../../protocol/state/reduction.ts';
+import { wholeSubtrees } from '../../protocol/vectors/reduction.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import { openLedger } from '../ledger.ts';
 import type { Ledger } from '../ledger.ts';

@@ -3,7 +3,7 @@
  * workers find the same, it is the model's own; where another's sum is finite, the first worker's engine or device is.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { TreeNode } from '../../protocol/state/reduction.ts';
+import type { TreeNode } from '../../protocol/vectors/reduction.ts';
 import type { Member } from '../membership.ts';
 import { NotTaken } from './collection.ts';
 

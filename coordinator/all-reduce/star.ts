@@ -11,10 +11,10 @@
 import { createGradientExchange } from '../../protocol/state/exchange.ts';
 import type { Exchange, VectorLayout } from '../../protocol/state/exchange.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import type { Range } from '../../protocol/state/sharding.ts';
-import { plainVectorMath } from '../../protocol/state/vector-math.ts';
-import { bucketsOf, cutIntoBuckets } from '../../protocol/wire/buckets.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { Range } from '../../protocol/data/sharding.ts';
+import { plainVectorMath } from '../../protocol/vectors/vector-math.ts';
+import { bucketsOf, cutIntoBuckets } from '../../protocol/vectors/buckets.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import { allocateOwn } from '../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../../protocol/wire/shared-memory.ts';

@@ -7,7 +7,7 @@
  *                a run keeps none, each the change that local steps made, divided by microbatches; the average is added
  */
 import type { ModelPlan } from './model-spec.ts';
-import type { UpdateRates } from './optimizer.ts';
+import type { UpdateRates } from '../vectors/optimizer.ts';
 import type { Replica } from './replica.ts';
 
 /** Lengths of the two parts of a vector as `wire/vector-codec.ts` takes it: encoded values, then float32 values. */

@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { countOf } from '../counts.ts';
 import { ConfigError } from '../errors.ts';
-import { uniformFloats } from './random.ts';
+import { uniformFloats } from '../data/random.ts';
 
 const count = z.int().min(1).max(1_000_000);
 const activation = z.enum(['relu', 'none']);

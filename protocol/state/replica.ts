@@ -10,10 +10,10 @@ import { countOf } from '../counts.ts';
 import { ConfigError, internalError, ProtocolError } from '../errors.ts';
 import { BATCH_NORM_MOMENTUM, initialBuffers, initialParameters } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
-import { createOptimizer, indexOfSquares } from './optimizer.ts';
-import type { OptimizerConfig, UpdateRates } from './optimizer.ts';
-import { plainVectorMath } from './vector-math.ts';
-import { updateAverage } from './weight-average.ts';
+import { createOptimizer, indexOfSquares } from '../vectors/optimizer.ts';
+import type { OptimizerConfig, UpdateRates } from '../vectors/optimizer.ts';
+import { plainVectorMath } from '../vectors/vector-math.ts';
+import { updateAverage } from '../vectors/weight-average.ts';
 
 /** A model's numbers, in layout order. */
 export interface ModelValues {

@@ -5,12 +5,12 @@
  * never goes through the header's encoding. Fields are in samples, bytes or milliseconds as their names say.
  */
 import { z } from 'zod';
-import { WIRE_FORMATS } from './encoding.ts';
+import { WIRE_FORMATS } from '../vectors/encoding.ts';
 import { PROTOCOL_ERROR_CODES } from '../errors.ts';
-import { augmentationSchema } from '../state/augmentation.ts';
+import { augmentationSchema } from '../data/augmentation.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
 import { sharedMemoryOfferSchema } from './shared-memory.ts';
-import { optimizerConfigSchema, updateRatesSchema } from '../state/optimizer.ts';
+import { optimizerConfigSchema, updateRatesSchema } from '../vectors/optimizer.ts';
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */

@@ -3,7 +3,7 @@
  * `messages.ts`, which hands in the schemas that both share.
  */
 import { z } from 'zod';
-import { updateRatesSchema } from '../state/optimizer.ts';
+import { updateRatesSchema } from '../vectors/optimizer.ts';
 
 const index = z.int().min(0);
 const count = z.int().min(1);

@@ -1,6 +1,6 @@
 /** A contender's process, our side: see `contender.ts` for what it is told and answers. */
-import { parseDataset } from '../../protocol/state/dataset.ts';
-import { readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { parseDataset } from '../../protocol/data/dataset.ts';
+import { readDatasetFiles } from '../../protocol/data/dataset-files.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { answerRequests } from './contender-answers.ts';
 import type { Work } from './contender-answers.ts';

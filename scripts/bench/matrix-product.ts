@@ -4,7 +4,7 @@
  */
 import { initialBuffers, initialParameters, planModel } from '../../protocol/state/model-spec.ts';
 import type { LayerSpec, ModelPlan } from '../../protocol/state/model-spec.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import { ENGINES } from '../../worker/engines/registry.ts';
 import { BENCH_SEED, MATRIX_SIZE } from './settings.ts';
 

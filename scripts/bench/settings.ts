@@ -1,5 +1,5 @@
 /** What is measured: the default recipe's step, on one thread. */
-import type { OptimizerConfig } from '../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../protocol/vectors/optimizer.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';
 
 export const BENCH_SEED = 1;

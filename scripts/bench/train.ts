@@ -3,7 +3,7 @@
  * gain over one process. How it is measured, and results: docs/results/training.md.
  */
 import { Command, Option } from 'commander';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import { dataDirFlag, loadModel, parseCount } from '../flags.ts';
 import { runMain } from '../process.ts';
 import { DEFAULT_RECIPE } from '../recipe.ts';

@@ -4,14 +4,14 @@
  * to this is messages and records.
  */
 import { internalError } from '../../protocol/errors.ts';
-import type { Dataset } from '../../protocol/state/dataset.ts';
+import type { Dataset } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
-import { updateRates } from '../../protocol/state/optimizer.ts';
+import { updateRates } from '../../protocol/vectors/optimizer.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';
 import { createGradientContribution } from '../../worker/contribution.ts';

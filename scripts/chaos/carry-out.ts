@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Link } from '../emulate/link.ts';
 import type { Place } from '../emulate/place.ts';
 import type { Deed } from './deeds.ts';

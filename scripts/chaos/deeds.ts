@@ -1,5 +1,5 @@
 /** What is done to a run: which deeds, how often, and in which order. */
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 
 export const DEEDS = ['kill a worker', 'stop a worker', 'cut a link', 'delay a link', 'kill the coordinator'] as const;
 

@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 import { fetchDataset } from '../../coordinator/dataset-fetch.ts';
 import { ConfigError } from '../../protocol/errors.ts';
-import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/state/dataset.ts';
-import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
+import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
+import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
 import { dataDirFlag } from '../flags.ts';
 
 export function dataCommand(): Command {

@@ -1,10 +1,10 @@
 /** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
 import { Command } from 'commander';
 import { createLiveLine } from '../../coordinator/reporters/text.ts';
-import type { SampleSet } from '../../protocol/state/dataset.ts';
-import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/state/dataset.ts';
-import { datasetPlaces, readDatasetFiles } from '../../protocol/state/dataset-files.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import type { SampleSet } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/data/dataset.ts';
+import { datasetPlaces, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import { visibleGpus } from '../../worker/engines/gpus.ts';
 import { dataDirFlag, flag, loadModel } from '../flags.ts';
 import { EXIT } from '../process.ts';

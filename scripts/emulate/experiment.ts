@@ -1,9 +1,9 @@
 /** Experiment: the training runs behind the tables, each carried out once, and what the model makes of them. */
 import { availableParallelism } from 'node:os';
 import { planModel } from '../../protocol/state/model-spec.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
-import { bucketsOf } from '../../protocol/wire/buckets.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
+import { bucketsOf } from '../../protocol/vectors/buckets.ts';
 import { PIECE_VALUES } from '../../worker/ring/pieces.ts';
 import { loadModel } from '../flags.ts';
 import { calibrateHandling } from './calibration.ts';

@@ -1,5 +1,5 @@
 /** Outlook: what the model says of clusters that are not here, where every host has cores of its own. */
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import type { Algorithm, StepInput } from './cost-model.ts';
 import { ALGORITHMS, efficiencyOf, predictStep } from './cost-model.ts';
 import { bucketsOfModel, payloadBytesOf } from './experiment.ts';

@@ -1,7 +1,7 @@
 /** Programme: which cases are run, in which order, and what is printed of them. */
 import { currentLoad, readConditions } from '../bench/conditions.ts';
 import type { Conditions } from '../bench/conditions.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import { predictStep } from './cost-model.ts';
 import type { Experiment } from './experiment.ts';
 import type { Link } from './link.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BreakdownSeconds, EpochRecord } from '../../coordinator/reporters/reporter.ts';
-import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { Provenance } from '../cli-run.ts';
 import type { RecipeName } from '../recipe.ts';
 

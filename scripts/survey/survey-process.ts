@@ -5,7 +5,7 @@
 import { describeError } from '../../protocol/errors.ts';
 import { initialBuffers, initialParameters, planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
-import type { SampleSet } from '../../protocol/state/dataset.ts';
+import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { withoutFlag } from '../../worker/engines/passed-over.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';

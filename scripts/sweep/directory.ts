@@ -12,7 +12,7 @@ import { storing } from '../../coordinator/storage-error.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { describeSystemError } from '../../protocol/system-errors.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
-import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import { readWholeLines } from './curve.ts';
 import type { SweepSpec } from './spec.ts';
 

@@ -2,7 +2,7 @@
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { product } from '../../protocol/state/model-spec.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import { checkFlagName, checkFlags, flagName, writtenName } from './flags.ts';
 import type { Flags } from './flags.ts';
 import type { Distribution, FlagValue, Objective, SweepSpec } from './spec.ts';

@@ -1,8 +1,8 @@
 /** What every AllReduce must do. Run for each, with real worker sessions over real sockets. */
 import { describe, expect, test } from 'vitest';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
-import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
+import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import { startAllReduce } from '../helpers/all-reduce-cluster.ts';
 import type { Tampering } from '../helpers/all-reduce-cluster.ts';
 

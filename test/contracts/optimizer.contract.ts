@@ -1,8 +1,8 @@
 /** What every update rule must do. Run for each rule of the registry, with its own plain formula as the judge. */
 import { describe, expect, test } from 'vitest';
-import { createOptimizer, updateRates } from '../../protocol/state/optimizer.ts';
-import type { OptimizerConfig } from '../../protocol/state/optimizer.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { createOptimizer, updateRates } from '../../protocol/vectors/optimizer.ts';
+import type { OptimizerConfig } from '../../protocol/vectors/optimizer.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 
 /** One parameter's update in float64, as its paper writes it; keeps its own state. */
 export type PlainRule = (

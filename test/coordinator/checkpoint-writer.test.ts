@@ -9,7 +9,7 @@ import {
 } from '../../coordinator/checkpoint-writer.ts';
 import { decodeCheckpoint } from '../../coordinator/checkpoint.ts';
 import { StorageError } from '../../coordinator/storage-error.ts';
-import { writeFileAtomically } from '../../protocol/state/atomic-file.ts';
+import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import { headerAt, replicaAt, RUN_ID } from '../helpers/checkpoints.ts';
 import { runConfig } from '../helpers/cluster.ts';
 import { temporaryFolder } from '../helpers/folder.ts';

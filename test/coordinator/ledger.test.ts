@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { openLedger } from '../../coordinator/ledger.ts';
 import type { Member } from '../../coordinator/membership.ts';
 import { planStep } from '../../coordinator/step-plan.ts';
-import { wholeSubtrees } from '../../protocol/state/reduction.ts';
-import { part } from '../../protocol/state/sharding.ts';
+import { wholeSubtrees } from '../../protocol/vectors/reduction.ts';
+import { part } from '../../protocol/data/sharding.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 
 const makeMembers = (count: number): Member[] =>

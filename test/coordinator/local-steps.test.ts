@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import type { Dataset } from '../../protocol/state/dataset.ts';
+import type { Dataset } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
-import type { OptimizerConfig } from '../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../protocol/vectors/optimizer.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import type { EngineOptions } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference.ts';

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { memberLimitsOf } from '../../coordinator/member-limits.ts';
-import type { DatasetBytes } from '../../protocol/state/dataset.ts';
+import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import { runConfig, TINY_MODEL } from '../helpers/cluster.ts';
 
 const files = { 'train-images-idx3-ubyte': new Uint8Array(5000), 'train-labels-idx1-ubyte': new Uint8Array(10) };

@@ -1,7 +1,7 @@
 /** What a ring's workers keep of rounding, with int8, when a step is taken again. */
 import { expect, test } from 'vitest';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import type { MicrobatchResult, EngineOptions, Engine } from '../../worker/engines/engine.ts';
 import { PLAIN_SGD } from '../helpers/optimizers.ts';
 import { madeUpDataset, runCluster, runConfig } from '../helpers/cluster.ts';

@@ -6,7 +6,7 @@ import { planModel } from '../../protocol/state/model-spec.ts';
 import type { LayerSpec } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { allocateState, createReplica, stateLength } from '../../protocol/state/replica.ts';
-import { largestMicrobatch } from '../../protocol/state/sharding.ts';
+import { largestMicrobatch } from '../../protocol/data/sharding.ts';
 import { runConfig, TINY_MODEL } from '../helpers/cluster.ts';
 
 const LAST: LayerSpec = { kind: 'dense', units: 10, activation: 'none' };

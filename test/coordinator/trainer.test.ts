@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
-import { epochOrder } from '../../protocol/state/random.ts';
+import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
-import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
+import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
-import { WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
+import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createReferenceEngine } from '../../worker/engines/reference.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';

@@ -5,10 +5,10 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DATASET_FILES } from '../../protocol/state/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../../protocol/state/dataset.ts';
-import { readDatasetFiles } from '../../protocol/state/dataset-files.ts';
-import type { DatasetPlace } from '../../protocol/state/dataset-files.ts';
+import { DATASET_FILES } from '../../protocol/data/dataset.ts';
+import type { DatasetBytes, DatasetFile } from '../../protocol/data/dataset.ts';
+import { readDatasetFiles } from '../../protocol/data/dataset-files.ts';
+import type { DatasetPlace } from '../../protocol/data/dataset-files.ts';
 
 /** Holds the four files, uncompressed and verified. Tests read it, and write nothing into it. */
 export const FASHION_MNIST_FOLDER = fileURLToPath(new URL('../../.test-data/fashion-mnist', import.meta.url));

@@ -9,7 +9,7 @@ import { fetchDataset } from '../../coordinator/dataset-fetch.ts';
 import type { DatasetSource } from '../../coordinator/dataset-fetch.ts';
 import { takeFromDebian } from '../../coordinator/debian-package.ts';
 import { downloadDatasetFile } from '../../coordinator/download.ts';
-import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/state/dataset-files.ts';
+import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data/dataset-files.ts';
 import { baselineCommand } from '../../scripts/commands/baseline.ts';
 import { coordinatorCommand } from '../../scripts/commands/coordinator.ts';
 import { enginesCommand } from '../../scripts/commands/engines.ts';

@@ -1,5 +1,5 @@
 /** One sound message of every kind, for tests of whatever carries messages. */
-import { DATASET_SHA256 } from '../../protocol/state/dataset.ts';
+import { DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import type { Message, MessageKind, MessageOf } from '../../protocol/wire/messages.ts';

@@ -7,7 +7,7 @@ import {
   type ModelPlan,
   type ModelSpec,
 } from '../../protocol/state/model-spec.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 
 /** What the named models leave out, as a user's JSON files would say it. */
 export const ODD_MODELS: readonly ModelSpec[] = [

@@ -1,4 +1,4 @@
-import type { OptimizerConfig } from '../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../protocol/vectors/optimizer.ts';
 
 /** Gradient descent and nothing else; tests change what they are about. */
 export const PLAIN_SGD: OptimizerConfig = {

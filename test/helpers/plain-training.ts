@@ -1,10 +1,10 @@
 /** Training written out in straight code, for tests to compare the cluster with: no workers, no wire, no ledger. */
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
-import type { Dataset } from '../../protocol/state/dataset.ts';
+import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import type { Dataset } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
-import { createOptimizer, updateRates } from '../../protocol/state/optimizer.ts';
-import { epochOrder } from '../../protocol/state/random.ts';
+import { createOptimizer, updateRates } from '../../protocol/vectors/optimizer.ts';
+import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { learningRateAt } from '../../protocol/state/schedule.ts';
 import { createReferenceEngine } from '../../worker/engines/reference.ts';

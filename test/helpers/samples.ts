@@ -1,6 +1,6 @@
 /** Synthetic samples for tests: seeded, labelled, and in the ways that matter to kernels like Fashion-MNIST. */
 import type { ModelPlan } from '../../protocol/state/model-spec.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Microbatch } from '../../worker/engines/engine.ts';
 
 /**

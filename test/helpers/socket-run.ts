@@ -11,7 +11,7 @@ import { startServer } from '../../coordinator/server.ts';
 import type { ServerOptions } from '../../coordinator/server.ts';
 import { synchronise } from '../../coordinator/snapshot.ts';
 import { train } from '../../coordinator/trainer.ts';
-import type { DatasetBytes } from '../../protocol/state/dataset.ts';
+import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { optimizerConfigSchema } from '../../protocol/state/optimizer.ts';
+import { optimizerConfigSchema } from '../../protocol/vectors/optimizer.ts';
 import { addRunFlags, runConfigOf } from '../../scripts/flags.ts';
 import type { RunFlags } from '../../scripts/flags.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import { formatWireAccuracy } from '../../scripts/wire-accuracy-table.ts';
 
 const run = (wire: WireFormat, seed: number, testAccuracy: number) => ({

@@ -2,8 +2,8 @@
  * The engine of a simulated worker: exact arithmetic on whole numbers, and time that a schedule decides. Its sums tell
  * which samples were counted: a sample's number is in its image, and its loss is that number.
  */
-import { IMAGE_BYTES } from '../../protocol/state/dataset.ts';
-import type { Dataset, SampleSet } from '../../protocol/state/dataset.ts';
+import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import type { Engine, EngineOptions, Microbatch } from '../../worker/engines/engine.ts';
 
 export interface EngineTimes {

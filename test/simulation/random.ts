@@ -1,5 +1,5 @@
 /** Random choices of a simulation: streams that depend on a seed and a name alone. */
-import { seededWords } from '../../protocol/state/random.ts';
+import { seededWords } from '../../protocol/data/random.ts';
 
 export interface Random {
   /** From 0 to below 1. */

@@ -1,6 +1,6 @@
 /** A simulated worker: the product's session, which joins again as the product does, over simulated links. */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { Dataset } from '../../protocol/state/dataset.ts';
+import type { Dataset } from '../../protocol/data/dataset.ts';
 import type { WorkerIdentity } from '../../protocol/wire/authentication.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { workAndRejoin } from '../../worker/reconnect.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { plainVectorMath } from '../../protocol/state/vector-math.ts';
-import { BLOCK } from '../../protocol/wire/encoding.ts';
+import { plainVectorMath } from '../../protocol/vectors/vector-math.ts';
+import { BLOCK } from '../../protocol/vectors/encoding.ts';
 import { createAverageReader } from '../../worker/average-reader.ts';
 
 /** Of five blocks, the last one short, and five statistics: three buckets. */

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { planModel } from '../../protocol/state/model-spec.ts';
-import { plainVectorMath } from '../../protocol/state/vector-math.ts';
-import { BLOCK, WIRE_FORMATS } from '../../protocol/wire/encoding.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
-import { createVectorCodec } from '../../protocol/wire/vector-codec.ts';
-import { cutIntoBuckets } from '../../protocol/wire/buckets.ts';
+import { plainVectorMath } from '../../protocol/vectors/vector-math.ts';
+import { BLOCK, WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
+import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
+import { cutIntoBuckets } from '../../protocol/vectors/buckets.ts';
 import { createAverageReader } from '../../worker/average-reader.ts';
 import { createGradientEncoder } from '../../worker/gradient-encoder.ts';
 import { TINY_MODEL } from '../helpers/cluster.ts';

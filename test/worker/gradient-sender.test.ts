@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../protocol/wire/messages.ts';
-import { BUCKETS_AHEAD } from '../../protocol/wire/buckets.ts';
+import { BUCKETS_AHEAD } from '../../protocol/vectors/buckets.ts';
 import { createGradientSender } from '../../worker/gradient-sender.ts';
 import { SAMPLE_MESSAGES } from '../helpers/messages.ts';
 

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../../protocol/errors.ts';
 import type { ModelPlan, TensorSlot } from '../../protocol/state/model-spec.ts';
-import { uniformFloats } from '../../protocol/state/random.ts';
+import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch } from './engine.ts';
 import { createReferenceEngine } from './reference.ts';
 import { createThreadedEngine } from './thread/threaded-engine.ts';

@@ -5,8 +5,8 @@
  * float32 is enough for that, and the figures of the epoch come from what the coordinator is told.
  */
 import type { VectorLayout } from '../../protocol/state/exchange.ts';
-import { createReducer, wholeSubtrees } from '../../protocol/state/reduction.ts';
-import type { VectorMath } from '../../protocol/state/vector-math.ts';
+import { createReducer, wholeSubtrees } from '../../protocol/vectors/reduction.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import type { Assignment, Sums } from '../../protocol/wire/messages.ts';
 import { assignedMicrobatches, viewVector } from '../contribution.ts';
 import type { BatchSizes, Contribution } from '../contribution.ts';

@@ -10,8 +10,8 @@
  */
 import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { VectorMath } from '../../protocol/state/vector-math.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import type { Piece } from './pieces.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;

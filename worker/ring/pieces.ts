@@ -6,7 +6,7 @@
  * around. Worker r sends chunk r first; what it receives, r - 1, r - 2, ... down to r + 1, it adds to its own and passes
  * on. Chunk r + 1 is then complete at worker r, which averages it and sends it around once more.
  */
-import { part } from '../../protocol/state/sharding.ts';
+import { part } from '../../protocol/data/sharding.ts';
 
 export interface Piece {
   readonly index: number;

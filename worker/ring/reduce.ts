@@ -10,8 +10,8 @@
  * Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { VectorMath } from '../../protocol/state/vector-math.ts';
-import type { WireFormat } from '../../protocol/wire/encoding.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
+import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { RingLinks } from './links.ts';

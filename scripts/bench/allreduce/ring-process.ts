@@ -9,7 +9,7 @@ import { createFleet } from '../../../coordinator/fleet.ts';
 import type { ProtocolError } from '../../../protocol/errors.ts';
 import type { Exchange } from '../../../protocol/state/exchange.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
-import type { WireFormat } from '../../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import { connectToCoordinator } from '../../../worker/client.ts';

@@ -7,7 +7,7 @@ import { countOf } from '../../../protocol/counts.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { ModelName } from '../../../protocol/state/models.ts';
-import { uniformFloats } from '../../../protocol/state/random.ts';
+import { uniformFloats } from '../../../protocol/data/random.ts';
 import { MEMORY_ENVIRONMENT } from '../../../worker/memory.ts';
 import { createProcessGroup } from '../../emulate/processes.ts';
 import { DEFAULT_RECIPE } from '../../recipe.ts';

@@ -1,6 +1,6 @@
 /** The training benchmark, from what is asked for to its result; `../train.ts` is its command line. */
 import type { ModelSpec } from '../../../protocol/state/model-spec.ts';
-import type { WireFormat } from '../../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import { currentLoad, readConditions } from '../conditions.ts';
 import type { Contender } from '../contender.ts';
 import { describeAllocator, PYTORCH_CURE, startPyTorch } from '../launch.ts';

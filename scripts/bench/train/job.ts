@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { RunConfig } from '../../../coordinator/run-config.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { modelSpecSchema } from '../../../protocol/state/model-spec.ts';
-import { WIRE_FORMATS } from '../../../protocol/wire/encoding.ts';
+import { WIRE_FORMATS } from '../../../protocol/vectors/encoding.ts';
 import { DEFAULT_RECIPE } from '../../recipe.ts';
 import { BENCH_OPTIMIZER, BENCH_SEED } from '../settings.ts';
 

@@ -10,7 +10,7 @@ import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { checkRunConfig, welcomeOf } from '../../../coordinator/run-config.ts';
 import { synchronise } from '../../../coordinator/snapshot.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { readDatasetFiles } from '../../../protocol/state/dataset-files.ts';
+import { readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';

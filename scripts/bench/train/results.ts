@@ -1,5 +1,5 @@
 /** What the training benchmark finds, as data: what `--json` prints and the tables are made of. */
-import type { WireFormat } from '../../../protocol/wire/encoding.ts';
+import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import type { Conditions } from '../conditions.ts';
 import type { PairOf, Timed, Timing } from '../pairs.ts';
 import { summarise, summariseRatios } from '../statistics.ts';

@@ -3,10 +3,10 @@ import { createStar } from '../../../coordinator/all-reduce/star.ts';
 import type { Fleet } from '../../../coordinator/fleet.ts';
 import type { RunConfig } from '../../../coordinator/run-config.ts';
 import { planStep } from '../../../coordinator/step-plan.ts';
-import { updateRates } from '../../../protocol/state/optimizer.ts';
+import { updateRates } from '../../../protocol/vectors/optimizer.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import { learningRateAt } from '../../../protocol/state/schedule.ts';
-import type { VectorMath } from '../../../protocol/state/vector-math.ts';
+import type { VectorMath } from '../../../protocol/vectors/vector-math.ts';
 import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
 
 export interface StepsContext {

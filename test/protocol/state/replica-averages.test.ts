@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { createExchange } from '../../../protocol/state/exchange.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
-import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../../protocol/vectors/optimizer.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
-import { updateAverage } from '../../../protocol/state/weight-average.ts';
-import { createVectorCodec } from '../../../protocol/wire/vector-codec.ts';
+import { updateAverage } from '../../../protocol/vectors/weight-average.ts';
+import { createVectorCodec } from '../../../protocol/vectors/vector-codec.ts';
 import { PLAIN_SGD } from '../../helpers/optimizers.ts';
 
 const plan = planModel(MODELS['conv-pool']);

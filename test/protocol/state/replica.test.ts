@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PLAIN_SGD } from '../../helpers/optimizers.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
-import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
+import type { OptimizerConfig } from '../../../protocol/vectors/optimizer.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
 
 const plan = planModel(MODELS['conv-pool']);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { modelSpecSchema, planModel, type ModelPlan, type ModelSpec } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
-import { uniformFloats } from '../../../protocol/state/random.ts';
+import { uniformFloats } from '../../../protocol/data/random.ts';
 import type { Microbatch } from '../../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference.ts';
 import { describeEngineContract } from '../../contracts/engine.contract.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { uniformFloats } from '../../../protocol/state/random.ts';
-import { plainVectorMath } from '../../../protocol/state/vector-math.ts';
-import type { WireFormat } from '../../../protocol/wire/encoding.ts';
+import { uniformFloats } from '../../../protocol/data/random.ts';
+import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
+import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 import { createLinks } from '../../../worker/ring/links.ts';
 import { createRingReduce } from '../../../worker/ring/reduce.ts';

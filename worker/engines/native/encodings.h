@@ -1,4 +1,4 @@
-// The wire's encodings over float32 vectors: the same bytes as the plain loops of protocol/wire/encoding.ts, which says
+// The wire's encodings over float32 vectors: the same bytes as the plain loops of protocol/vectors/encoding.ts, which says
 // what they are and why they round as they do.
 #pragma once
 #include <cstddef>

@@ -77,7 +77,7 @@ export interface NativeAddon {
     ]
   ): void;
 
-  // The loops of protocol/wire/encoding.ts: encodings.h.
+  // The loops of protocol/vectors/encoding.ts: encodings.h.
   readonly encodeBf16: (bytes: Bytes, values: Floats) => void;
   readonly decodeBf16: (values: Floats, bytes: Bytes) => void;
   readonly encodeF16: (bytes: Bytes, values: Floats) => void;

@@ -1,5 +1,5 @@
 // Element by element over float32 vectors, rounded after every operation: the same bits as the plain loops of
-// protocol/state/optimizer.ts and reduction.ts, which say what they compute and why in this order. Vectors may be the
+// protocol/vectors/optimizer.ts and reduction.ts, which say what they compute and why in this order. Vectors may be the
 // same one, and must not overlap otherwise.
 #pragma once
 #include <cstddef>
@@ -11,7 +11,7 @@ void subtractVectors(float *difference, const float *left, const float *right, s
 // mean = sum / divisor; whether every value is finite
 bool divideVector(float *mean, const float *sum, float divisor, size_t count);
 bool isFiniteVector(const float *values, size_t count);
-// Sum of values^2 in the order of protocol/state/clipping.ts
+// Sum of values^2 in the order of protocol/vectors/clipping.ts
 double sumOfSquares(const float *values, size_t count);
 
 // The update rules: g is gradientScale x gradient, with a scale of 1 the gradient itself.

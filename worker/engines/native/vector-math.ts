@@ -2,11 +2,11 @@
  * The update rules and sums of protocol/state, and the wire's encodings, as the addon's loops: the same bits as their plain TypeScript, faster.
  * See vector-math.h; `test/worker/engines/native/vector-math.test.ts` holds one against the other.
  */
-import { clipScale } from '../../../protocol/state/clipping.ts';
-import type { Optimizer, OptimizerConfig } from '../../../protocol/state/optimizer.ts';
-import type { VectorMath } from '../../../protocol/state/vector-math.ts';
-import { createEncoding } from '../../../protocol/wire/encoding.ts';
-import type { CompactFormat, Encoding } from '../../../protocol/wire/encoding.ts';
+import { clipScale } from '../../../protocol/vectors/clipping.ts';
+import type { Optimizer, OptimizerConfig } from '../../../protocol/vectors/optimizer.ts';
+import type { VectorMath } from '../../../protocol/vectors/vector-math.ts';
+import { createEncoding } from '../../../protocol/vectors/encoding.ts';
+import type { CompactFormat, Encoding } from '../../../protocol/vectors/encoding.ts';
 import { loadNativeAddon } from './loader.ts';
 import type { NativeAddon } from './loader.ts';
 

@@ -1,13 +1,13 @@
 /** The addon's element-wise loops against the plain TypeScript that they stand for: bit for bit. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sumOfSquares } from '../../../../protocol/state/clipping.ts';
+import { sumOfSquares } from '../../../../protocol/vectors/clipping.ts';
 import { isFiniteVector } from '../../../../protocol/state/non-finite.ts';
-import { createOptimizer, updateRates } from '../../../../protocol/state/optimizer.ts';
-import type { OptimizerConfig } from '../../../../protocol/state/optimizer.ts';
-import { addVectors, divideVector, subtractVectors } from '../../../../protocol/state/reduction.ts';
-import { createEncoding } from '../../../../protocol/wire/encoding.ts';
-import { gatherRows } from '../../../../protocol/state/vector-math.ts';
+import { createOptimizer, updateRates } from '../../../../protocol/vectors/optimizer.ts';
+import type { OptimizerConfig } from '../../../../protocol/vectors/optimizer.ts';
+import { addVectors, divideVector, subtractVectors } from '../../../../protocol/vectors/reduction.ts';
+import { createEncoding } from '../../../../protocol/vectors/encoding.ts';
+import { gatherRows } from '../../../../protocol/vectors/vector-math.ts';
 import { loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeVectorMath } from '../../../../worker/engines/native/vector-math.ts';
 

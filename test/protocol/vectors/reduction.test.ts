@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addVectors, createReducer, divideVector, wholeSubtrees } from '../../../protocol/state/reduction.ts';
-import type { TreeNode } from '../../../protocol/state/reduction.ts';
-import { part } from '../../../protocol/state/sharding.ts';
+import { addVectors, createReducer, divideVector, wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
+import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
+import { part } from '../../../protocol/data/sharding.ts';
 
 const symbolic = (left: string, right: string) => `(${left}+${right})`;
 

@@ -1,9 +1,9 @@
 /** Clipping by norm: what it does to the plain rules, and its sum of squares. */
 import { describe, expect, test } from 'vitest';
-import { clipScale, sumOfSquares } from '../../../protocol/state/clipping.ts';
-import { createOptimizer, optimizerConfigSchema, updateRates } from '../../../protocol/state/optimizer.ts';
-import type { OptimizerConfig } from '../../../protocol/state/optimizer.ts';
-import { uniformFloats } from '../../../protocol/state/random.ts';
+import { clipScale, sumOfSquares } from '../../../protocol/vectors/clipping.ts';
+import { createOptimizer, optimizerConfigSchema, updateRates } from '../../../protocol/vectors/optimizer.ts';
+import type { OptimizerConfig } from '../../../protocol/vectors/optimizer.ts';
+import { uniformFloats } from '../../../protocol/data/random.ts';
 import { PLAIN_SGD } from '../../helpers/optimizers.ts';
 
 const RULES: OptimizerConfig[] = [

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { updateAverage } from '../../../protocol/state/weight-average.ts';
+import { updateAverage } from '../../../protocol/vectors/weight-average.ts';
 
 const f = Math.fround;
 

@@ -4,9 +4,9 @@
  * The plain one is TypeScript and runs everywhere. A faster one may stand in for it wherever it is at hand, on some
  * replicas of a run and not on others, because it gives the same bits: float32 at every operation, nothing contracted.
  */
-import { createEncoding } from '../wire/encoding.ts';
-import type { CompactFormat, Encoding } from '../wire/encoding.ts';
-import { isFiniteVector } from './non-finite.ts';
+import { createEncoding } from './encoding.ts';
+import type { CompactFormat, Encoding } from './encoding.ts';
+import { isFiniteVector } from '../state/non-finite.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Optimizer, OptimizerConfig } from './optimizer.ts';
 import { addVectors, divideVector, subtractVectors } from './reduction.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createOptimizer, updateRates } from '../../../protocol/state/optimizer.ts';
-import { uniformFloats } from '../../../protocol/state/random.ts';
+import { createOptimizer, updateRates } from '../../../protocol/vectors/optimizer.ts';
+import { uniformFloats } from '../../../protocol/data/random.ts';
 import { learningRateAt } from '../../../protocol/state/schedule.ts';
 import type { ScheduleConfig } from '../../../protocol/state/schedule.ts';
 import { optimizerContract } from '../../contracts/optimizer.contract.ts';

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { epochOrder } from '../../../protocol/state/random.ts';
+import { epochOrder } from '../../../protocol/data/random.ts';
 import {
   globalBatchRange,
   microbatchesOf,
   microbatchRange,
   part,
   stepsPerEpoch,
-} from '../../../protocol/state/sharding.ts';
+} from '../../../protocol/data/sharding.ts';
 
 describe('sharding', () => {
   test('gives every sample of an epoch to exactly one microbatch of one step, none empty', () => {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { augmentationSchema, createAugmenter, isIdentity } from '../../../protocol/state/augmentation.ts';
-import type { Augmentation } from '../../../protocol/state/augmentation.ts';
-import { IMAGE_BYTES } from '../../../protocol/state/dataset.ts';
+import { augmentationSchema, createAugmenter, isIdentity } from '../../../protocol/data/augmentation.ts';
+import type { Augmentation } from '../../../protocol/data/augmentation.ts';
+import { IMAGE_BYTES } from '../../../protocol/data/dataset.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
-import { seededWords } from '../../../protocol/state/random.ts';
+import { seededWords } from '../../../protocol/data/random.ts';
 import { syntheticSamples } from '../../helpers/samples.ts';
 
 const SIDE = 28;

@@ -15,7 +15,7 @@
  */
 import { countOf } from '../counts.ts';
 import { internalError } from '../errors.ts';
-import type { Range } from './sharding.ts';
+import type { Range } from '../data/sharding.ts';
 
 /** A node of the tree: the microbatches below it. */
 export type TreeNode = Range;

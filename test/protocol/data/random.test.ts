@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { seededWords } from '../../../protocol/state/random.ts';
+import { seededWords } from '../../../protocol/data/random.ts';
 
 const wordsOf = (seed: number, epoch: number, sample: number, count: number): number[] => {
   const next = seededWords(seed, epoch, sample);

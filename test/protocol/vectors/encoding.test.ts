@@ -1,8 +1,8 @@
 /** The plain encodings against their definitions: another way to the same bytes. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BLOCK, createEncoding, WIRE_FORMATS } from '../../../protocol/wire/encoding.ts';
-import type { CompactFormat } from '../../../protocol/wire/encoding.ts';
+import { BLOCK, createEncoding, WIRE_FORMATS } from '../../../protocol/vectors/encoding.ts';
+import type { CompactFormat } from '../../../protocol/vectors/encoding.ts';
 
 const FORMATS = WIRE_FORMATS.filter((format) => format !== 'f32');
 

@@ -7,7 +7,7 @@ import { constants, gunzip } from 'node:zlib';
 import { ConfigError, describeError } from '../errors.ts';
 import { homeFolder } from '../home-folder.ts';
 import { describeSystemError } from '../system-errors.ts';
-import { createFileAtomically } from './atomic-file.ts';
+import { createFileAtomically } from '../atomic-file.ts';
 import { DATASET_FILES, DATASET_SHA256, verifyDatasetFile } from './dataset.ts';
 import type { DatasetBytes, DatasetFile } from './dataset.ts';
 

@@ -7,8 +7,8 @@
 import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
 import type { VectorLayout } from '../state/exchange.ts';
-import { plainVectorMath } from '../state/vector-math.ts';
-import type { VectorMath } from '../state/vector-math.ts';
+import { plainVectorMath } from './vector-math.ts';
+import type { VectorMath } from './vector-math.ts';
 import type { WireFormat } from './encoding.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
