@@ -9,7 +9,7 @@ const forbid = (files, patterns) => ({
 
 const ws = {
   group: ['ws'],
-  message: 'Only coordinator/server.ts, worker/client.ts and worker/peer-server.ts know WebSockets.',
+  message: 'Only coordinator/server/server.ts, worker/client.ts and worker/peer-server.ts know WebSockets.',
 };
 const onnxruntime = { group: ['onnxruntime-node'], message: 'Only worker/engines/onnx knows ONNX Runtime.' };
 const tensorflow = { group: ['@tensorflow/*'], message: 'Only worker/engines/tfjs knows TensorFlow.js.' };
@@ -48,7 +48,7 @@ export default tseslint.config(
   forbid(['protocol/**'], [ws, onnxruntime, tensorflow, coordinator, worker, scripts]),
   forbid(['coordinator/**'], [ws, onnxruntime, tensorflow, worker, scripts]),
   forbid(['worker/**'], [ws, onnxruntime, tensorflow, coordinator, scripts]),
-  forbid(['coordinator/server.ts'], [onnxruntime, tensorflow, worker, scripts]),
+  forbid(['coordinator/server/server.ts'], [onnxruntime, tensorflow, worker, scripts]),
   forbid(['worker/client.ts', 'worker/peer-server.ts'], [onnxruntime, tensorflow, coordinator, scripts]),
   forbid(['worker/engines/onnx/**'], [ws, tensorflow, coordinator, scripts]),
   forbid(['worker/engines/tfjs/**'], [ws, onnxruntime, coordinator, scripts]),

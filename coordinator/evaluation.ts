@@ -4,8 +4,8 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { Range } from '../protocol/data/sharding.ts';
 import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
 import type { Sums } from '../protocol/wire/messages.ts';
-import type { Fleet } from './fleet.ts';
-import type { Member } from './membership.ts';
+import type { Fleet } from './members/fleet.ts';
+import type { Member } from './members/membership.ts';
 import { EVALUATION_BATCH } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 

@@ -13,7 +13,7 @@ import { stepsPerEpoch } from '../protocol/data/sharding.ts';
 import { WIRE_FORMATS } from '../protocol/vectors/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { ALL_REDUCES } from './all-reduce/choose.ts';
-import { SHARES } from './shares.ts';
+import { SHARES } from './step/shares.ts';
 
 const count = z.int().min(1);
 

@@ -11,19 +11,19 @@ import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/data/sharding.ts';
 import type { AllReduce, ReducedStep } from './all-reduce/all-reduce.ts';
-import type { EpochSums } from './checkpoint.ts';
+import type { EpochSums } from './run-directory/checkpoint.ts';
 import { evaluateSamples, NOT_EVALUATED } from './evaluation.ts';
-import type { Fleet } from './fleet.ts';
+import type { Fleet } from './members/fleet.ts';
 import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
-import { createEpochRecorder } from './epoch-recorder.ts';
-import type { Pace } from './epoch-recorder.ts';
-import type { EpochRecord, Progress } from './reporters/reporter.ts';
+import { createEpochRecorder } from './reporting/epoch-recorder.ts';
+import type { Pace } from './reporting/epoch-recorder.ts';
+import type { EpochRecord, Progress } from './reporting/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
-import { createSpeedShares, EQUAL_SHARES } from './shares.ts';
-import type { SharesChoice } from './shares.ts';
-import { planStep } from './step-plan.ts';
-import type { StepPlan } from './step-plan.ts';
+import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
+import type { SharesChoice } from './step/shares.ts';
+import { planStep } from './step/step-plan.ts';
+import type { StepPlan } from './step/step-plan.ts';
 
 export interface TrainingContext {
   readonly config: RunConfig;

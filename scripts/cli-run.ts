@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EpochRecord, RunResult } from '../coordinator/reporters/reporter.ts';
+import type { EpochRecord, RunResult } from '../coordinator/reporting/reporter.ts';
 import { packageVersion } from './process.ts';
 import { countOf } from '../protocol/counts.ts';
 

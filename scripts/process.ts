@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, describeError, printableLines, ProtocolError } from '../protocol/errors.ts';
 import { describeStraySystemError, isSystemError } from '../protocol/system-errors.ts';
-import type { RunResult } from '../coordinator/reporters/reporter.ts';
-import { StorageError } from '../coordinator/storage-error.ts';
+import type { RunResult } from '../coordinator/reporting/reporter.ts';
+import { StorageError } from '../coordinator/run-directory/storage-error.ts';
 import { onHangup, outliveTerminal } from './output.ts';
 import type { Output } from './output.ts';
 

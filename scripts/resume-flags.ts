@@ -1,9 +1,9 @@
 /** `--resume`: which flags may go with it, and where the others' values come from: the run's own record. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { canonical } from '../coordinator/checkpoint.ts';
-import { readRecordedRun } from '../coordinator/resume.ts';
-import type { RecordedRun } from '../coordinator/resume.ts';
+import { canonical } from '../coordinator/run-directory/checkpoint.ts';
+import { readRecordedRun } from '../coordinator/run-directory/resume.ts';
+import type { RecordedRun } from '../coordinator/run-directory/resume.ts';
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { loadModel } from './flags.ts';

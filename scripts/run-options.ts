@@ -1,7 +1,7 @@
 /** What the commands that carry out a run have in common. */
 import type { RunOptions } from '../coordinator/main.ts';
-import type { RecordedRun } from '../coordinator/resume.ts';
-import { createTerminalReporter } from '../coordinator/reporters/terminal.ts';
+import type { RecordedRun } from '../coordinator/run-directory/resume.ts';
+import { createTerminalReporter } from '../coordinator/reporting/terminal.ts';
 import { printableLines } from '../protocol/errors.ts';
 import { keepFreedMemory } from '../worker/memory.ts';
 import { sharedMemorySystem } from '../worker/shared-memory.ts';

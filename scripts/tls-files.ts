@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { Command } from 'commander';
-import type { ServerTls } from '../coordinator/server.ts';
+import type { ServerTls } from '../coordinator/server/server.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { readTextFile } from '../protocol/text-files.ts';
 import { plainFingerprint } from '../worker/tls.ts';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Option } from 'commander';
-import { storing } from '../coordinator/storage-error.ts';
+import { storing } from '../coordinator/run-directory/storage-error.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { writeFileAtomically } from '../protocol/atomic-file.ts';
 import { readTextFile } from '../protocol/text-files.ts';

@@ -5,8 +5,8 @@
  * What every all-reduce must do is checked by `test/contracts/all-reduce.contract.ts`.
  */
 import type { Sums } from '../../protocol/wire/messages.ts';
-import type { Member } from '../membership.ts';
-import type { StepPlan } from '../step-plan.ts';
+import type { Member } from '../members/membership.ts';
+import type { StepPlan } from '../step/step-plan.ts';
 
 /** One member's part of a step, on the coordinator's clock and, for durations, on its own. */
 export interface Arrival {

@@ -1,7 +1,7 @@
 /** Which all-reduce a run takes when it may choose: a rule over a few facts, apart from who finds them out. */
 import { isIP } from 'node:net';
 import { countOf } from '../../protocol/counts.ts';
-import type { Member } from '../membership.ts';
+import type { Member } from '../members/membership.ts';
 
 export const ALL_REDUCES = ['auto', 'star', 'ring'] as const;
 export type AllReduceChoice = (typeof ALL_REDUCES)[number];

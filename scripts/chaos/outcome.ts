@@ -1,7 +1,7 @@
 /** What a run ended with, from its directory, and the table of several. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
+import type { EpochRecord, RunResult } from '../../coordinator/reporting/reporter.ts';
 import { formatTable } from '../bench/table.ts';
 import type { Deed } from './deeds.ts';
 import { countOf } from '../../protocol/counts.ts';

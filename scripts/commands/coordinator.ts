@@ -1,11 +1,11 @@
 /** `gradsock coordinator`: waits for workers from anywhere, then trains with them. */
 import { Command } from 'commander';
-import { parseAdvertised } from '../../coordinator/addresses.ts';
-import { createEntrance } from '../../coordinator/entrance.ts';
-import { sayFarewell } from '../../coordinator/farewell.ts';
-import type { FarewellOptions } from '../../coordinator/farewell.ts';
+import { parseAdvertised } from '../../coordinator/server/addresses.ts';
+import { createEntrance } from '../../coordinator/server/entrance.ts';
+import { sayFarewell } from '../../coordinator/server/announce-completion.ts';
+import type { FarewellOptions } from '../../coordinator/server/announce-completion.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
-import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server.ts';
+import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';

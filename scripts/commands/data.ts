@@ -1,6 +1,6 @@
 /** `gradsock data fetch|verify`: the four Fashion-MNIST files. */
 import { Command } from 'commander';
-import { fetchDataset } from '../../coordinator/dataset-fetch.ts';
+import { fetchDataset } from '../../coordinator/dataset/fetch.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/data/dataset-files.ts';

@@ -1,6 +1,6 @@
 /** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
 import { Command } from 'commander';
-import { createLiveLine } from '../../coordinator/reporters/text.ts';
+import { createLiveLine } from '../../coordinator/reporting/text.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/data/dataset.ts';
 import { datasetPlaces, readDatasetFiles } from '../../protocol/data/dataset-files.ts';

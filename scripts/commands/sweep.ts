@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
-import { obtainDataset } from '../../coordinator/dataset-fetch.ts';
+import { obtainDataset } from '../../coordinator/dataset/fetch.ts';
 import { EXIT, interruptSignal } from '../process.ts';
 import { flag } from '../flags.ts';
 import { openSweepDirectory } from '../sweep/directory.ts';

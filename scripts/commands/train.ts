@@ -1,9 +1,9 @@
 /** `gradsock train`: a coordinator and N local worker processes, in one command. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { createEntrance } from '../../coordinator/entrance.ts';
+import { createEntrance } from '../../coordinator/server/entrance.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
-import { startServer } from '../../coordinator/server.ts';
+import { startServer } from '../../coordinator/server/server.ts';
 import { checkEngine } from '../../worker/engines/registry.ts';
 import { upTo } from '../flag-values.ts';
 import { addEngineFlags, addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';

@@ -1,7 +1,7 @@
 /** The records of `npm run homework`: one file for each recipe, model and mode, one line of JSON for each run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BreakdownSeconds, EpochRecord } from '../../coordinator/reporters/reporter.ts';
+import type { BreakdownSeconds, EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { Provenance } from '../cli-run.ts';
 import type { RecipeName } from '../recipe.ts';

@@ -1,5 +1,5 @@
 /** The tables of `npm run homework`: the homework's last rows beside ours, over seeds, and where our seconds went. */
-import type { BreakdownSeconds } from '../../coordinator/reporters/reporter.ts';
+import type { BreakdownSeconds } from '../../coordinator/reporting/reporter.ts';
 import { formatTable, NONE } from '../bench/table.ts';
 import type { HomeworkEpoch, RunRecord } from './records.ts';
 

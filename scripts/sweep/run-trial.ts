@@ -1,7 +1,7 @@
 /** One trial from its start, or from where it was left, to its record. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunResult } from '../../coordinator/reporters/reporter.ts';
+import type { RunResult } from '../../coordinator/reporting/reporter.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
 import { EXIT } from '../process.ts';

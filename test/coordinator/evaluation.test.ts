@@ -1,7 +1,7 @@
 /** Evaluation in virtual time: who is late, and who only works. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { evaluateSamples } from '../../coordinator/evaluation.ts';
-import { createFleet } from '../../coordinator/fleet.ts';
+import { createFleet } from '../../coordinator/members/fleet.ts';
 import { EVALUATION_BATCH } from '../../coordinator/run-config.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';

@@ -1,6 +1,6 @@
 /** Augmentation, label smoothing, averages of the weights and validation, as a run has them all at once. */
 import { describe, expect, test } from 'vitest';
-import type { EpochRecord } from '../../coordinator/reporters/reporter.ts';
+import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { createAugmenter } from '../../protocol/data/augmentation.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Member } from '../../coordinator/membership.ts';
-import { assignmentOf, planStep } from '../../coordinator/step-plan.ts';
+import type { Member } from '../../coordinator/members/membership.ts';
+import { assignmentOf, planStep } from '../../coordinator/step/step-plan.ts';
 import { checkRunConfig, stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { decodeHead, encodeFrame } from '../../protocol/wire/frame.ts';

@@ -1,12 +1,12 @@
 /** Hostile connections at a real coordinator's port, while two workers train through it. */
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { createStar } from '../../coordinator/all-reduce/star.ts';
-import { createMembership } from '../../coordinator/membership.ts';
+import { createStar } from '../../coordinator/all-reduce/star/star.ts';
+import { createMembership } from '../../coordinator/members/membership.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
-import { createFleet } from '../../coordinator/fleet.ts';
-import { startServer } from '../../coordinator/server.ts';
-import { synchronise } from '../../coordinator/snapshot.ts';
+import { createFleet } from '../../coordinator/members/fleet.ts';
+import { startServer } from '../../coordinator/server/server.ts';
+import { synchronise } from '../../coordinator/members/snapshot.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';

@@ -5,12 +5,12 @@
 import { onTestFinished } from 'vitest';
 import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
 import { establishAllReduce } from '../../coordinator/all-reduce/establish.ts';
-import { createFleet } from '../../coordinator/fleet.ts';
-import { createMembership } from '../../coordinator/membership.ts';
+import { createFleet } from '../../coordinator/members/fleet.ts';
+import { createMembership } from '../../coordinator/members/membership.ts';
 import { stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { synchronise } from '../../coordinator/snapshot.ts';
-import { planStep } from '../../coordinator/step-plan.ts';
+import { synchronise } from '../../coordinator/members/snapshot.ts';
+import { planStep } from '../../coordinator/step/step-plan.ts';
 import { updateRates } from '../../protocol/vectors/optimizer.ts';
 import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';

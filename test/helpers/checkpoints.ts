@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
-import { encodeCheckpoint, outcomeSha256 } from '../../coordinator/checkpoint.ts';
-import type { CheckpointHeader, RunPoint } from '../../coordinator/checkpoint.ts';
+import { encodeCheckpoint, outcomeSha256 } from '../../coordinator/run-directory/checkpoint.ts';
+import type { CheckpointHeader, RunPoint } from '../../coordinator/run-directory/checkpoint.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { runConfig } from './cluster.ts';
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { EpochRecord, RunResult } from '../../coordinator/reporters/reporter.ts';
+import type { EpochRecord, RunResult } from '../../coordinator/reporting/reporter.ts';
 import { temporaryFolder } from './folder.ts';
 
 export const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));

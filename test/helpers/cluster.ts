@@ -1,13 +1,13 @@
 /** A coordinator and workers in one process, over the in-memory transport, on a small model and made-up samples. */
-import { createElasticRing } from '../../coordinator/all-reduce/elastic-ring.ts';
-import { createStar } from '../../coordinator/all-reduce/star.ts';
-import { createFleet } from '../../coordinator/fleet.ts';
-import type { Fleet } from '../../coordinator/fleet.ts';
-import { createMembership } from '../../coordinator/membership.ts';
-import type { EpochRecord, Progress } from '../../coordinator/reporters/reporter.ts';
+import { createElasticRing } from '../../coordinator/all-reduce/ring/elastic-ring.ts';
+import { createStar } from '../../coordinator/all-reduce/star/star.ts';
+import { createFleet } from '../../coordinator/members/fleet.ts';
+import type { Fleet } from '../../coordinator/members/fleet.ts';
+import { createMembership } from '../../coordinator/members/membership.ts';
+import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { synchronise } from '../../coordinator/snapshot.ts';
+import { synchronise } from '../../coordinator/members/snapshot.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';

@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fetchDataset } from '../../coordinator/dataset-fetch.ts';
-import type { DatasetSource } from '../../coordinator/dataset-fetch.ts';
-import { takeFromDebian } from '../../coordinator/debian-package.ts';
-import { downloadDatasetFile } from '../../coordinator/download.ts';
+import { fetchDataset } from '../../coordinator/dataset/fetch.ts';
+import type { DatasetSource } from '../../coordinator/dataset/fetch.ts';
+import { takeFromDebian } from '../../coordinator/dataset/debian-package.ts';
+import { downloadDatasetFile } from '../../coordinator/dataset/download.ts';
 import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data/dataset-files.ts';
 import { baselineCommand } from '../../scripts/commands/baseline.ts';
 import { coordinatorCommand } from '../../scripts/commands/coordinator.ts';

@@ -1,5 +1,5 @@
 /** A process that takes the lock of a folder, says `held` or why not, and keeps it until it is killed. */
-import { lockRunDirectory } from '../../coordinator/run-lock.ts';
+import { lockRunDirectory } from '../../coordinator/run-directory/run-lock.ts';
 import { describeError } from '../../protocol/errors.ts';
 
 const [folder, timing] = process.argv.slice(2) as [string, string];

@@ -1,6 +1,6 @@
 /** A process that tries to lock each folder that it is told on stdin, several times at once, and says how often it could. */
 import { createInterface } from 'node:readline';
-import { lockRunDirectory } from '../../coordinator/run-lock.ts';
+import { lockRunDirectory } from '../../coordinator/run-directory/run-lock.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 
 const AT_ONCE = 3;

@@ -1,15 +1,15 @@
 /** A run behind a real server: workers join it by any transport, and their gradients wait for the test to let them go. */
 import { onTestFinished } from 'vitest';
-import { createStar } from '../../coordinator/all-reduce/star.ts';
-import { createFleet } from '../../coordinator/fleet.ts';
-import { memberLimitsOf } from '../../coordinator/member-limits.ts';
-import { createMembership } from '../../coordinator/membership.ts';
-import type { MembershipOptions } from '../../coordinator/membership.ts';
+import { createStar } from '../../coordinator/all-reduce/star/star.ts';
+import { createFleet } from '../../coordinator/members/fleet.ts';
+import { memberLimitsOf } from '../../coordinator/members/limits.ts';
+import { createMembership } from '../../coordinator/members/membership.ts';
+import type { MembershipOptions } from '../../coordinator/members/membership.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { startServer } from '../../coordinator/server.ts';
-import type { ServerOptions } from '../../coordinator/server.ts';
-import { synchronise } from '../../coordinator/snapshot.ts';
+import { startServer } from '../../coordinator/server/server.ts';
+import type { ServerOptions } from '../../coordinator/server/server.ts';
+import { synchronise } from '../../coordinator/members/snapshot.ts';
 import { train } from '../../coordinator/trainer.ts';
 import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';

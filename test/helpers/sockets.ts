@@ -1,6 +1,6 @@
 /** A real server on a free port of loopback, and the transports of those who connect to it. */
-import { startServer } from '../../coordinator/server.ts';
-import type { Server } from '../../coordinator/server.ts';
+import { startServer } from '../../coordinator/server/server.ts';
+import type { Server } from '../../coordinator/server/server.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { connectToCoordinator } from '../../worker/client.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { BreakdownSeconds } from '../../coordinator/reporters/reporter.ts';
+import type { BreakdownSeconds } from '../../coordinator/reporting/reporter.ts';
 import { drawHomeworkCurves } from '../../scripts/homework/curves.ts';
 import { meanBreakdown, readRuns, writeRuns } from '../../scripts/homework/records.ts';
 import type { HomeworkEpoch, RunRecord, Series } from '../../scripts/homework/records.ts';

@@ -3,8 +3,8 @@
  * are broken on the way: a healthy worker that is lost, or that has lost its run.
  */
 import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
-import type { Membership } from '../../coordinator/membership.ts';
-import { StorageError } from '../../coordinator/storage-error.ts';
+import type { Membership } from '../../coordinator/members/membership.ts';
+import { StorageError } from '../../coordinator/run-directory/storage-error.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';

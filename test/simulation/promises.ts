@@ -1,6 +1,6 @@
 /** What must hold of a simulated run when it is over. */
 import { getEventListeners } from 'node:events';
-import type { EpochRecord } from '../../coordinator/reporters/reporter.ts';
+import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { Cluster } from './cluster.ts';
 import { RECORDS } from './coordinator-process.ts';

@@ -6,7 +6,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startServer } from '../../coordinator/server.ts';
+import { startServer } from '../../coordinator/server/server.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { connectToCoordinator, openCoordinator } from '../../worker/client.ts';
 import { NotYet } from '../../worker/waiting.ts';

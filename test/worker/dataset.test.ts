@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createMembership } from '../../coordinator/membership.ts';
+import { createMembership } from '../../coordinator/members/membership.ts';
 import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { cacheFolder, readDatasetFiles } from '../../protocol/data/dataset-files.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startServer } from '../../coordinator/server.ts';
+import { startServer } from '../../coordinator/server/server.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { connectToCoordinator } from '../../worker/client.ts';

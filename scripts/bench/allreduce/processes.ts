@@ -1,9 +1,9 @@
 /** What our contenders of the all-reduce benchmark share: peers as processes of their own, and steps without an epoch. */
 import { fork } from 'node:child_process';
 import type { AllReduce } from '../../../coordinator/all-reduce/all-reduce.ts';
-import { startServer } from '../../../coordinator/server.ts';
-import type { Member } from '../../../coordinator/membership.ts';
-import { planStep } from '../../../coordinator/step-plan.ts';
+import { startServer } from '../../../coordinator/server/server.ts';
+import type { Member } from '../../../coordinator/members/membership.ts';
+import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';

@@ -4,8 +4,8 @@
  *
  * This process is the coordinator; it starts its workers, which are this file too.
  */
-import { createElasticRing } from '../../../coordinator/all-reduce/elastic-ring.ts';
-import { createFleet } from '../../../coordinator/fleet.ts';
+import { createElasticRing } from '../../../coordinator/all-reduce/ring/elastic-ring.ts';
+import { createFleet } from '../../../coordinator/members/fleet.ts';
 import type { ProtocolError } from '../../../protocol/errors.ts';
 import type { Exchange } from '../../../protocol/state/exchange.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';

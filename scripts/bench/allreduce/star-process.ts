@@ -4,9 +4,9 @@
  *
  * This process is the coordinator; it starts its workers, which are this file too.
  */
-import { createFleet } from '../../../coordinator/fleet.ts';
-import { createStar } from '../../../coordinator/all-reduce/star.ts';
-import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/shared-memory.ts';
+import { createFleet } from '../../../coordinator/members/fleet.ts';
+import { createStar } from '../../../coordinator/all-reduce/star/star.ts';
+import { createMemoryPool, gradientsUnderWay } from '../../../coordinator/members/shared-memory.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';

@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { carryOutRun } from '../../../coordinator/main.ts';
 import type { SummonContext, WorkerSource } from '../../../coordinator/main.ts';
-import { startServer } from '../../../coordinator/server.ts';
+import { startServer } from '../../../coordinator/server/server.ts';
 import { keepFreedMemory } from '../../../worker/memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/vector-math.ts';

@@ -2,13 +2,13 @@
  * A contender's process, our side: the coordinator of a run that takes real steps on real samples, with worker
  * processes that it starts, or as the baseline. See `contender.ts` for what it is told and answers.
  */
-import { createFleet } from '../../../coordinator/fleet.ts';
-import { createMembership } from '../../../coordinator/membership.ts';
-import { selectSamples } from '../../../coordinator/samples.ts';
-import { createRunMemory } from '../../../coordinator/shared-memory.ts';
+import { createFleet } from '../../../coordinator/members/fleet.ts';
+import { createMembership } from '../../../coordinator/members/membership.ts';
+import { selectSamples } from '../../../coordinator/dataset/select-samples.ts';
+import { createRunMemory } from '../../../coordinator/members/shared-memory.ts';
 import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
 import { checkRunConfig, welcomeOf } from '../../../coordinator/run-config.ts';
-import { synchronise } from '../../../coordinator/snapshot.ts';
+import { synchronise } from '../../../coordinator/members/snapshot.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';

@@ -1,8 +1,8 @@
 /** The steps of a run, one at a time: the inner loop of `coordinator/trainer.ts` without its records. */
-import { createStar } from '../../../coordinator/all-reduce/star.ts';
-import type { Fleet } from '../../../coordinator/fleet.ts';
+import { createStar } from '../../../coordinator/all-reduce/star/star.ts';
+import type { Fleet } from '../../../coordinator/members/fleet.ts';
 import type { RunConfig } from '../../../coordinator/run-config.ts';
-import { planStep } from '../../../coordinator/step-plan.ts';
+import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { updateRates } from '../../../protocol/vectors/optimizer.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import { learningRateAt } from '../../../protocol/state/schedule.ts';

@@ -1,7 +1,7 @@
 /** Where the workers of a measured run come from: processes as `gradsock train` starts them, or this process. */
 import { fileURLToPath } from 'node:url';
-import type { Membership } from '../../../coordinator/membership.ts';
-import { startServer } from '../../../coordinator/server.ts';
+import type { Membership } from '../../../coordinator/members/membership.ts';
+import { startServer } from '../../../coordinator/server/server.ts';
 import { describeError } from '../../../protocol/errors.ts';
 import type { Dataset } from '../../../protocol/data/dataset.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';

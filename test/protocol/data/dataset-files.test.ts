@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { obtainDataset } from '../../../coordinator/dataset-fetch.ts';
-import { selectSamples } from '../../../coordinator/samples.ts';
+import { obtainDataset } from '../../../coordinator/dataset/fetch.ts';
+import { selectSamples } from '../../../coordinator/dataset/select-samples.ts';
 import { createFileAtomically, writeFileAtomically } from '../../../protocol/atomic-file.ts';
 import { DATASET_FILES, DATASET_SHA256, IMAGE_BYTES, parseDataset } from '../../../protocol/data/dataset.ts';
 import type { DatasetBytes, DatasetFile } from '../../../protocol/data/dataset.ts';

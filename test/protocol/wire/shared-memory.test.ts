@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMemoryPool } from '../../../coordinator/shared-memory.ts';
+import { createMemoryPool } from '../../../coordinator/members/shared-memory.ts';
 import { createAssembler } from '../../../protocol/wire/assembler.ts';
 import { encodeFrame } from '../../../protocol/wire/frame.ts';
 import { allocateFrom, memoryBytesFor } from '../../../protocol/wire/shared-memory.ts';

@@ -1,0 +1,233 @@
+/**
+ * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
+ * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
+ *
+ * Each update is answered: by gradients of the next step, or by proof of the state it led to. So no vector that is
+ * still being sent is ever written to.
+ *
+ * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
+ * bits whoever computes it. One that is late is set aside until it has caught up.
+ */
+import { createGradientExchange } from '../../../protocol/state/exchange.ts';
+import type { Exchange, VectorLayout } from '../../../protocol/state/exchange.ts';
+import type { Replica } from '../../../protocol/state/replica.ts';
+import type { Range } from '../../../protocol/data/sharding.ts';
+import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
+import { bucketsOf, cutIntoBuckets } from '../../../protocol/vectors/buckets.ts';
+import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
+import type { Message } from '../../../protocol/wire/messages.ts';
+import { allocateOwn } from '../../../protocol/wire/shared-memory.ts';
+import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
+import type { Fleet } from '../../members/fleet.ts';
+import { openLedger } from '../../step/ledger.ts';
+import type { Member } from '../../members/membership.ts';
+import { createPace, createPatience } from '../../step/deadlines.ts';
+import { assignmentOfRange, planRepeat } from '../../step/step-plan.ts';
+import type { StepPlan } from '../../step/step-plan.ts';
+import type { AllReduce, Confirmation, ReducedStep } from '../all-reduce.ts';
+import { createAnswers } from './incoming-parts.ts';
+import { createBucketAverage } from './bucket-average.ts';
+import { areLocal } from '../choose.ts';
+import { collectAll } from './collect-step.ts';
+import { confirmMember } from '../../members/state-proof.ts';
+import { createSecondOpinions, Diverged } from './non-finite.ts';
+
+export interface StarOptions {
+  /** The longest wait for a member's answer. */
+  readonly stepTimeoutMs: number;
+  readonly wire: WireFormat;
+  /** Where averages lie: in memory that members share, if any do. */
+  readonly allocateAverage?: PayloadAllocator;
+  /** How many buckets a vector is cut into; as many as pay when left out. */
+  readonly numBuckets?: number;
+  /** What travels; gradients when left out. */
+  readonly exchange?: Exchange;
+  /** Milliseconds that a step may take beyond the usual before members are late; as `createPace` has it when left out. */
+  readonly lateMs?: number;
+  /** Told what the user should know. */
+  readonly say?: (line: string) => void;
+}
+
+/** `replica` is the coordinator's: its parameters are what every member's must equal. */
+export function createStar(
+  fleet: Fleet,
+  replica: Replica,
+  options: StarOptions,
+  vectorMath = plainVectorMath,
+): AllReduce {
+  const { stepTimeoutMs, wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
+  const { layout } = exchange;
+  const { numBuckets = bucketsFor(fleet.members, layout), say = () => {} } = options;
+  const length = layout.numParameters + layout.numBuffers;
+  // What travels lies where members may read it: the average itself, or its encoded form.
+  const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
+  const averageBytes = allocate(length * Float32Array.BYTES_PER_ELEMENT);
+  const average = new Float32Array(averageBytes.buffer, averageBytes.byteOffset, length);
+  const buckets = cutIntoBuckets(layout, numBuckets).map((bucket) =>
+    createBucketAverage(bucket, average, wire, vectorMath, allocateAverage),
+  );
+  const last = buckets.length - 1;
+  const patience = createPatience(stepTimeoutMs);
+  const pace = createPace(options.lateMs);
+  /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
+  const owingProof = new Set<Member>();
+  /** Averages of the open step that have been sent. */
+  const sent: Extract<Message, { kind: 'averageBucket' }>[] = [];
+  const answers = createAnswers({ patience, numBuckets: buckets.length, numAverages: () => sent.length });
+
+  const isMember = (member: Member): boolean => fleet.members.includes(member);
+
+  /** Sends; a member that cannot be sent to is lost. */
+  const sendTo = (member: Member, step: number, message: Message) => {
+    try {
+      member.transport.send(message);
+    } catch (error) {
+      fleet.lose(member, step, error);
+    }
+  };
+
+  /** Tells a member to compute these microbatches. */
+  const ask = (member: Member, plan: StepPlan, range: Range) => {
+    answers.asked(member);
+    sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
+  };
+  const openingOf = (plan: StepPlan, range: Range) => {
+    return { ...assignmentOfRange(plan, range), numBuckets: buckets.length };
+  };
+
+  /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
+  const sendAverage = (bucket: number, step: number) => {
+    const { payload } = buckets[bucket]!;
+    const message = { kind: 'averageBucket', step, bucket, payload } as const;
+    sent.push(message);
+    answers.averageSent();
+    for (const member of [...fleet.members]) sendTo(member, step, message);
+  };
+
+  /** Takes the proofs that are owed, and compares each with the replica. */
+  const takeProofs = async (): Promise<Confirmation[]> => {
+    const members = [...owingProof].filter(isMember);
+    owingProof.clear();
+    const confirmations = await Promise.all(
+      members.map((member) =>
+        confirmMember(member, replica, patience.of(member), (part) => answers.isSuperseded(member, part)).catch(
+          (error: unknown) => {
+            fleet.lose(member, replica.step, error);
+          },
+        ),
+      ),
+    );
+    return confirmations.filter((confirmation) => confirmation !== undefined);
+  };
+
+  fleet.serve({
+    numBuckets: buckets.length,
+    onMember(member) {
+      for (const message of sent) sendTo(member, message.step, message);
+    },
+  });
+
+  /** Collects and averages a step that has been opened. */
+  const attempt = async (plan: StepPlan): Promise<ReducedStep> => {
+    const startMs = performance.now();
+    const ledger = openLedger(plan);
+    const opinions = createSecondOpinions();
+    for (const bucket of buckets) bucket.open(plan.numMicrobatches);
+    // Whoever owes a proof may still be reading the average before.
+    let mayBeRead = owingProof.size > 0;
+    const complete: number[] = [];
+    const verdicts: boolean[] = [];
+    const finish = (bucket: number) => {
+      verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
+      // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
+      if (bucket !== last) sendAverage(bucket, plan.step);
+    };
+    const proofs = takeProofs().then(() => {
+      mayBeRead = false;
+      for (const bucket of complete.splice(0)) finish(bucket);
+    });
+    answers.open({
+      ledger,
+      add({ transport }, bucket, node, payload) {
+        // Another has sent it before: a member that is lost by now, or one that was faster.
+        if (buckets[bucket]!.has(node)) transport.recycle(payload);
+        else if (buckets[bucket]!.add(node, payload, transport)) {
+          if (mayBeRead) complete.push(bucket);
+          else finish(bucket);
+        }
+      },
+      entered(by, node) {
+        for (const [member, error] of opinions.refuted(node, by)) fleet.lose(member, plan.step, error);
+      },
+      notFinite: (member, node, what) => opinions.found({ member, what }, node, fleet.members),
+    });
+    const late = await collectAll({
+      plan,
+      fleet,
+      ledger,
+      receiveFrom: (member) => answers.collectFrom(member),
+      ask: (member, range) => ask(member, plan, range),
+      isBegun: (node) => buckets[0]!.has(node),
+      isFree: proofs,
+      lateAfterMs: fleet.members.length > 1 ? pace.lateAfterMs() : undefined,
+      isHeldBack: (member) => answers.isHeldBack(member),
+    });
+    await proofs;
+    pace.observe(performance.now() - startMs);
+    for (const member of late) {
+      if (!answers.isOvertaken(member)) continue;
+      answers.forget(member);
+      fleet.setAside(member, plan.step);
+    }
+    const totals = ledger.close();
+    const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
+    return { totals, isFinite, arrivals: answers.arrivals().filter(({ numSamples }) => numSamples > 0) };
+  };
+
+  return {
+    // A shorter format rounds every sum that a member sends.
+    isExact: wire === 'f32',
+
+    open(plan) {
+      for (const [member, share] of plan.shares) ask(member, plan, share);
+    },
+
+    async collect(plan) {
+      const reduced = await attempt(plan);
+      if (reduced.isFinite) return reduced;
+      say(`step ${plan.step}: the average is not finite; it is not applied, and computed once more`);
+      sent.length = 0;
+      while (fleet.members.length === 0) await fleet.whenAny();
+      const again = planRepeat(plan, fleet.members);
+      for (const [member, share] of again.shares) ask(member, again, share);
+      try {
+        return await attempt(again);
+      } catch (error) {
+        if (error instanceof Diverged) return { ...reduced, notFinite: error.what };
+        throw error;
+      }
+    },
+
+    distribute(plan, next) {
+      const { step, numSteps, rates } = plan;
+      const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
+      const { payload } = buckets[last]!;
+      const update = { kind: 'update', ...steps, payload } as const;
+      for (const member of [...fleet.members]) {
+        const share = next?.shares.get(member);
+        if (!share) owingProof.add(member);
+        sendTo(member, step, { ...update, ...(share && { next: openingOf(next!, share) }) });
+      }
+      fleet.follow(step + numSteps - 1, () => [...sent, update]);
+      sent.length = 0;
+    },
+
+    apply: (plan) => exchange.apply(average, plan),
+
+    confirm: takeProofs,
+  };
+}
+
+/** One within a machine: what buckets gain is a link that carries both ways at once, and there is none. */
+const bucketsFor = (members: readonly Member[], layout: VectorLayout): number =>
+  areLocal(members) ? 1 : bucketsOf(layout);

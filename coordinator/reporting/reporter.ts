@@ -1,0 +1,121 @@
+/** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
+import type { RunConfig } from '../run-config.ts';
+import type { Member } from '../members/membership.ts';
+
+/** Seconds by part; they add up to the epoch's `seconds`. */
+export interface BreakdownSeconds {
+  readonly computeSeconds: number;
+  readonly encodeSeconds: number;
+  readonly wireSeconds: number;
+  readonly waitSeconds: number;
+  readonly reduceSeconds: number;
+  readonly applySeconds: number;
+  readonly otherSeconds: number;
+}
+
+/** One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. */
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  /** null where there is no test sample, and in a run with validation, which looks at none. */
+  readonly testLoss: number | null;
+  readonly testAccuracy: number | null;
+  /** With validation: of the training samples that were held back. */
+  readonly validationLoss?: number | null;
+  readonly validationAccuracy?: number | null;
+  /** Wall time of the epoch's training steps; evaluation is apart. */
+  readonly seconds: number;
+  readonly evaluationSeconds: number;
+  readonly samples: number;
+  readonly samplesPerSecond: number;
+  readonly steps: number;
+  /**
+   * Where the run was resumed in the middle of the epoch: its steps before, which loss, accuracy, samples and steps cover
+   * but times, bytes and workers do not.
+   */
+  readonly stepsBeforeResume?: number;
+  /** compute + apply; encode + wire + reduce; wait + other. */
+  readonly computeSeconds: number;
+  readonly communicationSeconds: number;
+  readonly otherSeconds: number;
+  readonly breakdown: BreakdownSeconds;
+  /** To all workers and from them: frames with their payloads, also those that stayed in shared memory. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Of those: payloads that stayed in shared memory, and so were not sent. Absent in older records. */
+  readonly sharedBytesSent?: number;
+  readonly sharedBytesReceived?: number;
+  /** Mean of a step and worker, to the worker and from it: frames with their payloads. 0 within one process. */
+  readonly bytesPerStep: { readonly sent: number; readonly received: number };
+  /** Bytes of a vector as float32 for each byte of it in the run's wire format. */
+  readonly wireRatio: number;
+  /** Name of the worker that others waited for longest. */
+  readonly slowestWorker: string;
+  /** What it cost: the time in which all others were done, and the step waited for it alone. */
+  readonly slowestDelaySeconds: number;
+  readonly workers: readonly WorkerRecord[];
+}
+
+export interface WorkerRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly samples: number;
+  readonly computeSeconds: number;
+  readonly communicationSeconds: number;
+  readonly waitSeconds: number;
+}
+
+/** Where a running epoch stands. */
+export interface Progress {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly stepInEpoch: number;
+  readonly stepsPerEpoch: number;
+  /** Means over the epoch so far. */
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  readonly samplesPerSecond: number;
+  /** To the end of the run, its evaluations among it, at the speed of this epoch and the one before. */
+  readonly runSecondsLeft: number;
+}
+
+/** What `result.json` says. */
+export interface RunResult {
+  readonly status: 'completed' | 'failed' | 'interrupted';
+  readonly steps: number;
+  readonly epochs: number;
+  readonly testAccuracy: number | null;
+  /** With validation, in place of the test accuracy. */
+  readonly validationAccuracy?: number | null;
+  /** Wall time of the run, over all processes that it was resumed in: the next two together. */
+  readonly seconds: number;
+  /** Steps, evaluation and what is written. */
+  readonly trainingSeconds: number;
+  /** For workers to join: at the beginning, and when none was left. */
+  readonly waitingSeconds: number;
+  /** Of a completed run: whether the model does better than a guess, see `learning.ts`. Absent where that cannot be told. */
+  readonly learned?: boolean;
+  readonly parametersSha256: string;
+  /** Of the averages of the parameters, where a run keeps them: these are what was evaluated and what the model file holds. */
+  readonly averagedParametersSha256?: string;
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly worker?: string;
+    readonly step?: number;
+  };
+}
+
+/** Every method is called in order and may throw: a record that cannot be written ends the run. */
+export interface Reporter {
+  onStart?(config: RunConfig, members: readonly Member[], runDir: string): void;
+  /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
+  onPhase?(doing: string): void;
+  onProgress?(progress: Progress): void;
+  onEpoch?(record: EpochRecord): void;
+  onEnd?(result: RunResult, runDir: string): void;
+}

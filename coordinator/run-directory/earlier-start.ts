@@ -1,0 +1,71 @@
+/**
+ * What a folder holds that a new run is to be recorded in: nothing, a run, or the start of one that took no step. The
+ * same command may use a start's folder again: there is nothing in it that a user could lose.
+ */
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { ConfigError } from '../../protocol/errors.ts';
+import { describeSystemError } from '../../protocol/system-errors.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
+import type { RunResult } from '../reporting/reporter.ts';
+import { readRecordedRun } from './resume.ts';
+
+/** What a run has only once it has trained, or was asked for its initial model. */
+const TRAINED = ['model.safetensors', 'epochs.jsonl', 'checkpoints'];
+/** What is there before; the configuration goes first, for without it a folder holds no run. */
+const STARTED = ['config.json', 'result.json', 'log.jsonl', 'token'];
+
+/**
+ * Refuses, before anything is made, a folder that holds a run or in which nothing can be written. Throws `ConfigError`
+ * that names `--run-dir`.
+ */
+export function checkRunFolder(folder: string): void {
+  if (contentOf(folder) === 'run') {
+    throw new ConfigError(`--run-dir ${folder}: holds a run already: choose another folder, or remove this one`);
+  }
+  const nearest = nearestExisting(folder);
+  try {
+    if (!statSync(nearest).isDirectory()) throw Object.assign(new Error('no folder'), { code: 'ENOTDIR' });
+    accessSync(nearest, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const deed = nearest === resolve(folder) ? 'written' : 'made';
+    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, deed, error), { cause: error });
+  }
+}
+
+/** Removes the start of a run that took no step, if the folder holds one; returns how that ended, in a few words. */
+export async function clearEarlierStart(folder: string): Promise<string | undefined> {
+  if (contentOf(folder) !== 'start') return undefined;
+  const result = readResult(folder);
+  const how = result ? `${result.status}${result.error ? `: ${result.error.message}` : ''}` : 'it was killed';
+  for (const name of STARTED) await rm(join(folder, name), { force: true });
+  return how;
+}
+
+function contentOf(folder: string): 'nothing' | 'start' | 'run' {
+  const has = (name: string) => existsSync(join(folder, name));
+  if (!has('config.json')) return 'nothing';
+  if (TRAINED.some(has)) return 'run';
+  try {
+    const { begunWith } = readRecordedRun(folder);
+    const result = readResult(folder);
+    // Of one that was killed: what its workers average with is recorded right before the first step.
+    const isStart = result ? result.status !== 'completed' && result.steps === 0 : begunWith === undefined;
+    return isStart ? 'start' : 'run';
+  } catch (error) {
+    if (error instanceof ConfigError) return 'run';
+    throw error;
+  }
+}
+
+function readResult(folder: string): RunResult | undefined {
+  const path = join(folder, 'result.json');
+  return existsSync(path) ? (readJsonFile(path, path) as RunResult) : undefined;
+}
+
+function nearestExisting(folder: string): string {
+  let path = resolve(folder);
+  while (!existsSync(path) && dirname(path) !== path) path = dirname(path);
+  return path;
+}

@@ -1,0 +1,46 @@
+/** How a run begins: its directory, new or to be gone on with, held by this process, and where the run stands. */
+import type { Replica } from '../../protocol/state/replica.ts';
+import type { RunPoint } from './checkpoint.ts';
+import type { RunOptions } from '../main.ts';
+import { BEGINNING, readRecordedRun, restoreRun } from './resume.ts';
+import type { RecordedRun } from './resume.ts';
+import { StorageError } from './storage-error.ts';
+import { cannotBeMade, createRunDirectory, reopenRunDirectory } from './locked-run-directory.ts';
+import type { LockedRunDirectory } from './locked-run-directory.ts';
+
+export interface OpenedRun {
+  readonly directory: LockedRunDirectory;
+  readonly from: RunPoint;
+  /** The all-reduce that it took, when it had come as far as that. */
+  readonly begunWith: RecordedRun['begunWith'];
+}
+
+/**
+ * Brings `replica` to where the run stands. The directory is the caller's to release.
+ *
+ * Rejects, with nothing held, as {@link createRunDirectory}, {@link reopenRunDirectory} and {@link restoreRun} do.
+ */
+export async function openRun(
+  options: Pick<RunOptions, 'config' | 'origin' | 'runDir' | 'resumed' | 'reporter' | 'signal' | 'warn'>,
+  replica: Replica,
+): Promise<OpenedRun> {
+  const { config, resumed, signal, warn } = options;
+  const told = { say: options.reporter.line, warn, signal };
+  const directory = resumed
+    ? await reopenRunDirectory(resumed, told)
+    : await createRunDirectory(config.model.name, options.runDir, told);
+  try {
+    if (!resumed) {
+      await directory.writeConfig(config, options.origin);
+      return { directory, from: BEGINNING, begunWith: undefined };
+    }
+    const from = await restoreRun(directory, config, replica, told);
+    directory.logger.info(from, `resumed after step ${from.step}`);
+    // Read again: it may have been recorded by the process that had the lock until now.
+    return { directory, from, begunWith: readRecordedRun(resumed.path).begunWith };
+  } catch (error) {
+    await directory.release();
+    await directory.discard();
+    throw !resumed && error instanceof StorageError ? cannotBeMade(directory.path, error) : error;
+  }
+}

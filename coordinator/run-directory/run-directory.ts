@@ -1,0 +1,119 @@
+/**
+ * The run directory: what a run leaves behind. Whole files are replaced atomically; lines are appended, and on the disk
+ * before a checkpoint can count on them. What cannot be written rejects with `StorageError`. While the run lasts its
+ * process has the directory to itself: see `run-lock.ts`.
+ */
+import { existsSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { describeSystemError } from '../../protocol/system-errors.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
+import { syncFolder, writeFileAtomically } from '../../protocol/atomic-file.ts';
+import type { Replica } from '../../protocol/state/replica.ts';
+import { encodeSafetensors, namedTensors } from '../../protocol/state/safetensors.ts';
+import type { AllReduceKind } from '../all-reduce/choose.ts';
+import type { EpochRecord, RunResult } from '../reporting/reporter.ts';
+import type { RunConfig } from '../run-config.ts';
+import type { RunLock } from './run-lock.ts';
+import { storing } from './storage-error.ts';
+
+export interface RunDirectory {
+  readonly path: string;
+  /** For the run's checkpoints; made with the first of them. */
+  readonly checkpointFolder: string;
+  readonly runId: string;
+  readonly logger: Logger;
+  writeConfig(config: RunConfig, origin: object): Promise<void>;
+  /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
+  recordAllReduce(begunWith: AllReduceKind): Promise<void>;
+  appendEpoch(record: EpochRecord): Promise<void>;
+  /** `model.safetensors`, of the replica as it is now: the averages of its weights where it keeps them. */
+  writeModel(replica: Replica): Promise<void>;
+  writeResult(result: RunResult): Promise<void>;
+  /** What writes into the directory by itself asks before: rejects with `StorageError` once the lock is lost. */
+  confirm(): Promise<void>;
+}
+
+/**
+ * The directory of a run that has one; `warn` is told, once, of a log that cannot be written, which ends no run. Once the
+ * lock is lost nothing is written any more, nor to the log.
+ */
+export function openRunDirectory(
+  folder: string,
+  runId: string,
+  warn: (line: string) => void,
+  lock?: Pick<RunLock, 'confirm' | 'lost'>,
+): RunDirectory {
+  const file = (name: string) => join(folder, name);
+  const logger = openLog(file('log.jsonl'), warn);
+  lock?.lost.addEventListener('abort', () => (logger.level = 'silent'));
+  const confirm = async () => lock?.confirm();
+  const json = (value: object) => `${JSON.stringify(value, undefined, 2)}\n`;
+  const replace = (name: string, content: string | Uint8Array) =>
+    storing(file(name), async () => {
+      await confirm();
+      await writeFileAtomically(file(name), content);
+    });
+  return {
+    path: folder,
+    checkpointFolder: file('checkpoints'),
+    runId,
+    logger,
+    writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
+    recordAllReduce: async (begunWith) => {
+      const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
+      await replace('config.json', json({ ...recorded, begunWith }));
+    },
+    confirm,
+    appendEpoch: (record) =>
+      storing(file('epochs.jsonl'), async () => {
+        await confirm();
+        await appendLine(file('epochs.jsonl'), JSON.stringify(record));
+      }),
+    writeModel: (replica) => {
+      const { parameters, buffers } = replica.averages ?? replica;
+      const tensors = namedTensors(replica.plan, parameters, buffers);
+      const metadata = { format: 'gradsock', model: JSON.stringify(replica.plan.spec), step: String(replica.step) };
+      return replace('model.safetensors', encodeSafetensors(tensors, metadata));
+    },
+    writeResult: (result) => replace('result.json', json(result)),
+  };
+}
+
+function openLog(path: string, warn: (line: string) => void): Logger {
+  let hasWarned = false;
+  const warnOnce = (error: unknown) => {
+    if (!hasWarned) warn(`warning: ${describeSystemError(path, 'written', error)}`);
+    hasWarned = true;
+  };
+  try {
+    const destination = pino.destination({ dest: path, sync: true });
+    destination.on('error', warnOnce);
+    return pino({ base: null }, destination);
+  } catch (error) {
+    warnOnce(error);
+    return pino({ base: null, enabled: false });
+  }
+}
+
+/** The line is on the disk, whole, or the file is as it was; its name too, when it is the first. */
+export async function appendLine(path: string, line: string): Promise<void> {
+  const isNew = !existsSync(path);
+  const file = await open(path, 'a');
+  try {
+    const { size } = await file.stat();
+    try {
+      await file.writeFile(`${line}\n`);
+      await file.datasync();
+    } catch (error) {
+      // Where even this fails, resuming cuts off what is torn.
+      await (isNew ? rm(path, { force: true }) : file.truncate(size)).catch(() => {});
+      throw error;
+    }
+  } finally {
+    await file.close();
+  }
+  if (isNew) await syncFolder(dirname(path));
+}

@@ -1,0 +1,157 @@
+/** The coordinator killed before any operation on its files, in a torn write, and on a full disk: the run goes on to its bits. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type * as datasetFetch from '../../../coordinator/dataset/fetch.ts';
+import { carryOutRun } from '../../../coordinator/main.ts';
+import { readRecordedRun } from '../../../coordinator/run-directory/resume.ts';
+import type { EpochRecord, RunResult } from '../../../coordinator/reporting/reporter.ts';
+import { ConfigError } from '../../../protocol/errors.ts';
+import type { DatasetBytes } from '../../../protocol/data/dataset.ts';
+import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
+import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { runWorkerSession } from '../../../worker/session.ts';
+import { madeUpSamples, runConfig } from '../../helpers/cluster.ts';
+import { failFrom, failNever } from '../../helpers/failing-files.ts';
+import type { FailureKind } from '../../helpers/failing-files.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
+import { never } from '../../helpers/sockets.ts';
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const { failingFiles } = await import('../../helpers/failing-files.ts');
+  return failingFiles(await importOriginal());
+});
+vi.mock('../../../coordinator/dataset/fetch.ts', async (importOriginal) => {
+  const real = await importOriginal<typeof datasetFetch>();
+  return { ...real, obtainDataset: () => Promise.resolve(files) };
+});
+
+const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
+
+const file = (headBytes: number, bytes: Uint8Array) =>
+  new Uint8Array(Buffer.concat([new Uint8Array(headBytes), bytes]));
+
+/** Two steps an epoch. */
+const files: DatasetBytes = {
+  'train-images-idx3-ubyte': file(16, madeUpSamples(16, 1).images),
+  'train-labels-idx1-ubyte': file(8, madeUpSamples(16, 1).labels),
+  't10k-images-idx3-ubyte': file(16, madeUpSamples(8, 2).images),
+  't10k-labels-idx1-ubyte': file(8, madeUpSamples(8, 2).labels),
+};
+
+/** What a user does: begins the run, or resumes the one that is there. */
+function beginOrResume(runDir: string): Promise<RunResult> {
+  const resumed = existsSync(join(runDir, 'config.json')) ? readRecordedRun(runDir) : undefined;
+  return carryOutRun({
+    config,
+    origin: {},
+    runDir,
+    resumed,
+    checkpointSettings: { every: 1, keep: 1 },
+    vectorMath: plainVectorMath,
+    signal: never(),
+    reporter: { line: () => {} },
+    warn: () => {},
+    summonWorkers({ membership, replica, dataset }) {
+      const [coordinatorEnd, workerEnd] = memoryTransportPair();
+      void membership.admit(coordinatorEnd);
+      const session = runWorkerSession(workerEnd, {
+        name: 'worker',
+        sharedReplica: replica,
+        loadDataset: () => Promise.resolve(dataset),
+        createEngine: (options) => createReferenceEngine({ ...options, threads: 1 }),
+      });
+      const ended = session.then(
+        () => {},
+        () => {},
+      );
+      return Promise.resolve({ stop: () => ended });
+    },
+  });
+}
+
+/** The locks are those of a process that is gone. */
+function killLockHolders(runDir: string): void {
+  const names = existsSync(runDir) ? readdirSync(runDir).filter((name) => /^lock(\.\w+\.next)?$/.test(name)) : [];
+  for (const path of names.map((name) => join(runDir, name))) {
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/"processStart":"\d+"/, '"processStart":"0"'));
+  }
+}
+
+const figuresOf = (runDir: string) =>
+  readFileSync(join(runDir, 'epochs.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as EpochRecord)
+    .map(({ epoch, loss, testAccuracy, samples, steps }) => ({ epoch, loss, testAccuracy, samples, steps }));
+
+const filesOf = (runDir: string) => (readdirSync(runDir, { recursive: true }) as string[]).sort();
+
+async function quietRun() {
+  const runDir = join(temporaryFolder(), 'run');
+  const { parametersSha256 } = await beginOrResume(runDir);
+  return { parametersSha256, figures: figuresOf(runDir), files: filesOf(runDir) };
+}
+
+/** Runs that fail at one operation each: the `first`, and every second one after; `afterFailure` sees what each has come to. */
+async function failEverywhere(
+  how: FailureKind,
+  first: number,
+  afterFailure: (runDir: string, outcome: PromiseSettledResult<RunResult>) => void,
+): Promise<number> {
+  onTestFinished(failNever);
+  failNever();
+  const quiet = await quietRun();
+  for (let failAt = first; ; failAt += 2) {
+    const runDir = join(temporaryFolder(), 'run');
+    const hasFailed = failFrom(failAt, how);
+    const [outcome] = await Promise.allSettled([beginOrResume(runDir)]);
+    const isThrough = !hasFailed();
+    failNever();
+    if (isThrough) return failAt;
+    afterFailure(runDir, outcome);
+
+    killLockHolders(runDir);
+    const again = await beginOrResume(runDir);
+    expect(again, `failed at ${failAt}`).toMatchObject({
+      status: 'completed',
+      parametersSha256: quiet.parametersSha256,
+    });
+    expect(figuresOf(runDir), `failed at ${failAt}`).toEqual(quiet.figures);
+    // Of a run that was over but for the end of its lock, that may stay.
+    expect(
+      filesOf(runDir).filter((name) => name !== 'lock'),
+      `failed at ${failAt}`,
+    ).toEqual(quiet.files);
+  }
+}
+
+test.each<[FailureKind, number]>([
+  ['killed', 1],
+  ['killed', 2],
+  ['torn', 1],
+])(
+  'a run that is %s at any operation on its files, from %i on, goes on to the same bits and files',
+  async (how, first) => {
+    const numOperations = await failEverywhere(how, first, (_, outcome) => {
+      if (outcome.status === 'rejected') expect(outcome.reason).not.toBeInstanceOf(TypeError);
+    });
+    expect(numOperations).toBeGreaterThan(100);
+  },
+);
+
+test('a disk that is full from any operation on ends the run in words, and with room it goes on to the same bits', async () => {
+  await failEverywhere('full', 1, (runDir, outcome) => {
+    if (outcome.status === 'rejected') {
+      expect(outcome.reason).toBeInstanceOf(ConfigError);
+      expect(String(outcome.reason)).toContain(`--run-dir ${runDir}`);
+      expect(existsSync(runDir)).toBe(false);
+    } else if (outcome.value.status === 'failed') {
+      expect(outcome.value.error).toMatchObject({ code: 'ERR_STORAGE' });
+      expect(outcome.value.error!.message).toMatch(/ENOSPC.*make room on that disk, then continue with --resume/);
+    }
+    // No line is torn.
+    if (existsSync(join(runDir, 'epochs.jsonl'))) figuresOf(runDir);
+  });
+});
