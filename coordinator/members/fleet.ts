@@ -40,6 +40,13 @@ export interface Fleet {
   readonly canAdmit: boolean;
   /** Gives the replica's state to those who wait, and resolves when they are members, or have failed. */
   admit(): Promise<void>;
+  /**
+   * Makes one of those who stand by, or are catching up, a member for whom there is no work yet: somebody else to ask. When
+   * there is none, nothing happens; one that does not answer is waited for until its deadline.
+   */
+  takeInSpare(): Promise<void>;
+  /** A spare member that no loss has made room for stands by again. */
+  dismissSpare(): void;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
   /** Milliseconds that were waited so far because there was no member. */
@@ -104,7 +111,11 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   let service: FleetService = { numBuckets: 1, onMember: () => {} };
   let lastLoss: ProtocolError | undefined;
   let arrived = () => {};
+  /** Called when a newcomer has failed. */
+  let failed = () => {};
   let isClosed = false;
+  /** More have no work. */
+  let mostMembers = maxMembers;
 
   const refuse = (member: Member, error: unknown) => {
     const blamed = asBlame(member, replica.step, error);
@@ -113,7 +124,9 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   };
 
   const fail = (newcomer: Newcomer, error: unknown) => {
-    if (newcomers.delete(newcomer)) refuse(newcomer.member, error);
+    if (!newcomers.delete(newcomer)) return;
+    refuse(newcomer.member, error);
+    failed();
   };
 
   const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
@@ -142,7 +155,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   /** A newcomer that is where the replica is becomes a member, if there is work for it. */
   const promote = () => {
     for (const newcomer of newcomers) {
-      if (members.length >= maxMembers || isHolding()) return;
+      if (members.length >= mostMembers || isHolding()) return;
       if (newcomer.provenStep !== replica.step || newcomer.sentStep !== replica.step) continue;
       newcomers.delete(newcomer);
       welcome(newcomer.member);
@@ -236,6 +249,18 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     for (const member of waitingRoom.leave()) join(member);
   };
 
+  /** Gives the state to as many of those who wait, and makes members of them. */
+  const admitWaiting = async (most: number) => {
+    await Promise.all(
+      waitingRoom.leave(most).map((member) =>
+        giveState(member, replica, stepTimeoutMs).then(
+          () => welcome(member),
+          (error: unknown) => refuse(member, error),
+        ),
+      ),
+    );
+  };
+
   /** Returns whether it was one. */
   const takeOut = (member: Member): boolean => {
     const at = members.indexOf(member);
@@ -291,15 +316,28 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       });
     },
     join,
-    async admit() {
-      await Promise.all(
-        waitingRoom.leave(maxMembers - members.length).map((member) =>
-          giveState(member, replica, stepTimeoutMs).then(
-            () => welcome(member),
-            (error: unknown) => refuse(member, error),
-          ),
-        ),
-      );
+    admit: () => admitWaiting(maxMembers - members.length),
+    async takeInSpare() {
+      if (waitingRoom.size > 0) {
+        await admitWaiting(1);
+        return;
+      }
+      if (newcomers.size === 0) return;
+      mostMembers = members.length + 1;
+      recall();
+      await new Promise<void>((resolve) => {
+        arrived = resolve;
+        failed = () => {
+          if (newcomers.size === 0) resolve();
+        };
+        failed();
+      });
+      arrived = () => {};
+      failed = () => {};
+      mostMembers = maxMembers;
+    },
+    dismissSpare() {
+      while (members.length > maxMembers) bringUp(members.pop()!, true);
     },
     follow(lastStep, messages) {
       if (newcomers.size === 0) return;
@@ -334,6 +372,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       isClosed = true;
       newcomers.clear();
       waitingRoom.leave();
+      failed();
     },
   };
 }

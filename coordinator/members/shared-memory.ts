@@ -42,7 +42,7 @@ export function createRunMemory(
   return createMemoryPool({ system, payloadBytes, numGradients, log });
 }
 
-/** A pool whose memories have room for one average and for so many gradients of each worker. */
+/** A pool whose memories have room for two averages, and for `numGradients` gradients of each worker. */
 export function createMemoryPool({ system, payloadBytes, numGradients, log }: PoolOptions): MemoryPool {
   let isUsable = system !== undefined;
   const nonce = randomBytes(16).toString('hex');
@@ -63,7 +63,7 @@ export function createMemoryPool({ system, payloadBytes, numGradients, log }: Po
       return undefined;
     }
   };
-  const averages = tryToCreate(1);
+  const averages = tryToCreate(2);
   return {
     allocateAverage: averages ? allocateFrom(averages.memory) : allocateOwn,
     offer() {

@@ -220,6 +220,8 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
         return Promise.resolve();
       },
     });
+    // As `trainWithWorkers` does.
+    fleet.close();
     membership.dismiss('done');
     return { status, replica, epochs, sessions: await settled() };
   } finally {

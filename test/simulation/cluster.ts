@@ -27,6 +27,8 @@ export interface SimWorker {
   readonly process: SimProcess;
   /** Something has happened to it that it may be lost for. */
   isExcused: boolean;
+  /** Its engine computes nonsense, for good. */
+  isWrong: boolean;
   /** How its life has ended, if it has. */
   outcome?: { readonly reason: string } | { readonly error: unknown };
 }
@@ -45,6 +47,8 @@ export interface Cluster {
   readonly signals: readonly AbortSignal[];
   /** The coordinator's, when the run is completed. */
   readonly trained: Replica | undefined;
+  /** The run has failed as it should: its only worker computes nonsense, and there is no other to tell it from the model. */
+  readonly hasRightlyFailed: boolean;
   /** The first promise that was broken. */
   readonly violation: string | undefined;
   /** Whether something has happened to the coordinator that its workers may complain of. */
@@ -62,7 +66,9 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   const workers: SimWorker[] = [];
   const signals: AbortSignal[] = [];
   const onSend = new Map<SimProcess, () => void>();
-  const state = { isCoordinatorExcused: false, lastProgressMs: 0 };
+  const state = { isCoordinatorExcused: false, lastProgressMs: 0, hasRightlyFailed: false };
+  /** Workers that the coordinator could ask for something. */
+  const present = new Set<string>();
   let trained: Replica | undefined;
   let violation: string | undefined;
   let coordinator!: SimCoordinator;
@@ -115,12 +121,22 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
           if (error instanceof StorageError && disk.isFull) {
             disk.isFull = false;
             resumeAll();
+          } else if (isWrongAlone(error)) {
+            state.hasRightlyFailed = true;
+            for (const worker of workers) worker.isExcused = true;
           } else {
             violate(`the run has failed: ${error instanceof ProtocolError ? describeError(error) : stackOf(error)}`);
           }
         },
       );
     });
+  };
+
+  /** Whether a run has diverged by the word of an engine that is wrong, as long as there was nobody else. */
+  const isWrongAlone = (error: unknown): boolean => {
+    const finder = /, as (\S+) found\. /.exec(describeError(error))?.[1];
+    const worker = workers.find(({ name }) => name === finder);
+    return worker?.isWrong === true && [...present].every((name) => name === finder);
   };
 
   /** As a user does: resumes the run, and starts workers, for those of before were told to end. */
@@ -157,6 +173,10 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   const hear = (line: string) => {
     tell('coordinator', line);
     const name = /^lost worker (\S+)/.exec(line)?.[1] ?? /^(\S+) has not joined/.exec(line)?.[1];
+    const came = /^(\S+) (?:is ready|\(\S+\) (?:takes part|stands by))/.exec(line)?.[1];
+    const left = name ?? /^(\S+) \(\S+\) is late/.exec(line)?.[1];
+    if (came !== undefined) present.add(came);
+    if (left !== undefined) present.delete(left);
     const worker = workers.find((one) => one.name === name);
     if (worker && !worker.isExcused) violate(`a healthy worker is lost: ${line}`);
   };
@@ -165,7 +185,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
 
   const startWorker = (plan: WorkerSchedule, name: string, delayMs: number) => {
     const process = world.createProcess(name);
-    const worker: SimWorker = { name, process, isExcused: false };
+    const worker: SimWorker = { name, process, isExcused: false, isWrong: false };
     workers.push(worker);
     const { signal } = new AbortController();
     signals.push(signal);
@@ -246,6 +266,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
         break;
       case 'wrong':
         worker.isExcused = true;
+        worker.isWrong = true;
         engine.isWrong = true;
         break;
       case 'wrongOnce':
@@ -265,6 +286,9 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
     },
     get violation() {
       return violation;
+    },
+    get hasRightlyFailed() {
+      return state.hasRightlyFailed;
     },
     get isCoordinatorExcused() {
       return state.isCoordinatorExcused;

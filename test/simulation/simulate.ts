@@ -2,7 +2,7 @@
  * Simulates one schedule: a coordinator, its workers, their network and a disk, in virtual time, and checks what the
  * program promises:
  *
- * - the run ends, and each of its steps does within a bounded time;
+ * - each step ends within a bounded time, and the run is completed, unless its only worker computes nonsense;
  * - no healthy worker is lost, and none of them ends with an error;
  * - each epoch is recorded once, with every sample counted once;
  * - the parameters have the bits of an undisturbed run where equal bits are promised;
@@ -21,7 +21,7 @@ export interface SimulationResult {
   readonly said: readonly string[];
   readonly numEvents: number;
   readonly virtualMs: number;
-  /** Of the final state; undefined in a run that did not end. */
+  /** Of the final state; undefined in a run that was not completed. */
   readonly parametersSha256?: string | undefined;
   /** The one parameter whose gradient is 1 in every step. */
   readonly counter?: number | undefined;
@@ -39,7 +39,7 @@ const AFTERWARDS_MS = 15 * 60_000;
 /** Carries a schedule out. Never rejects. `onHistory` is told every event, one line each. */
 export async function simulate(schedule: Schedule, onHistory?: (line: string) => void): Promise<SimulationResult> {
   const result = await carryOut(schedule, onHistory);
-  if (result.violation !== undefined) return result;
+  if (result.violation !== undefined || result.parametersSha256 === undefined) return result;
   return { ...result, violation: checkBits(schedule, result, await quietResultOf(schedule)) };
 }
 
@@ -65,7 +65,7 @@ async function carryOut(schedule: Schedule, onHistory?: (line: string) => void):
 
   const numFaults = [...schedule.coordinatorFaults, ...schedule.workers.flatMap(({ faults }) => faults)].length;
   const boundMs = BOUND_MS + BOUND_PER_FAULT_MS * numFaults;
-  const isOver = () => cluster.violation !== undefined || cluster.trained !== undefined;
+  const isOver = () => cluster.violation !== undefined || cluster.trained !== undefined || cluster.hasRightlyFailed;
   const isStuck = () => world.nowMs - cluster.lastProgressMs > boundMs;
   let violation: string | undefined;
   const ended = await world.run(() => isOver() || isStuck(), Infinity);
@@ -76,7 +76,7 @@ async function carryOut(schedule: Schedule, onHistory?: (line: string) => void):
     const [timer] = world.pendingTimers();
     if (left === 'limit') violation = `something still happens after the run: ${timer?.owner.name ?? 'messages'}`;
   }
-  violation ??= cluster.violation ?? checkOutcome(schedule, cluster);
+  violation ??= cluster.violation ?? (cluster.hasRightlyFailed ? undefined : checkOutcome(schedule, cluster));
   useVirtualTime(undefined);
 
   const { trained } = cluster;

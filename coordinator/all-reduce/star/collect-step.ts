@@ -25,7 +25,7 @@ export interface CollectionOptions {
   /** Whether a part of the sum over a node has come: then it is given away whole, and what comes twice is ignored. */
   readonly isBegun: (node: TreeNode) => boolean;
   /** Settles when no member owes anything else: before that it must not be asked for more. */
-  readonly isFree: Promise<void>;
+  readonly isFree: Promise<unknown>;
   /** Members that are not done so long after the beginning are late; nobody is when left out. */
   readonly lateAfterMs?: number | undefined;
   /** Whether a member has sent all that it can send before others' parts are here. */

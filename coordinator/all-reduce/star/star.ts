@@ -2,8 +2,9 @@
  * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
  * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
  *
- * Each update is answered: by gradients of the next step, or by proof of the state it led to. So no vector that is
- * still being sent is ever written to.
+ * Averages lie in two memories in turn, for members read them where they lie, or are sent them from there. An average is
+ * overwritten by the one after the next: by then each member has answered the update that came with it, by gradients of the
+ * next step or by proof of the state that it led to, or is no member any more.
  *
  * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
  * bits whoever computes it. One that is late is set aside until it has caught up.
@@ -58,22 +59,27 @@ export function createStar(
   const { stepTimeoutMs, wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
   const { layout } = exchange;
   const { numBuckets = bucketsFor(fleet.members, layout), say = () => {} } = options;
-  const length = layout.numParameters + layout.numBuffers;
-  // What travels lies where members may read it: the average itself, or its encoded form.
-  const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
-  const averageBytes = allocate(length * Float32Array.BYTES_PER_ELEMENT);
-  const average = new Float32Array(averageBytes.buffer, averageBytes.byteOffset, length);
-  const buckets = cutIntoBuckets(layout, numBuckets).map((bucket) =>
-    createBucketAverage(bucket, average, wire, vectorMath, allocateAverage),
-  );
-  const last = buckets.length - 1;
+  const vectorBytes = (layout.numParameters + layout.numBuffers) * Float32Array.BYTES_PER_ELEMENT;
+  const parts = cutIntoBuckets(layout, numBuckets);
+  const last = parts.length - 1;
+  const createAverage = () => {
+    // What travels lies where members may read it: the average itself, or its encoded form.
+    const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
+    const { buffer, byteOffset, byteLength } = allocate(vectorBytes);
+    const vector = new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT);
+    const buckets = parts.map((bucket) => createBucketAverage(bucket, vector, wire, vectorMath, allocateAverage));
+    return { vector, buckets };
+  };
+  /** This step's average, and the one that members may still be reading. */
+  let average = createAverage();
+  let averageBefore = createAverage();
   const patience = createPatience(stepTimeoutMs);
   const pace = createPace(options.lateMs);
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   const owingProof = new Set<Member>();
   /** Averages of the open step that have been sent. */
   const sent: Extract<Message, { kind: 'averageBucket' }>[] = [];
-  const answers = createAnswers({ patience, numBuckets: buckets.length, numAverages: () => sent.length });
+  const answers = createAnswers({ patience, numBuckets: parts.length, numAverages: () => sent.length });
 
   const isMember = (member: Member): boolean => fleet.members.includes(member);
 
@@ -92,12 +98,12 @@ export function createStar(
     sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
   };
   const openingOf = (plan: StepPlan, range: Range) => {
-    return { ...assignmentOfRange(plan, range), numBuckets: buckets.length };
+    return { ...assignmentOfRange(plan, range), numBuckets: parts.length };
   };
 
   /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
   const sendAverage = (bucket: number, step: number) => {
-    const { payload } = buckets[bucket]!;
+    const { payload } = average.buckets[bucket]!;
     const message = { kind: 'averageBucket', step, bucket, payload } as const;
     sent.push(message);
     answers.averageSent();
@@ -121,7 +127,7 @@ export function createStar(
   };
 
   fleet.serve({
-    numBuckets: buckets.length,
+    numBuckets: parts.length,
     onMember(member) {
       for (const message of sent) sendTo(member, message.step, message);
     },
@@ -132,29 +138,21 @@ export function createStar(
     const startMs = performance.now();
     const ledger = openLedger(plan);
     const opinions = createSecondOpinions();
+    const { buckets } = average;
     for (const bucket of buckets) bucket.open(plan.numMicrobatches);
-    // Whoever owes a proof may still be reading the average before.
-    let mayBeRead = owingProof.size > 0;
-    const complete: number[] = [];
     const verdicts: boolean[] = [];
     const finish = (bucket: number) => {
       verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
       // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
       if (bucket !== last) sendAverage(bucket, plan.step);
     };
-    const proofs = takeProofs().then(() => {
-      mayBeRead = false;
-      for (const bucket of complete.splice(0)) finish(bucket);
-    });
+    const proofs = takeProofs();
     answers.open({
       ledger,
       add({ transport }, bucket, node, payload) {
         // Another has sent it before: a member that is lost by now, or one that was faster.
         if (buckets[bucket]!.has(node)) transport.recycle(payload);
-        else if (buckets[bucket]!.add(node, payload, transport)) {
-          if (mayBeRead) complete.push(bucket);
-          else finish(bucket);
-        }
+        else if (buckets[bucket]!.add(node, payload, transport)) finish(bucket);
       },
       entered(by, node) {
         for (const [member, error] of opinions.refuted(node, by)) fleet.lose(member, plan.step, error);
@@ -193,10 +191,14 @@ export function createStar(
     },
 
     async collect(plan) {
+      [average, averageBefore] = [averageBefore, average];
       const reduced = await attempt(plan);
       if (reduced.isFinite) return reduced;
       say(`step ${plan.step}: the average is not finite; it is not applied, and computed once more`);
       sent.length = 0;
+      while (fleet.members.length === 0) await fleet.whenAny();
+      // A second opinion needs a second worker.
+      if (fleet.members.length === 1) await fleet.takeInSpare();
       while (fleet.members.length === 0) await fleet.whenAny();
       const again = planRepeat(plan, fleet.members);
       for (const [member, share] of again.shares) ask(member, again, share);
@@ -205,13 +207,15 @@ export function createStar(
       } catch (error) {
         if (error instanceof Diverged) return { ...reduced, notFinite: error.what };
         throw error;
+      } finally {
+        fleet.dismissSpare();
       }
     },
 
     distribute(plan, next) {
       const { step, numSteps, rates } = plan;
       const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
-      const { payload } = buckets[last]!;
+      const { payload } = average.buckets[last]!;
       const update = { kind: 'update', ...steps, payload } as const;
       for (const member of [...fleet.members]) {
         const share = next?.shares.get(member);
@@ -222,7 +226,7 @@ export function createStar(
       sent.length = 0;
     },
 
-    apply: (plan) => exchange.apply(average, plan),
+    apply: (plan) => exchange.apply(average.vector, plan),
 
     confirm: takeProofs,
   };

@@ -62,6 +62,66 @@ describe.each([1, 6])('a gradient that is not finite, in %i buckets', (numBucket
     for (const { samples } of outcome.epochs) expect(samples).toBe(150);
   });
 
+  test('from the only member, costs it its place where another worker stands by', async () => {
+    const said: string[] = [];
+    let join!: () => Promise<string>;
+    let numSteps = 0;
+    let isWrong = false;
+    const outcome = await runCluster({
+      config: { ...config, workers: 1, microbatches: 1 },
+      numBuckets,
+      say(line) {
+        said.push(line);
+        isWrong ||= line.includes('stands by');
+      },
+      onStart: (given) => (join = given),
+      onProgress() {
+        if (numSteps++ === 0) void join();
+      },
+      createEngine: (options, index) =>
+        spoiled(options, ({ gradient }) => {
+          if (index === 0 && isWrong) gradient.fill(NaN);
+        }),
+    });
+    expect(said).toEqual([
+      expect.stringMatching(/^worker-1 \(w2\) stands by/),
+      expect.stringMatching(/^step \d+: the average is not finite/),
+      expect.stringMatching(/^worker-1 \(w2\) takes part/),
+      expect.stringMatching(/^lost worker worker-0 .* is not finite, but is on worker worker-1: its engine/),
+    ]);
+    expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config: { ...config, microbatches: 1 } }));
+  });
+
+  test('once, from the only member: the worker that stood by stands by again', async () => {
+    const said: string[] = [];
+    let join!: () => Promise<string>;
+    let numSteps = 0;
+    let spoils = 0;
+    const outcome = await runCluster({
+      config: { ...config, workers: 1, microbatches: 1 },
+      numBuckets,
+      say(line) {
+        said.push(line);
+        if (line.includes('stands by') && said.length === 1) spoils = 1;
+      },
+      onStart: (given) => (join = given),
+      onProgress() {
+        if (numSteps++ === 0) void join();
+      },
+      createEngine: (options, index) =>
+        spoiled(options, ({ gradient }) => {
+          if (index === 0 && spoils-- > 0) gradient.fill(NaN);
+        }),
+    });
+    expect(said.map((line) => line.replace(/^.*(stands by|not finite|takes part).*$/, '$1'))).toEqual([
+      'stands by',
+      'not finite',
+      'takes part',
+      'stands by',
+    ]);
+    expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config: { ...config, microbatches: 1 } }));
+  });
+
   test.each([1, 3])('that is the model’s own ends the run, with step, tensor and cure: %i workers', async (workers) => {
     const parameters: Float32Array[] = [];
     const run = runCluster({
