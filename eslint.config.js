@@ -9,7 +9,8 @@ const forbid = (files, patterns) => ({
 
 const ws = {
   group: ['ws'],
-  message: 'Only coordinator/server/server.ts, worker/client.ts and worker/peer-server.ts know WebSockets.',
+  message:
+    'Only coordinator/server/server.ts, worker/connection/client.ts and worker/connection/peer-server.ts know WebSockets.',
 };
 const onnxruntime = { group: ['onnxruntime-node'], message: 'Only worker/engines/onnx knows ONNX Runtime.' };
 const tensorflow = { group: ['@tensorflow/*'], message: 'Only worker/engines/tfjs knows TensorFlow.js.' };
@@ -49,7 +50,10 @@ export default tseslint.config(
   forbid(['coordinator/**'], [ws, onnxruntime, tensorflow, worker, scripts]),
   forbid(['worker/**'], [ws, onnxruntime, tensorflow, coordinator, scripts]),
   forbid(['coordinator/server/server.ts'], [onnxruntime, tensorflow, worker, scripts]),
-  forbid(['worker/client.ts', 'worker/peer-server.ts'], [onnxruntime, tensorflow, coordinator, scripts]),
+  forbid(
+    ['worker/connection/client.ts', 'worker/connection/peer-server.ts'],
+    [onnxruntime, tensorflow, coordinator, scripts],
+  ),
   forbid(['worker/engines/onnx/**'], [ws, tensorflow, coordinator, scripts]),
   forbid(['worker/engines/tfjs/**'], [ws, onnxruntime, coordinator, scripts]),
   forbid(['scripts/**'], [ws, onnxruntime, tensorflow]),

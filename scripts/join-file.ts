@@ -5,7 +5,7 @@ import { ConfigError, describeError } from '../protocol/errors.ts';
 import { describeSystemError } from '../protocol/system-errors.ts';
 import { decodeText } from '../protocol/text-files.ts';
 import { writeFileAtomically } from '../protocol/atomic-file.ts';
-import { NotYet } from '../worker/waiting.ts';
+import { NotYet } from '../worker/connection/waiting.ts';
 
 /** Permissions of a file that holds a token. */
 const OWNER_ONLY = 0o600;

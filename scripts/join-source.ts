@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { ConfigError } from '../protocol/errors.ts';
 import { isToken } from '../protocol/wire/authentication.ts';
 import { isWebSocketUrl, splitJoinUrl } from '../protocol/wire/join-url.ts';
-import type { JoinTarget, TargetSource } from '../worker/join-target.ts';
+import type { JoinTarget, TargetSource } from '../worker/connection/join-target.ts';
 import { readJoinFile } from './join-file.ts';
 import { readFirstLine } from './read-line.ts';
 import { checkToken, givenToken, TOKEN_VARIABLE } from './token.ts';

@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ConfigError, printable, ProtocolError } from '../protocol/errors.ts';
 import type { WorkerSource } from '../coordinator/main.ts';
-import { MEMORY_ENVIRONMENT } from '../worker/memory.ts';
+import { MEMORY_ENVIRONMENT } from '../worker/machine/memory.ts';
 import { EXIT } from './process.ts';
 import { adviceOn, createRestarts } from './restarts.ts';
 import type { Restarts } from './restarts.ts';

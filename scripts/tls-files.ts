@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import type { ServerTls } from '../coordinator/server/server.ts';
 import { ConfigError, describeError } from '../protocol/errors.ts';
 import { readTextFile } from '../protocol/text-files.ts';
-import { plainFingerprint } from '../worker/tls.ts';
-import type { TlsTrust } from '../worker/tls.ts';
+import { plainFingerprint } from '../worker/connection/tls.ts';
+import type { TlsTrust } from '../worker/connection/tls.ts';
 import { flag } from './flags.ts';
 
 export interface ServerTlsFlags {

@@ -5,22 +5,22 @@ import type { Dataset } from '../protocol/data/dataset.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { openCoordinator } from './client.ts';
-import type { ClientTransport } from './client.ts';
+import { openCoordinator } from './connection/client.ts';
+import type { ClientTransport } from './connection/client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/registry.ts';
-import { followTarget } from './join-target.ts';
-import type { FollowedTarget, TargetSource } from './join-target.ts';
+import { followTarget } from './connection/join-target.ts';
+import type { FollowedTarget, TargetSource } from './connection/join-target.ts';
 import { createWorkerProgress } from './progress.ts';
-import { peerSockets } from './peer-server.ts';
-import { workAndRejoin } from './reconnect.ts';
+import { peerSockets } from './connection/peer-server.ts';
+import { workAndRejoin } from './connection/reconnect.ts';
 import { runWorkerSession } from './session.ts';
-import { sharedMemorySystem } from './shared-memory.ts';
-import { keepFreedMemory } from './memory.ts';
-import type { TlsTrust } from './tls.ts';
-import { fastestVectorMath } from './vector-math.ts';
-import { waitFor } from './waiting.ts';
+import { sharedMemorySystem } from './machine/shared-memory.ts';
+import { keepFreedMemory } from './machine/memory.ts';
+import type { TlsTrust } from './connection/tls.ts';
+import { fastestVectorMath } from './machine/vector-math.ts';
+import { waitFor } from './connection/waiting.ts';
 
 export interface WorkerProcessOptions {
   /** Where to join. */

@@ -14,9 +14,9 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';
-import { createGradientContribution } from '../../worker/contribution.ts';
-import { createGradientTask } from '../../worker/gradient-task.ts';
-import { fastestVectorMath } from '../../worker/vector-math.ts';
+import { createGradientContribution } from '../../worker/step/contribution.ts';
+import { createGradientTask } from '../../worker/step/gradient-task.ts';
+import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
 import { estimateStepMs } from './step-estimate.ts';
 import { BENCH_OPTIMIZER, BENCH_SEED } from './settings.ts';
 

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createToken } from '../../protocol/wire/authentication.ts';
 import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
-import { MEMORY_ENVIRONMENT } from '../../worker/memory.ts';
+import { MEMORY_ENVIRONMENT } from '../../worker/machine/memory.ts';
 import { TOKEN_VARIABLE } from '../token.ts';
 import type { Place } from './place.ts';
 import { createProcessGroup } from './processes.ts';

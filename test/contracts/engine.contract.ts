@@ -1,6 +1,6 @@
 /**
  * What every engine must do, as a suite to run over one. The reference engine is the judge; a mistake of its own would
- * go unseen here, and is what `test/worker/engines/reference.test.ts` looks for.
+ * go unseen here, and is what `test/worker/engines/reference/contract.test.ts` looks for.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { MODEL_NAMES, MODELS } from '../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
 import { worstError } from '../../worker/engines/probe.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { bitsOf, expectAgreement, LIMIT, ODD_LIMIT, resultsOf, sha256 } from '../helpers/engine-results.ts';
 import { gradientBuffers, ODD_MODELS, smallModels, trainedState } from '../helpers/models.ts';
 import { syntheticSamples } from '../helpers/samples.ts';

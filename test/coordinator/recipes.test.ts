@@ -10,7 +10,7 @@ import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';
 import type { ClusterOptions, ClusterOutcome } from '../helpers/cluster.ts';
 

@@ -7,7 +7,7 @@ import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../helpers/cluster.ts';
 
 const final = async (workers: number, changes = {}) => runCluster({ config: runConfig({ workers, ...changes }) });

@@ -7,7 +7,7 @@ import { decodeSafetensors } from '../../protocol/state/safetensors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { readEpochs, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
-import { sharedMemorySystem } from '../../worker/shared-memory.ts';
+import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 const hasAddon = sharedMemorySystem() !== undefined;

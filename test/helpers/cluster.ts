@@ -22,7 +22,7 @@ import type { WorkerIdentity } from '../../protocol/wire/authentication.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import type { PeerSockets } from '../../worker/ring/set-up.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { createMemoryPeers } from './memory-peers.ts';

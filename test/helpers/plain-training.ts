@@ -7,7 +7,7 @@ import { createOptimizer, updateRates } from '../../protocol/vectors/optimizer.t
 import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { learningRateAt } from '../../protocol/state/schedule.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 
 const f = Math.fround;
 

@@ -16,7 +16,7 @@ import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { madeUpDataset } from './cluster.ts';
 import { never } from './sockets.ts';

@@ -2,7 +2,7 @@
 import { startServer } from '../../coordinator/server/server.ts';
 import type { Server } from '../../coordinator/server/server.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { connectToCoordinator } from '../../worker/client.ts';
+import { connectToCoordinator } from '../../worker/connection/client.ts';
 
 export const never = () => new AbortController().signal;
 

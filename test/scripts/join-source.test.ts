@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { createToken } from '../../protocol/wire/authentication.ts';
 import { joinSourceOf } from '../../scripts/join-source.ts';
 import type { JoinContext, JoinFlags } from '../../scripts/join-source.ts';
-import { NotYet } from '../../worker/waiting.ts';
+import { NotYet } from '../../worker/connection/waiting.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
 afterEach(() => Reflect.deleteProperty(process.env, 'GRADSOCK_TOKEN'));

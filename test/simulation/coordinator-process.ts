@@ -20,7 +20,7 @@ import type { Dataset } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { fastestVectorMath } from '../../worker/vector-math.ts';
+import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
 
 export const RUN_FOLDER = '/run';
 export const RECORDS = `${RUN_FOLDER}/epochs.jsonl`;

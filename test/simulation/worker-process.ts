@@ -3,7 +3,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import type { Dataset } from '../../protocol/data/dataset.ts';
 import type { WorkerIdentity } from '../../protocol/wire/authentication.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { workAndRejoin } from '../../worker/reconnect.ts';
+import { workAndRejoin } from '../../worker/connection/reconnect.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import type { PeerSockets } from '../../worker/ring/set-up.ts';
 import { VECTOR_MATH } from './coordinator-process.ts';

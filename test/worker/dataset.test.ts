@@ -5,7 +5,7 @@ import { createMembership } from '../../coordinator/members/membership.ts';
 import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { cacheFolder, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
-import { connectToCoordinator } from '../../worker/client.ts';
+import { connectToCoordinator } from '../../worker/connection/client.ts';
 import { loadDataset } from '../../worker/dataset.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import { SAMPLE_MESSAGES } from '../helpers/messages.ts';

@@ -4,7 +4,7 @@ import { createReplica } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Engine } from '../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { evaluateChunks } from '../../worker/evaluation.ts';
 import { madeUpDataset, TINY_MODEL } from '../helpers/cluster.ts';
 import { PLAIN_SGD } from '../helpers/optimizers.ts';

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { runWorker } from '../../worker/main.ts';
-import type { TargetSource } from '../../worker/join-target.ts';
-import { NotYet } from '../../worker/waiting.ts';
+import type { TargetSource } from '../../worker/connection/join-target.ts';
+import { NotYet } from '../../worker/connection/waiting.ts';
 import { startTestServer } from '../helpers/sockets.ts';
 
 /** What a worker says from its start to its end at a target that is read anew. */

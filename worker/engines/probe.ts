@@ -6,7 +6,7 @@ import { ConfigError } from '../../protocol/errors.ts';
 import type { ModelPlan, TensorSlot } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch } from './engine.ts';
-import { createReferenceEngine } from './reference.ts';
+import { createReferenceEngine } from './reference/reference-engine.ts';
 import { createThreadedEngine } from './thread/threaded-engine.ts';
 
 /** Few enough to take about a tenth of a second on `conv`; enough to give every batch norm a variance. */

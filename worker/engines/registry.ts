@@ -94,7 +94,7 @@ export const ENGINES = {
   reference: {
     devices: ['cpu'],
     async checkDevice(device) {
-      const refusal = (await import('./reference.ts')).refusedDevice(device);
+      const refusal = (await import('./reference/reference-engine.ts')).refusedDevice(device);
       if (refusal) throw refusal;
     },
     create: (options) => createThreadedEngine('reference', options),

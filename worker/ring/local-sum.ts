@@ -8,8 +8,8 @@ import type { VectorLayout } from '../../protocol/state/exchange.ts';
 import { createReducer, wholeSubtrees } from '../../protocol/vectors/reduction.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import type { Assignment, Sums } from '../../protocol/wire/messages.ts';
-import { assignedMicrobatches, viewVector } from '../contribution.ts';
-import type { BatchSizes, Contribution } from '../contribution.ts';
+import { assignedMicrobatches, viewVector } from '../step/contribution.ts';
+import type { BatchSizes, Contribution } from '../step/contribution.ts';
 
 /** Values that are not encoded: those that the layout has, and the loss. */
 export const numExactValues = ({ numBuffers }: Pick<VectorLayout, 'numBuffers'>): number => numBuffers + 1;

@@ -12,12 +12,12 @@ import type { Replica } from '../../../protocol/state/replica.ts';
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
-import { connectToCoordinator } from '../../../worker/client.ts';
-import type { Contribution } from '../../../worker/contribution.ts';
-import { keepFreedMemory } from '../../../worker/memory.ts';
-import { peerSockets } from '../../../worker/peer-server.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
+import type { Contribution } from '../../../worker/step/contribution.ts';
+import { keepFreedMemory } from '../../../worker/machine/memory.ts';
+import { peerSockets } from '../../../worker/connection/peer-server.ts';
 import { createRingMember, RING_MESSAGES } from '../../../worker/ring/member.ts';
-import { fastestVectorMath } from '../../../worker/vector-math.ts';
+import { fastestVectorMath } from '../../../worker/machine/vector-math.ts';
 import { answerRequests } from '../contender-answers.ts';
 import { roundsOf, startPeers, STEP_TIMEOUT_MS, stepSizes } from './processes.ts';
 

@@ -8,7 +8,7 @@ import { internalError } from '../../../protocol/errors.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { ModelName } from '../../../protocol/state/models.ts';
 import { uniformFloats } from '../../../protocol/data/random.ts';
-import { MEMORY_ENVIRONMENT } from '../../../worker/memory.ts';
+import { MEMORY_ENVIRONMENT } from '../../../worker/machine/memory.ts';
 import { createProcessGroup } from '../../emulate/processes.ts';
 import { DEFAULT_RECIPE } from '../../recipe.ts';
 import { quantile, summarise, summariseRatios } from '../statistics.ts';

@@ -1,7 +1,7 @@
 /** Numbers that are not finite: never applied; computed once more elsewhere; and whose fault they are is found out. */
 import { describe, expect, test } from 'vitest';
 import type { Engine, EngineOptions, GradientBuffers } from '../../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import { runCluster, runConfig, WIDE_MODEL } from '../../helpers/cluster.ts';
 import type { ClusterOptions } from '../../helpers/cluster.ts';
 

@@ -12,8 +12,8 @@ import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { Message } from '../../../protocol/wire/messages.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
-import { connectToCoordinator } from '../../../worker/client.ts';
-import { joinRun } from '../../../worker/join.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
+import { joinRun } from '../../../worker/connection/join.ts';
 import { SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 import { never, startTestServer } from '../../helpers/sockets.ts';
 

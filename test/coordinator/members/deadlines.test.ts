@@ -7,7 +7,7 @@ import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { createNonce, createToken } from '../../../protocol/wire/authentication.ts';
 import { memoryTransportPair, receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
-import { connectToCoordinator } from '../../../worker/client.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
 import { runCluster, runConfig } from '../../helpers/cluster.ts';
 import { never } from '../../helpers/sockets.ts';
 import { startSocketRun } from '../../helpers/socket-run.ts';

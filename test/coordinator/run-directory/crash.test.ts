@@ -10,7 +10,7 @@ import { ConfigError } from '../../../protocol/errors.ts';
 import type { DatasetBytes } from '../../../protocol/data/dataset.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import { runWorkerSession } from '../../../worker/session.ts';
 import { madeUpSamples, runConfig } from '../../helpers/cluster.ts';
 import { failFrom, failNever } from '../../helpers/failing-files.ts';

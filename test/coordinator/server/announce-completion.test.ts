@@ -3,7 +3,7 @@ import { sayFarewell } from '../../../coordinator/server/announce-completion.ts'
 import type { FarewellOptions } from '../../../coordinator/server/announce-completion.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { createToken } from '../../../protocol/wire/authentication.ts';
-import { connectToCoordinator } from '../../../worker/client.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
 import { runWorkerSession } from '../../../worker/session.ts';
 import { never, startTestServer } from '../../helpers/sockets.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { connectToCoordinator } from '../../../worker/client.ts';
-import { joinRun } from '../../../worker/join.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
+import { joinRun } from '../../../worker/connection/join.ts';
 import { runCluster, runConfig } from '../../helpers/cluster.ts';
 import { SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 import { never } from '../../helpers/sockets.ts';

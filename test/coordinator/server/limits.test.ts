@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { isLoopback, startServer } from '../../../coordinator/server/server.ts';
 import type { ServerOptions } from '../../../coordinator/server/server.ts';
-import { connectToCoordinator } from '../../../worker/client.ts';
+import { connectToCoordinator } from '../../../worker/connection/client.ts';
 import { never } from '../../helpers/sockets.ts';
 
 async function start(options: ServerOptions = {}, onConnection: () => unknown = () => new Promise(() => {})) {

@@ -5,8 +5,8 @@ import { encodeFrame } from '../../../protocol/wire/frame.ts';
 import { allocateFrom, memoryBytesFor } from '../../../protocol/wire/shared-memory.ts';
 import type { SharedMemoryOffer } from '../../../protocol/wire/shared-memory.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
-import { openOffer } from '../../../worker/join-memory.ts';
-import { sharedMemorySystem } from '../../../worker/shared-memory.ts';
+import { openOffer } from '../../../worker/connection/join-memory.ts';
+import { sharedMemorySystem } from '../../../worker/machine/shared-memory.ts';
 import { SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 import { connectedPair } from '../../helpers/sockets.ts';
 

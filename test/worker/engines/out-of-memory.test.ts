@@ -3,7 +3,7 @@ import { ConfigError } from '../../../protocol/errors.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
 import { isOutOfMemory } from '../../../worker/engines/out-of-memory.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import { createEngine } from '../../../worker/engines/registry.ts';
 import { gradientBuffers, trainedState } from '../../helpers/models.ts';
 import { syntheticSamples } from '../../helpers/samples.ts';

@@ -11,7 +11,7 @@ import { MODEL_NAMES, MODELS } from '../../../protocol/state/models.ts';
 import type { Engine, EngineOptions, GradientBuffers } from '../../../worker/engines/engine.ts';
 import { createOnnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { multiplicationsOf, probeEngine, worstError } from '../../../worker/engines/probe.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import { trainedState } from '../../helpers/models.ts';
 
 function optionsFor(model: keyof typeof MODELS, maxBatch = 256): EngineOptions {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import {
   AUTO_ORDER,
   checkEngine,

@@ -7,7 +7,7 @@ import type { EngineFactory } from './serve.ts';
 export const BLOCKING_ENGINES = {
   onnx: async (options) => (await import('../onnx/onnx-engine.ts')).createOnnxEngine(options),
   tfjs: async (options) => (await import('../tfjs/tfjs-engine.ts')).createTfjsEngine(options),
-  reference: async (options) => (await import('../reference.ts')).createReferenceEngine(options),
+  reference: async (options) => (await import('../reference/reference-engine.ts')).createReferenceEngine(options),
 } satisfies Record<string, EngineFactory>;
 
 export type BlockingEngineName = keyof typeof BLOCKING_ENGINES;

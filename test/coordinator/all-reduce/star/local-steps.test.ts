@@ -5,7 +5,7 @@ import { planModel } from '../../../../protocol/state/model-spec.ts';
 import type { OptimizerConfig } from '../../../../protocol/vectors/optimizer.ts';
 import type { Message } from '../../../../protocol/wire/messages.ts';
 import type { EngineOptions } from '../../../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
 import { countGradientBytes, madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../../../helpers/cluster.ts';
 import { createPlainState, plainEpoch, plainSum } from '../../../helpers/plain-training.ts';
 

@@ -4,7 +4,7 @@ import { MODELS } from '../../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../../worker/engines/engine.ts';
 import { nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeEngine } from '../../../../worker/engines/native/native-engine.ts';
-import { createReferenceEngine } from '../../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
 import { bitsOf, expectAgreement, resultsOf } from '../../../helpers/engine-results.ts';
 import { trainedState } from '../../../helpers/models.ts';
 import { syntheticSamples } from '../../../helpers/samples.ts';

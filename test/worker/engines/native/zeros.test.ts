@@ -5,7 +5,7 @@ import { MODELS } from '../../../../protocol/state/models.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch } from '../../../../worker/engines/engine.ts';
 import { nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeEngine } from '../../../../worker/engines/native/native-engine.ts';
-import { createReferenceEngine } from '../../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
 
 const availability = nativeAvailability();
 const instructionSets = availability.available ? availability.instructionSets : [];

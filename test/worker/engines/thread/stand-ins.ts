@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { ConfigError, ProtocolError } from '../../../../protocol/errors.ts';
 import type { Engine, EngineOptions } from '../../../../worker/engines/engine.ts';
-import { createReferenceEngine } from '../../../../worker/engines/reference.ts';
+import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
 import { serveEngines } from '../../../../worker/engines/thread/serve.ts';
 
 const changed =

@@ -1,0 +1,54 @@
+/** Sample source: the samples of a microbatch, by its place in the run, augmented, as an engine takes them. */
+import { createAugmenter } from '../../protocol/data/augmentation.ts';
+import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
+import { epochOrder } from '../../protocol/data/random.ts';
+import { globalBatchRange, largestMicrobatch, microbatchRange } from '../../protocol/data/sharding.ts';
+import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
+import type { MessageOf } from '../../protocol/wire/messages.ts';
+import type { Microbatch } from '../engines/engine.ts';
+
+export interface SourceOptions {
+  readonly welcome: Pick<
+    MessageOf<'welcome'>,
+    'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'augmentation'
+  >;
+  readonly dataset: Dataset;
+  readonly vectorMath: VectorMath;
+}
+
+/** Returns a function that gathers microbatch `index` of a step, in memory that it uses again at the next call. */
+export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptions) {
+  const { globalBatch, numMicrobatches, seed, numTrainSamples, augmentation } = welcome;
+  const augment = augmentation && createAugmenter(augmentation);
+  const gather = createGatherer(dataset.train, largestMicrobatch(welcome), vectorMath);
+  const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
+  return (epoch: number, stepInEpoch: number, index: number): Microbatch => {
+    const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
+    const { first, count } = microbatchRange(batch, numMicrobatches, index);
+    const indices = orderOf(epoch).subarray(first, first + count);
+    const microbatch = gather(indices);
+    augment?.(microbatch.images, { seed, epoch, indices });
+    return microbatch;
+  };
+}
+
+/** Returns a function that copies the samples at `indices` into one reused microbatch. */
+function createGatherer(samples: SampleSet, maxSamples: number, { gatherRows }: VectorMath) {
+  const images = new Uint8Array(maxSamples * IMAGE_BYTES);
+  const labels = new Uint8Array(maxSamples);
+  return (indices: Uint32Array) => {
+    gatherRows(images, samples.images, indices, IMAGE_BYTES);
+    gatherRows(labels, samples.labels, indices, 1);
+    return { images, labels, numSamples: indices.length };
+  };
+}
+
+/** The function with its last result kept: an epoch's order is asked for at every step. */
+function rememberLast<A, R>(compute: (argument: A) => R): (argument: A) => R {
+  let last: { argument: A; result: R } | undefined;
+  return (argument) => {
+    if (last?.argument !== argument) last = { argument, result: compute(argument) };
+    return last.result;
+  };
+}
