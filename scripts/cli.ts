@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Runs the program, and gives its errors their looks from outside: a sentence and an exit code. */
-import './hide-token.ts';
+import './run/hide-token.ts';
 import { CommanderError } from 'commander';
 import { outliveTerminal } from './output.ts';
 import { EXIT, reportFailure } from './process.ts';

@@ -7,7 +7,7 @@ import { enginesCommand } from './commands/engines.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { trainCommand } from './commands/train.ts';
 import { workerCommand } from './commands/worker.ts';
-import { readVariablesOf } from './environment.ts';
+import { readVariablesOf } from './flags/environment.ts';
 import { packageVersion } from './process.ts';
 
 const COMMANDS = [

@@ -9,16 +9,16 @@ import { planModel } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
-import { parseCount } from '../flags.ts';
-import { parseCounts, parseNames, parseWires } from '../lists.ts';
+import { parseCount } from '../flags/run-flags.ts';
+import { parseCounts, parseNames, parseWires } from '../flags/lists.ts';
 import { EXIT, runMain } from '../process.ts';
 import { startGloo, startRing, startStar, startTcp } from './allreduce/launch.ts';
 import { formatAllReduce } from './allreduce/report.ts';
 import type { AllReduceRow } from './allreduce/report.ts';
-import { currentLoad, readConditions } from './conditions.ts';
-import type { Contender } from './contender.ts';
-import { findPyTorch, PYTORCH_CURE } from './launch.ts';
-import { measurePairs, warmUp } from './pairs.ts';
+import { currentLoad, readConditions } from './common/conditions.ts';
+import type { Contender } from './common/contender.ts';
+import { findPyTorch, PYTORCH_CURE } from './compute/launch.ts';
+import { measurePairs, warmUp } from './common/pairs.ts';
 
 interface Flags {
   workers: number[];

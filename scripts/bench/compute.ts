@@ -4,12 +4,12 @@
  */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
-import { dataDirFlag, loadModel, parseCount } from '../flags.ts';
+import { dataDirFlag, loadModel, parseCount } from '../flags/run-flags.ts';
 import { runMain } from '../process.ts';
-import { runBenchmark } from './benchmark.ts';
-import { chooseEngines } from './engine-choice.ts';
-import { defaultCore, findPyTorch, PYTORCH_CURE } from './launch.ts';
-import { formatReport } from './report.ts';
+import { runBenchmark } from './compute/benchmark.ts';
+import { chooseEngines } from './compute/engine-choice.ts';
+import { defaultCore, findPyTorch, PYTORCH_CURE } from './compute/launch.ts';
+import { formatReport } from './compute/report.ts';
 
 interface Flags {
   models: string[];

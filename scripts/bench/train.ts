@@ -4,11 +4,11 @@
  */
 import { Command, Option } from 'commander';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
-import { dataDirFlag, loadModel, parseCount } from '../flags.ts';
+import { dataDirFlag, loadModel, parseCount } from '../flags/run-flags.ts';
 import { runMain } from '../process.ts';
-import { DEFAULT_RECIPE } from '../recipe.ts';
-import { findPyTorch, PYTORCH_CURE } from './launch.ts';
-import { parseCounts, parseNames, parseWires } from '../lists.ts';
+import { DEFAULT_RECIPE } from '../flags/recipe.ts';
+import { findPyTorch, PYTORCH_CURE } from './compute/launch.ts';
+import { parseCounts, parseNames, parseWires } from '../flags/lists.ts';
 import { runTrainBenchmark } from './train/benchmark.ts';
 import { planContests } from './train/contests.ts';
 import { formatTraining } from './train/report.ts';

@@ -6,11 +6,11 @@ import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import { announceChoice } from '../../worker/engines/passed-over.ts';
 import { checkEngine, createEngine } from '../../worker/engines/registry.ts';
 import { runWorkerSession } from '../../worker/session.ts';
-import { addEngineFlags, addRunFlags } from '../flags.ts';
-import type { EngineFlags, RunFlags } from '../flags.ts';
+import { addEngineFlags, addRunFlags } from '../flags/run-flags.ts';
+import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { exitCodeOf } from '../process.ts';
-import { withResume } from '../resume-flags.ts';
-import { runOptionsOf, warner } from '../run-options.ts';
+import { withResume } from '../flags/resume.ts';
+import { runOptionsOf, warner } from '../run/run-options.ts';
 
 const JOIN_TIMEOUT_SECONDS = 120;
 

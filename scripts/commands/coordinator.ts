@@ -9,19 +9,19 @@ import { isLoopback, parseListenAddress, startServer } from '../../coordinator/s
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
-import { seconds, upTo } from '../flag-values.ts';
-import { addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
-import type { RunFlags } from '../flags.ts';
-import { checkFileFolder } from '../check-file.ts';
-import { removeJoinFile, writeJoinFile } from '../join-file.ts';
-import { joinInstructions } from '../join-instructions.ts';
+import { seconds, upTo } from '../flags/values.ts';
+import { addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags/run-flags.ts';
+import type { RunFlags } from '../flags/run-flags.ts';
+import { checkFileFolder } from '../flags/check-file.ts';
+import { removeJoinFile, writeJoinFile } from '../run/join-file.ts';
+import { joinInstructions } from '../run/join-instructions.ts';
 import { exitCodeOf } from '../process.ts';
-import { withResume } from '../resume-flags.ts';
-import { runOptionsOf } from '../run-options.ts';
-import { addServerTlsFlags, readServerTls } from '../tls-files.ts';
-import type { ServerTlsFlags } from '../tls-files.ts';
-import { keepToken, keptTokenPath, runToken, tokenFileFlag } from '../token.ts';
-import type { TokenFlags } from '../token.ts';
+import { withResume } from '../flags/resume.ts';
+import { runOptionsOf } from '../run/run-options.ts';
+import { addServerTlsFlags, readServerTls } from '../run/tls-files.ts';
+import type { ServerTlsFlags } from '../run/tls-files.ts';
+import { keepToken, keptTokenPath, runToken, tokenFileFlag } from '../run/token.ts';
+import type { TokenFlags } from '../run/token.ts';
 
 /** Each takes a connection, and a process may have some ten thousands at most. */
 const MOST_WORKERS = 10_000;

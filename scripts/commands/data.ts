@@ -4,7 +4,7 @@ import { fetchDataset } from '../../coordinator/dataset/fetch.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
-import { dataDirFlag } from '../flags.ts';
+import { dataDirFlag } from '../flags/run-flags.ts';
 
 export function dataCommand(): Command {
   const line = (text: string) => process.stdout.write(`${text}\n`);

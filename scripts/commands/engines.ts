@@ -6,9 +6,9 @@ import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/data/data
 import { datasetPlaces, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import { visibleGpus } from '../../worker/engines/gpus.ts';
-import { dataDirFlag, flag, loadModel } from '../flags.ts';
+import { dataDirFlag, flag, loadModel } from '../flags/run-flags.ts';
 import { EXIT } from '../process.ts';
-import { DEFAULT_RECIPE } from '../recipe.ts';
+import { DEFAULT_RECIPE } from '../flags/recipe.ts';
 import { surveyEngines, surveyOne } from '../survey/survey.ts';
 import { formatAuto, formatNotes, formatTable } from '../survey/table.ts';
 import { countOf } from '../../protocol/counts.ts';

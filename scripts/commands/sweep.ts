@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { obtainDataset } from '../../coordinator/dataset/fetch.ts';
 import { EXIT, interruptSignal } from '../process.ts';
-import { flag } from '../flags.ts';
+import { flag } from '../flags/run-flags.ts';
 import { openSweepDirectory } from '../sweep/directory.ts';
 import { runEnvironment } from '../sweep/flags.ts';
 import { reportSweep } from '../sweep/report.ts';

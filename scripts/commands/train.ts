@@ -5,14 +5,22 @@ import { createEntrance } from '../../coordinator/server/entrance.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server/server.ts';
 import { checkEngine } from '../../worker/engines/registry.ts';
-import { upTo } from '../flag-values.ts';
-import { addEngineFlags, addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags.ts';
-import type { EngineFlags, RunFlags } from '../flags.ts';
-import { startLocalWorkers } from '../local-workers.ts';
+import { upTo } from '../flags/values.ts';
+import {
+  addEngineFlags,
+  addRunFlags,
+  allReduceFlag,
+  flag,
+  sharedMemoryFlag,
+  sharesFlag,
+  wireFlag,
+} from '../flags/run-flags.ts';
+import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
+import { startLocalWorkers } from '../run/local-workers.ts';
 import { exitCodeOf } from '../process.ts';
-import { withResume } from '../resume-flags.ts';
-import { runOptionsOf, warner } from '../run-options.ts';
-import { runToken } from '../token.ts';
+import { withResume } from '../flags/resume.ts';
+import { runOptionsOf, warner } from '../run/run-options.ts';
+import { runToken } from '../run/token.ts';
 
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;

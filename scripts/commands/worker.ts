@@ -3,16 +3,16 @@ import { Command } from 'commander';
 import { printableLines } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { runWorker } from '../../worker/main.ts';
-import { askSecret } from '../ask-secret.ts';
-import { secondsOrNone } from '../flag-values.ts';
-import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags.ts';
-import type { EngineFlags } from '../flags.ts';
-import { joinSourceOf } from '../join-source.ts';
-import type { JoinFlags } from '../join-source.ts';
+import { askSecret } from '../run/ask-secret.ts';
+import { secondsOrNone } from '../flags/values.ts';
+import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags/run-flags.ts';
+import type { EngineFlags } from '../flags/run-flags.ts';
+import { joinSourceOf } from '../run/join-source.ts';
+import type { JoinFlags } from '../run/join-source.ts';
 import { EXIT, interruptSignal } from '../process.ts';
-import { addTrustFlags, readTrust } from '../tls-files.ts';
-import type { TrustFlags } from '../tls-files.ts';
-import { tokenFileFlag } from '../token.ts';
+import { addTrustFlags, readTrust } from '../run/tls-files.ts';
+import type { TrustFlags } from '../run/tls-files.ts';
+import { tokenFileFlag } from '../run/token.ts';
 
 interface WorkerFlags extends EngineFlags, JoinFlags, TrustFlags {
   name: string;

@@ -1,7 +1,7 @@
 /** How long a training step takes, found within a bounded time. */
-import { quantile } from '../bench/statistics.ts';
-import { tooSlow } from '../bench/step-estimate.ts';
-import type { TrainingStep } from '../bench/training-step.ts';
+import { quantile } from '../tables/statistics.ts';
+import { tooSlow } from './step-estimate.ts';
+import type { TrainingStep } from './training-step.ts';
 
 /** So long are steps repeated. */
 const REPEAT_MS = 2000;

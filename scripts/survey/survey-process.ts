@@ -10,9 +10,9 @@ import { withoutFlag } from '../../worker/engines/passed-over.ts';
 import { createEngine } from '../../worker/engines/registry.ts';
 import type { ChosenEngine } from '../../worker/engines/registry.ts';
 import type { TensorError } from '../../worker/engines/probe.ts';
-import { BENCH_SEED } from '../bench/settings.ts';
-import { createTrainingStep } from '../bench/training-step.ts';
-import { DEFAULT_RECIPE } from '../recipe.ts';
+import { BENCH_SEED } from './settings.ts';
+import { createTrainingStep } from './training-step.ts';
+import { DEFAULT_RECIPE } from '../flags/recipe.ts';
 import { timeStep } from './step-timing.ts';
 import type { StepTiming } from './step-timing.ts';
 

@@ -7,9 +7,9 @@ import { checkRunSizes } from '../../coordinator/run-sizes.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { baselineCommand } from '../commands/baseline.ts';
-import { runConfigOf } from '../flags.ts';
-import type { RunFlags } from '../flags.ts';
-import { withResume } from '../resume-flags.ts';
+import { runConfigOf } from '../flags/run-flags.ts';
+import type { RunFlags } from '../flags/run-flags.ts';
+import { withResume } from '../flags/resume.ts';
 import type { FlagValue } from './spec.ts';
 
 /** By the name that the command's code has for each: `learningRate`. */

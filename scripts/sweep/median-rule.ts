@@ -1,5 +1,5 @@
 /** Which runs are stopped early: the median stopping rule of Golovin et al., Google Vizier (KDD 2017), section 3.2.2. */
-import { quantile } from '../bench/statistics.ts';
+import { quantile } from '../tables/statistics.ts';
 import type { StoppingRule } from './spec.ts';
 
 /** The objective, larger is better, after each epoch from the first. */

@@ -1,5 +1,5 @@
 /** The settings of a sweep in order, the best first, and their table. */
-import { formatTable, NONE } from '../bench/table.ts';
+import { formatTable, NONE } from '../tables/table.ts';
 import type { TrialRecord } from './directory.ts';
 import { writtenName } from './flags.ts';
 import type { Flags } from './flags.ts';

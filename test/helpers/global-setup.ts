@@ -16,7 +16,7 @@ import { enginesCommand } from '../../scripts/commands/engines.ts';
 import { sweepCommand } from '../../scripts/commands/sweep.ts';
 import { trainCommand } from '../../scripts/commands/train.ts';
 import { workerCommand } from '../../scripts/commands/worker.ts';
-import { TOKEN_VARIABLE } from '../../scripts/token.ts';
+import { TOKEN_VARIABLE } from '../../scripts/run/token.ts';
 import { FASHION_MNIST_FOLDER } from './fashion-mnist.ts';
 
 /** Saves a download where this machine has a whole copy; the sum decides, so it does not matter whose it is. */

@@ -1,9 +1,9 @@
 /** How the processes of an all-reduce benchmark are started: the leader of each contender, which starts its own peers. */
 import { fileURLToPath } from 'node:url';
-import { startContender } from '../contender.ts';
-import type { Contender } from '../contender.ts';
-import { pytorchEnvironment } from '../launch.ts';
-import type { PyTorch } from '../launch.ts';
+import { startContender } from '../common/contender.ts';
+import type { Contender } from '../common/contender.ts';
+import { pytorchEnvironment } from '../compute/launch.ts';
+import type { PyTorch } from '../compute/launch.ts';
 import type { RingJob } from './ring-process.ts';
 import type { StarJob } from './star-process.ts';
 import type { TcpJob } from './tcp-process.ts';

@@ -7,7 +7,7 @@ import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Transport } from '../../../protocol/wire/transport.ts';
-import type { Work } from '../contender-answers.ts';
+import type { Work } from '../common/contender-answers.ts';
 
 /** Longer than any answer takes, however many processes share the cores. */
 export const STEP_TIMEOUT_MS = 60_000;

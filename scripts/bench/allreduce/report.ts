@@ -1,6 +1,6 @@
 /** What the all-reduce benchmark prints. */
-import type { PairOf } from '../pairs.ts';
-import { summarise, summariseRatios } from '../statistics.ts';
+import type { PairOf } from '../common/pairs.ts';
+import { summarise, summariseRatios } from '../../tables/statistics.ts';
 
 export interface AllReduceRow {
   readonly numFloats: number;

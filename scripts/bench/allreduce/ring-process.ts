@@ -18,7 +18,7 @@ import { keepFreedMemory } from '../../../worker/machine/memory.ts';
 import { peerSockets } from '../../../worker/connection/peer-server.ts';
 import { createRingMember, RING_MESSAGES } from '../../../worker/ring/member.ts';
 import { fastestVectorMath } from '../../../worker/machine/vector-math.ts';
-import { answerRequests } from '../contender-answers.ts';
+import { answerRequests } from '../common/contender-answers.ts';
 import { roundsOf, startPeers, STEP_TIMEOUT_MS, stepSizes } from './processes.ts';
 
 export interface RingJob {

@@ -20,7 +20,7 @@ import { joinMemory } from '../../../worker/connection/join-memory.ts';
 import { keepFreedMemory } from '../../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../../worker/machine/shared-memory.ts';
 import { fastestVectorMath } from '../../../worker/machine/vector-math.ts';
-import { answerRequests } from '../contender-answers.ts';
+import { answerRequests } from '../common/contender-answers.ts';
 import { fill, roundsOf, startPeers, STEP_TIMEOUT_MS } from './processes.ts';
 
 export interface StarJob {

@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { keepFreedMemory } from '../../../worker/machine/memory.ts';
-import { answerRequests } from '../contender-answers.ts';
+import { answerRequests } from '../common/contender-answers.ts';
 
 export interface TcpJob {
   readonly numBytes: number;

@@ -5,7 +5,7 @@
  * epoch. An epoch's first step has none: the proof and evaluation of the epoch before lie in between.
  */
 import { internalError } from '../../../protocol/errors.ts';
-import { quantile } from '../statistics.ts';
+import { quantile } from '../../tables/statistics.ts';
 import type { RunTrace } from './job.ts';
 
 /** How many steps before and after a fault are looked at. */

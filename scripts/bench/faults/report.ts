@@ -1,8 +1,8 @@
 /** The results for people: tables in Markdown, and below them what they hold for. */
-import { describeMachine } from '../conditions.ts';
-import type { Conditions } from '../conditions.ts';
-import type { Summary } from '../statistics.ts';
-import { formatMs, formatTable } from '../table.ts';
+import { describeMachine } from '../common/conditions.ts';
+import type { Conditions } from '../common/conditions.ts';
+import type { Summary } from '../../tables/statistics.ts';
+import { formatMs, formatTable } from '../../tables/table.ts';
 import type { DeathRow, StallRow } from './measure.ts';
 import { countOf } from '../../../protocol/counts.ts';
 

@@ -1,13 +1,13 @@
 /** The training benchmark, from what is asked for to its result; `../train.ts` is its command line. */
 import type { ModelSpec } from '../../../protocol/state/model-spec.ts';
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
-import { currentLoad, readConditions } from '../conditions.ts';
-import type { Contender } from '../contender.ts';
-import { describeAllocator, PYTORCH_CURE, startPyTorch } from '../launch.ts';
-import type { PyTorch } from '../launch.ts';
-import { measurePairs, warmUp } from '../pairs.ts';
-import type { Timed } from '../pairs.ts';
-import { findDataFolder, pytorchJob } from '../samples.ts';
+import { currentLoad, readConditions } from '../common/conditions.ts';
+import type { Contender } from '../common/contender.ts';
+import { describeAllocator, PYTORCH_CURE, startPyTorch } from '../compute/launch.ts';
+import type { PyTorch } from '../compute/launch.ts';
+import { measurePairs, warmUp } from '../common/pairs.ts';
+import type { Timed } from '../common/pairs.ts';
+import { findDataFolder, pytorchJob } from '../common/samples.ts';
 import type { Contest, Contests } from './contests.ts';
 import { startDdp, startLeader } from './launch.ts';
 import { toScalingRow, toStepRow } from './results.ts';

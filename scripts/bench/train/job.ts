@@ -4,8 +4,8 @@ import type { RunConfig } from '../../../coordinator/run-config.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { modelSpecSchema } from '../../../protocol/state/model-spec.ts';
 import { WIRE_FORMATS } from '../../../protocol/vectors/encoding.ts';
-import { DEFAULT_RECIPE } from '../../recipe.ts';
-import { BENCH_OPTIMIZER, BENCH_SEED } from '../settings.ts';
+import { DEFAULT_RECIPE } from '../../flags/recipe.ts';
+import { BENCH_OPTIMIZER, BENCH_SEED } from '../../survey/settings.ts';
 
 const jobSchema = z.strictObject({
   model: modelSpecSchema,

@@ -1,9 +1,9 @@
 /** How the leading processes of the training benchmark are started; each starts its own peers, which end with it. */
 import { fileURLToPath } from 'node:url';
-import { startContender } from '../contender.ts';
-import type { Contender } from '../contender.ts';
-import { pytorchEnvironment } from '../launch.ts';
-import type { PyTorch } from '../launch.ts';
+import { startContender } from '../common/contender.ts';
+import type { Contender } from '../common/contender.ts';
+import { pytorchEnvironment } from '../compute/launch.ts';
+import type { PyTorch } from '../compute/launch.ts';
 import type { TrainJob } from './job.ts';
 import { countOf } from '../../../protocol/counts.ts';
 

@@ -1,6 +1,6 @@
 /** The result for people: two tables, and below them what they hold for. */
-import { describeMachine } from '../conditions.ts';
-import { formatFaults, formatMedian, formatMs, formatQuartiles, formatTable, NONE } from '../table.ts';
+import { describeMachine } from '../common/conditions.ts';
+import { formatFaults, formatMedian, formatMs, formatQuartiles, formatTable, NONE } from '../../tables/table.ts';
 import type { RowKey, ScalingRow, StepRow, TrainResult } from './results.ts';
 import { countOf } from '../../../protocol/counts.ts';
 

@@ -1,9 +1,9 @@
 /** What the training benchmark finds, as data: what `--json` prints and the tables are made of. */
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
-import type { Conditions } from '../conditions.ts';
-import type { PairOf, Timed, Timing } from '../pairs.ts';
-import { summarise, summariseRatios } from '../statistics.ts';
-import type { Summary } from '../statistics.ts';
+import type { Conditions } from '../common/conditions.ts';
+import type { PairOf, Timed, Timing } from '../common/pairs.ts';
+import { summarise, summariseRatios } from '../../tables/statistics.ts';
+import type { Summary } from '../../tables/statistics.ts';
 
 /** What a row is of. */
 export interface RowKey {

@@ -9,7 +9,7 @@ import type { VectorMath } from '../../../protocol/vectors/vector-math.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 import { createEngine } from '../../../worker/engines/registry.ts';
 import { runWorkerSession } from '../../../worker/session.ts';
-import { startLocalWorkers } from '../../local-workers.ts';
+import { startLocalWorkers } from '../../run/local-workers.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../cli.ts', import.meta.url));
 

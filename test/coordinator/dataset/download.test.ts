@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { download } from '../../../coordinator/dataset/download.ts';
 import { proxyFor } from '../../../coordinator/dataset/proxy.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8');
+const fixture = (name: string) => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'utf8');
 const [cert, key] = [fixture('certificate.pem'), fixture('key.pem')];
 const log = () => {};
 

@@ -12,7 +12,7 @@ import { runCluster, runConfig } from '../../helpers/cluster.ts';
 import { never } from '../../helpers/sockets.ts';
 import { startSocketRun } from '../../helpers/socket-run.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8');
+const fixture = (name: string) => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'utf8');
 const [cert, key] = [fixture('certificate.pem'), fixture('key.pem')];
 const token = createToken();
 /** Long enough for a hello that is sent at once, on a machine that does much else. */

@@ -12,7 +12,7 @@ import { connectToCoordinator, openCoordinator } from '../../../worker/connectio
 import { NotYet } from '../../../worker/connection/waiting.ts';
 import { never } from '../../helpers/sockets.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8');
+const fixture = (name: string) => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'utf8');
 const TLS = { cert: fixture('certificate.pem'), key: fixture('key.pem') };
 
 interface Listening {

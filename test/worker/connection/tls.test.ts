@@ -13,7 +13,7 @@ import type { TlsTrust } from '../../../worker/connection/tls.ts';
 import { SAMPLE_MESSAGES } from '../../helpers/messages.ts';
 import { never, startTestServer } from '../../helpers/sockets.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8');
+const fixture = (name: string) => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'utf8');
 const [cert, key] = [fixture('certificate.pem'), fixture('key.pem')];
 const fingerprint = plainFingerprint(new X509Certificate(cert).fingerprint256);
 const wrong = 'ab'.repeat(32);

@@ -1,5 +1,5 @@
 // Runs the kernels over odd shapes and batch sizes and compares them with plain loops in double precision. Not part of
-// the addon: `scripts/sanitize-native.ts` builds it with the sanitizers. Prints what differs and exits 1, else 0.
+// the addon: `scripts/develop/sanitize-native.ts` builds it with the sanitizers. Prints what differs and exits 1, else 0.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

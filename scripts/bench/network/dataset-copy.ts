@@ -1,0 +1,22 @@
+/** An uncompressed copy of the dataset, for processes that are started again and again: unpacking costs each a second. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError } from '../../../protocol/errors.ts';
+import { DATASET_FILES } from '../../../protocol/data/dataset.ts';
+import { datasetPlaces, readDatasetFiles, storeDatasetFile } from '../../../protocol/data/dataset-files.ts';
+
+/** Makes the copy in a temporary folder. Throws `ConfigError` when Fashion-MNIST is not on this machine. */
+export async function copyDataset(): Promise<{ readonly folder: string; remove(): void }> {
+  const files = await readDatasetFiles(datasetPlaces());
+  if (!files) throw new ConfigError('Fashion-MNIST is not on this machine: run `npx gradsock data fetch`');
+  const folder = mkdtempSync(join(tmpdir(), 'gradsock-data-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    for (const file of DATASET_FILES) await storeDatasetFile(folder, file, files[file]);
+    return { folder, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}

@@ -1,0 +1,101 @@
+/** `--resume`: which flags may go with it, and where the others' values come from: the run's own record. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { canonical } from '../../coordinator/run-directory/checkpoint.ts';
+import { readRecordedRun } from '../../coordinator/run-directory/resume.ts';
+import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
+import { countOf } from '../../protocol/counts.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { loadModel } from './run-flags.ts';
+import type { EngineFlags, RunFlags } from './run-flags.ts';
+import { withRecipe } from './recipe.ts';
+
+type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
+
+/** What the record of a run says for each flag that decides its outcome; undefined where it says nothing. */
+function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
+  const { name: optimizer, clipNorm = null, emaDecay = null, ...rule } = config.optimizer;
+  const { name: schedule, finalFactor = 0, ...rates } = config.schedule;
+  const { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares } = config;
+  const sizes = { epochs, globalBatch, microbatches, accumulate, localSteps, seed, wire, allReduce, shares };
+  const { trainSamples = null, testSamples = null, maxSteps = null, validationSamples = null } = config;
+  const limits = { trainSamples, testSamples, maxSteps, validation: validationSamples };
+  // Of a run that leaves images as they are: the numbers of pixels say nothing there.
+  const none = { flipProbability: 0, shiftProbability: 0, eraseProbability: 0 };
+  const { labelSmoothing = 0, augmentation = none } = config;
+  const improvements = { labelSmoothing, ...augmentation, emaDecay };
+  const where = engine && { ...engine, device: engine.device ?? null };
+  return {
+    model: config.model,
+    ...sizes,
+    ...limits,
+    ...improvements,
+    optimizer,
+    clipNorm,
+    ...rule,
+    schedule,
+    finalFactor,
+    ...rates,
+    ...where,
+  };
+}
+
+/**
+ * The flags of a command, and with `--resume` the run that they name: what was not given is then as the run has it.
+ *
+ * Throws `ConfigError` for what would change the run's outcome, naming all of it, and for `--resume` of no run.
+ */
+export function withResume<F extends AnyFlags>(given: F, command: Command): F & { resumed?: RecordedRun } {
+  if (given.resume === undefined) return withRecipe(given, command);
+  const run = readRecordedRun(given.resume);
+  const recorded = recordedValues(run);
+  const isGiven = (name: string) => !['default', undefined].includes(command.getOptionValueSource(name));
+  // Without --model it is the run's: a recipe is then that of the run's model, too.
+  const flags = withRecipe(given, command, isGiven('model') ? given.model : run.config.model.name);
+  const conflicts = command.options.flatMap((option) => {
+    const name = option.attributeName() as keyof AnyFlags;
+    const has = recorded[name];
+    if (!isGiven(name) || has === undefined) return [];
+    const given = name === 'model' ? loadModel(flags.model) : flags[name];
+    if (canonical(given) === canonical(has)) return [];
+    return [`${option.long!} (given ${nameOf(given)}, the run has ${nameOf(has)})`];
+  });
+  if (conflicts.length > 0) {
+    throw new ConfigError(
+      `--resume ${run.path}: ${conflicts.join(', ')} would change what the run computes: leave it out, or start another run`,
+    );
+  }
+  if (isGiven('runDir') && resolve(flags.runDir!) !== resolve(run.path)) {
+    throw new ConfigError(`--run-dir ${flags.runDir!} with --resume ${run.path}: the run stays there: leave one out`);
+  }
+  const numWorkers = isGiven('workers') ? flags.workers : run.config.workers;
+  const others = {
+    ...(flags.workers !== undefined && { workers: numWorkers }),
+    ...run.engine,
+    ...(!isGiven('stepTimeout') && { stepTimeout: run.config.stepTimeoutSeconds }),
+    ...(!isGiven('checkpointEvery') && { checkpointEvery: run.checkpointEvery }),
+    ...(!isGiven('keepCheckpoints') && run.keepCheckpoints !== undefined && { keepCheckpoints: run.keepCheckpoints }),
+  };
+  return { ...flags, ...others, resumed: run };
+}
+
+/**
+ * Another number of workers computes the same bits where each microbatch is summed as it was: in float32, by the star.
+ * Throws `ConfigError` where it does not.
+ */
+export function checkWorkers({ path, config, begunWith }: RecordedRun, numWorkers: number): void {
+  const { workers, wire, allReduce } = config;
+  const isRing = (begunWith ?? allReduce) === 'ring';
+  if (numWorkers === workers || (wire === 'f32' && !isRing)) return;
+  const why = wire === 'f32' ? 'the ring' : `--wire ${wire}`;
+  throw new ConfigError(
+    `--resume ${path}: ${countOf(numWorkers, 'worker')}, but the run has ${workers}, and with ${why} another number would change ` +
+      `what it computes: use ${workers}, or start another run`,
+  );
+}
+
+/** How a value looks on a command line; a model is called by its name. */
+function nameOf(value: unknown): string {
+  if (typeof value === 'object' && value !== null && 'name' in value) return nameOf(value.name);
+  return typeof value === 'string' ? value : value === null ? 'none' : JSON.stringify(value);
+}

@@ -1,0 +1,47 @@
+/** What the commands that carry out a run have in common. */
+import type { RunOptions } from '../../coordinator/main.ts';
+import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
+import { createTerminalReporter } from '../../coordinator/reporting/terminal.ts';
+import { printableLines } from '../../protocol/errors.ts';
+import { keepFreedMemory } from '../../worker/machine/memory.ts';
+import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
+import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
+import { runConfigOf } from '../flags/run-flags.ts';
+import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
+import { interruptSignal, runOrigin } from '../process.ts';
+import { checkWorkers } from '../flags/resume.ts';
+
+/** Says what is out of the ordinary, also when quiet: then where failures of the program go. */
+export function warner(quiet: boolean, line: (text: string) => void): (text: string) => void {
+  return quiet ? (text) => process.stderr.write(`${printableLines(text)}\n`) : line;
+}
+
+/**
+ * Readies this process for a run, and returns the options of one with these flags and this many workers, which come from
+ * elsewhere; interrupted by the user. Of a run that is resumed the configuration is the recorded one.
+ */
+export function runOptionsOf(
+  flags: RunFlags & Partial<EngineFlags> & { resumed?: RecordedRun },
+  numWorkers: number,
+  joinTimeoutSeconds: number,
+): Omit<RunOptions, 'summonWorkers'> {
+  keepFreedMemory();
+  const { engine, device, threads, dataDir, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
+  if (resumed) checkWorkers(resumed, numWorkers);
+  const reporter = createTerminalReporter({ stream: process.stdout, quiet });
+  return {
+    config: resumed
+      ? { ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout }
+      : runConfigOf(flags, numWorkers, joinTimeoutSeconds),
+    origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints }),
+    resumed,
+    checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
+    runDir,
+    dataDir,
+    vectorMath: fastestVectorMath(),
+    sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
+    reporter,
+    warn: warner(quiet, reporter.line),
+    signal: interruptSignal(() => reporter.line('interrupted: ending after this step; once more ends at once')),
+  };
+}
