@@ -28,6 +28,7 @@ export default tseslint.config(
         projectService: {
           allowDefaultProject: [
             'eslint.config.js',
+            '.dependency-cruiser.mjs',
             'worker/engines/thread/from-sources.mjs',
             'test/worker/engines/thread/stand-in-thread.mjs',
           ],

@@ -5,7 +5,7 @@ import type { Range } from '../protocol/data/sharding.ts';
 import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
 import type { Sums } from '../protocol/wire/messages.ts';
 import type { Fleet } from './members/fleet.ts';
-import type { Member } from './members/membership.ts';
+import type { Member } from './members/member.ts';
 import { EVALUATION_BATCH } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 
@@ -65,10 +65,16 @@ export async function evaluateSamples(
       .finally(() => busy.delete(member));
     busy.set(member, { run, sinceMs, settled });
   };
-  /** Only when others have nothing to do. */
+  /**
+   * Only when others have nothing to do. What members are late with takes at least as long as they had: whoever is given
+   * it next has more time, so that slow members are done in the end when no fast one is left.
+   */
   const setLateAside = () => {
+    const limitMs = lateAfter(longestMs);
     for (const [member, { sinceMs }] of busy) {
-      if (performance.now() - sinceMs < lateAfter(longestMs)) continue;
+      const tookMs = performance.now() - sinceMs;
+      if (tookMs < limitMs) continue;
+      longestMs = Math.max(longestMs, tookMs);
       member.transport.interrupt();
       fleet.setAside(member, undefined);
     }
@@ -78,17 +84,16 @@ export async function evaluateSamples(
     for (const member of [...fleet.members]) {
       if (!busy.has(member) && runs.numLeft() > 0) begin(member, runs.take(fleet.members.length));
     }
-    const isAnyIdle = fleet.members.some((member) => !busy.has(member));
     if (busy.size === 0 && runs.numLeft() === 0) break;
-    if (fleet.members.length === 0) await fleet.whenAny();
-    else if (!isAnyIdle) await Promise.race([...busy.values()].map(({ settled }) => settled));
-    else if (
-      await isLongerThan(
-        lateAfter(longestMs),
-        [...busy.values()].map(({ settled }) => settled),
-      )
-    )
-      setLateAside();
+    if (fleet.members.length === 0) {
+      await fleet.whenAny();
+      continue;
+    }
+    const settled = [...busy.values()].map((request) => request.settled);
+    // Also while all are busy: members come back meanwhile.
+    const isAnyLate = await isLongerThan(lateAfter(longestMs), settled);
+    const isAnyIdle = runs.numLeft() === 0 && fleet.members.some((member) => !busy.has(member));
+    if (isAnyLate && isAnyIdle) setLateAside();
   }
   const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };
   for (const sums of answers) {

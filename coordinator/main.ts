@@ -21,18 +21,18 @@ import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import type { Membership } from './members/membership.ts';
 import { openRun } from './run-directory/open-run.ts';
+import type { OpenRunOptions } from './run-directory/open-run.ts';
 import { errorRecord, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
-import type { EpochRecord, Reporter, RunResult } from './reporting/reporter.ts';
+import type { EpochRecord, RunResult } from './reporting/reporter.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
 import type { CheckpointSettings, RunCheckpoints } from './run-directory/run-checkpoints.ts';
 import { checkRunConfig, lastStepOf, stepSizesOf, welcomeOf } from './run-config.ts';
-import type { RunConfig } from './run-config.ts';
 import { checkRunSizes } from './run-sizes.ts';
 import { createRunMemory } from './members/shared-memory.ts';
 import { selectSamples } from './dataset/select-samples.ts';
-import { synchronise } from './members/snapshot.ts';
+import { synchronise } from './members/fleet.ts';
 import { StorageError } from './run-directory/storage-error.ts';
 import { train } from './trainer.ts';
 
@@ -52,13 +52,7 @@ export interface WorkerSource {
   stop(): Promise<void>;
 }
 
-export interface RunOptions {
-  readonly config: RunConfig;
-  /** For `config.json`: versions and the command, beside the configuration. */
-  readonly origin: object;
-  readonly runDir?: string | undefined;
-  /** The run to go on with: its directory, and the configuration that goes with it. */
-  readonly resumed?: RecordedRun | undefined;
+export interface RunOptions extends OpenRunOptions {
   readonly checkpointSettings: CheckpointSettings;
   readonly dataDir?: string | undefined;
   /** For sums and updates on this side. */
@@ -69,11 +63,6 @@ export interface RunOptions {
   readonly token?: string | undefined;
   /** Why its workers cannot average in a ring, if they cannot: the star is taken, with this reason. */
   readonly ringObstacle?: string | undefined;
-  /** Aborted by the user: the run ends after the step at hand. */
-  readonly signal: AbortSignal;
-  readonly reporter: Reporter & { readonly line: (text: string) => void };
-  /** For what is out of the ordinary. */
-  readonly warn: (line: string) => void;
   /**
    * Whether all workers are this program's own. Their source tells why one ended; a connection that was refused is then
    * told to the log alone.

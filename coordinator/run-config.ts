@@ -12,8 +12,14 @@ import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/data/sharding.ts';
 import { WIRE_FORMATS } from '../protocol/vectors/encoding.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
-import { ALL_REDUCES } from './all-reduce/choose.ts';
-import { SHARES } from './step/shares.ts';
+
+export const ALL_REDUCES = ['auto', 'star', 'ring'] as const;
+export type AllReduceChoice = (typeof ALL_REDUCES)[number];
+/** What a run can have. */
+export type AllReduceKind = Exclude<AllReduceChoice, 'auto'>;
+
+export const SHARES = ['auto', 'equal', 'speed'] as const;
+export type SharesChoice = (typeof SHARES)[number];
 
 const count = z.int().min(1);
 

@@ -21,7 +21,7 @@ import type { EpochRecord, Progress } from './reporting/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
-import type { SharesChoice } from './step/shares.ts';
+import type { SharesChoice } from './run-config.ts';
 import { planStep } from './step/step-plan.ts';
 import type { StepPlan } from './step/step-plan.ts';
 

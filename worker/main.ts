@@ -9,7 +9,7 @@ import { openCoordinator } from './connection/client.ts';
 import type { ClientTransport } from './connection/client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
-import { createEngine } from './engines/registry.ts';
+import { createEngine } from './engines/choose-engine.ts';
 import { followTarget } from './connection/join-target.ts';
 import type { FollowedTarget, TargetSource } from './connection/join-target.ts';
 import { createWorkerProgress } from './progress.ts';

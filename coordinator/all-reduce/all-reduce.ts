@@ -5,7 +5,8 @@
  * What every all-reduce must do is checked by `test/contracts/all-reduce.contract.ts`.
  */
 import type { Sums } from '../../protocol/wire/messages.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
+import type { Confirmation } from '../members/state-proof.ts';
 import type { StepPlan } from '../step/step-plan.ts';
 
 /** One member's part of a step, on the coordinator's clock and, for durations, on its own. */
@@ -59,11 +60,4 @@ export interface AllReduce {
    * Rejects with ERR_STATE_MISMATCH, naming the member, when they do not.
    */
   confirm(): Promise<Confirmation[]>;
-}
-
-export interface Confirmation {
-  readonly member: Member;
-  readonly atMs: number;
-  readonly applyMs: number;
-  readonly hashMs: number;
 }

@@ -1,12 +1,8 @@
 /** Which all-reduce a run takes when it may choose: a rule over a few facts, apart from who finds them out. */
 import { isIP } from 'node:net';
 import { countOf } from '../../protocol/counts.ts';
-import type { Member } from '../members/membership.ts';
-
-export const ALL_REDUCES = ['auto', 'star', 'ring'] as const;
-export type AllReduceChoice = (typeof ALL_REDUCES)[number];
-/** What a run can have. */
-export type AllReduceKind = Exclude<AllReduceChoice, 'auto'>;
+import type { AllReduceKind } from '../run-config.ts';
+import type { Member } from '../members/member.ts';
 
 export interface RunFacts {
   readonly numWorkers: number;

@@ -8,11 +8,12 @@ import type { Replica } from '../../protocol/state/replica.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import type { Fleet } from '../members/fleet.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { AllReduce } from './all-reduce.ts';
 import { areLocal, chooseAllReduce, needsRoundTrip } from './choose.ts';
-import type { AllReduceKind, Choice } from './choose.ts';
+import type { Choice } from './choose.ts';
+import type { AllReduceKind } from '../run-config.ts';
 import { createElasticRing } from './ring/elastic-ring.ts';
 import { createStar } from './star/star.ts';
 

@@ -1,6 +1,6 @@
 /** Putting an error down to the worker that caused it. */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { Member } from './membership.ts';
+import type { Member } from './member.ts';
 
 /**
  * Runs `action`. A `ProtocolError` that it throws or rejects with is put down to the member, by name and step, and the

@@ -12,8 +12,8 @@ import type { Message } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { asBlame } from './blame.ts';
-import type { Member } from './membership.ts';
-import { giveState } from './snapshot.ts';
+import type { Member } from './member.ts';
+import { giveState } from './state-proof.ts';
 import { createWaitingRoom } from './waiting-room.ts';
 
 export interface Fleet {
@@ -375,4 +375,13 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       failed();
     },
   };
+}
+
+/** Gives every member the whole state, and waits for the proof that it has it. One that fails is lost. */
+export async function synchronise(fleet: Fleet, replica: Replica, timeoutMs: number): Promise<void> {
+  await Promise.all(
+    [...fleet.members].map((member) =>
+      giveState(member, replica, timeoutMs).catch((error: unknown) => fleet.lose(member, undefined, error)),
+    ),
+  );
 }

@@ -1,6 +1,6 @@
 /** Member limits: how much a run's model lets a member send at once, and leave unread. */
 import type { DatasetBytes } from '../../protocol/data/dataset.ts';
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import { bucketsOf } from '../../protocol/vectors/buckets.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { NO_PEER_LIMITS } from '../../protocol/wire/peer-limits.ts';

@@ -18,18 +18,7 @@ import { createIdentities } from './identities.ts';
 import { createRefusalLog } from '../server/refusal-log.ts';
 import type { MemoryPool } from './shared-memory.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-
-/** A worker that is ready. */
-export interface Member {
-  /** Given by the coordinator: "w1". No other worker has it; one that lost its connection has it again when it is back. */
-  readonly id: string;
-  /** Given by the worker, for people: "local-1". */
-  readonly name: string;
-  readonly engine: string;
-  readonly device: string;
-  readonly threads: number;
-  readonly transport: Transport;
-}
+import type { Member } from './member.ts';
 
 export interface Membership {
   /** Members in the order in which they became ready; those that left before the start are not among them. */

@@ -1,7 +1,7 @@
 /** The coordinator's part of shared memory: makes it, offers it, and knows what each member may use. */
 import { randomBytes } from 'node:crypto';
 import { describeError } from '../../protocol/errors.ts';
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import { allocateFrom, allocateOwn, memoryBytesFor, writeNonce } from '../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemoryOffer, SharedMemorySystem } from '../../protocol/wire/shared-memory.ts';
 import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';

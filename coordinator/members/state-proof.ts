@@ -1,10 +1,17 @@
-/** Confirm: a member's proof that it holds the replica's state. */
+/** State proof: how a member comes by the state of the coordinator's replica, and proves that it holds it. */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
-import type { Member } from './membership.ts';
-import type { Confirmation } from '../all-reduce/all-reduce.ts';
+import type { Member } from './member.ts';
+
+/** When a member's proof came, and what its last update took: milliseconds. */
+export interface Confirmation {
+  readonly member: Member;
+  readonly atMs: number;
+  readonly applyMs: number;
+  readonly hashMs: number;
+}
 
 /** What a member may still send of a step when it owes the proof of the state after it. */
 export const PARTS = ['gradientBucket', 'gradient', 'notFinite'] as const;
@@ -38,4 +45,11 @@ export async function confirmMember(
     );
   }
   return { member, atMs, applyMs, hashMs };
+}
+
+/** Gives a member the whole state, which must not change until this settles. Rejects when it does not prove that it has it. */
+export async function giveState(member: Member, replica: Replica, timeoutMs: number): Promise<void> {
+  const { step, state } = replica;
+  member.transport.send({ kind: 'snapshot', step, parametersSha256: replica.parametersSha256(), payload: state });
+  await confirmMember(member, replica, timeoutMs);
 }

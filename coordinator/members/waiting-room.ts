@@ -1,5 +1,5 @@
 /** Waiting room: workers that are ready and have been told nothing yet. One whose connection ends is not waiting any more. */
-import type { Member } from './membership.ts';
+import type { Member } from './member.ts';
 
 export interface WaitingRoom {
   readonly size: number;

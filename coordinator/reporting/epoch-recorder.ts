@@ -1,8 +1,9 @@
 /** Follows one epoch of the loop: takes the moments, keeps the sums, and makes the epoch's record. */
-import type { Confirmation, ReducedStep } from '../all-reduce/all-reduce.ts';
+import type { ReducedStep } from '../all-reduce/all-reduce.ts';
+import type { Confirmation } from '../members/state-proof.ts';
 import type { EpochSums } from '../run-directory/checkpoint.ts';
 import type { EvaluationFigures } from '../evaluation.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 import { openEpochMetrics } from './metrics.ts';
 import type { EpochRecord, Progress } from './reporter.ts';
 

@@ -8,8 +8,9 @@
  * wire for the rest.
  * What is left between steps is other. Durations come from one machine's clock each; clocks are never compared.
  */
-import type { Arrival, Confirmation, PeerExchange } from '../all-reduce/all-reduce.ts';
-import type { Member } from '../members/membership.ts';
+import type { Arrival, PeerExchange } from '../all-reduce/all-reduce.ts';
+import type { Confirmation } from '../members/state-proof.ts';
+import type { Member } from '../members/member.ts';
 
 /** Milliseconds by part; the parts add up to the wall time. */
 export interface Breakdown {

@@ -1,6 +1,6 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 
 /** Seconds by part; they add up to the epoch's `seconds`. */
 export interface BreakdownSeconds {

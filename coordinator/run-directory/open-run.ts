@@ -1,12 +1,27 @@
 /** How a run begins: its directory, new or to be gone on with, held by this process, and where the run stands. */
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { RunPoint } from './checkpoint.ts';
-import type { RunOptions } from '../main.ts';
+import type { Reporter } from '../reporting/reporter.ts';
+import type { RunConfig } from '../run-config.ts';
 import { BEGINNING, readRecordedRun, restoreRun } from './resume.ts';
 import type { RecordedRun } from './resume.ts';
 import { StorageError } from './storage-error.ts';
 import { cannotBeMade, createRunDirectory, reopenRunDirectory } from './locked-run-directory.ts';
 import type { LockedRunDirectory } from './locked-run-directory.ts';
+
+export interface OpenRunOptions {
+  readonly config: RunConfig;
+  /** For `config.json`: versions and the command, beside the configuration. */
+  readonly origin: object;
+  readonly runDir?: string | undefined;
+  /** The run to go on with: its directory, and the configuration that goes with it. */
+  readonly resumed?: RecordedRun | undefined;
+  /** Aborted by the user: the run ends after the step at hand. */
+  readonly signal: AbortSignal;
+  readonly reporter: Reporter & { readonly line: (text: string) => void };
+  /** For what is out of the ordinary. */
+  readonly warn: (line: string) => void;
+}
 
 export interface OpenedRun {
   readonly directory: LockedRunDirectory;
@@ -20,10 +35,7 @@ export interface OpenedRun {
  *
  * Rejects, with nothing held, as {@link createRunDirectory}, {@link reopenRunDirectory} and {@link restoreRun} do.
  */
-export async function openRun(
-  options: Pick<RunOptions, 'config' | 'origin' | 'runDir' | 'resumed' | 'reporter' | 'signal' | 'warn'>,
-  replica: Replica,
-): Promise<OpenedRun> {
+export async function openRun(options: OpenRunOptions, replica: Replica): Promise<OpenedRun> {
   const { config, resumed, signal, warn } = options;
   const told = { say: options.reporter.line, warn, signal };
   const directory = resumed

@@ -12,7 +12,7 @@ import { describeSystemError, isSystemError } from '../../protocol/system-errors
 import { readJsonFile, readTextFile } from '../../protocol/text-files.ts';
 import { removeDrafts, writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import type { AllReduceKind } from '../all-reduce/choose.ts';
+import type { AllReduceKind } from '../run-config.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointOwner, RunPoint } from './checkpoint.ts';

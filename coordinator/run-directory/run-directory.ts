@@ -13,7 +13,7 @@ import { readJsonFile } from '../../protocol/text-files.ts';
 import { syncFolder, writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { encodeSafetensors, namedTensors } from '../../protocol/state/safetensors.ts';
-import type { AllReduceKind } from '../all-reduce/choose.ts';
+import type { AllReduceKind } from '../run-config.ts';
 import type { EpochRecord, RunResult } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { RunLock } from './run-lock.ts';

@@ -3,7 +3,7 @@
  * found in seconds where steps take milliseconds. Silence alone, pings that nobody answers, counts only after the longest
  * of these waits: see `member-limits.ts`.
  */
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 
 /** A worker may be held up so long by what goes on on its machine. */
 const LEAST_MS = 3000;

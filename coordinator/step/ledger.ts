@@ -10,7 +10,7 @@ import { wholeSubtrees } from '../../protocol/vectors/reduction.ts';
 import type { TreeNode } from '../../protocol/vectors/reduction.ts';
 import type { Range } from '../../protocol/data/sharding.ts';
 import type { MessageOf, Sums } from '../../protocol/wire/messages.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 import { samplesOf } from './step-plan.ts';
 import type { StepPlan } from './step-plan.ts';
 

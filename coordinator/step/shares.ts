@@ -4,18 +4,29 @@
  */
 import { wholeSubtrees } from '../../protocol/vectors/reduction.ts';
 import { part } from '../../protocol/data/sharding.ts';
-import type { Arrival } from '../all-reduce/all-reduce.ts';
-import type { Member } from '../members/membership.ts';
-import type { StepPlan } from './step-plan.ts';
+import type { Range } from '../../protocol/data/sharding.ts';
+import type { Member } from '../members/member.ts';
 
-export const SHARES = ['auto', 'equal', 'speed'] as const;
-export type SharesChoice = (typeof SHARES)[number];
+/** What a member took for its share of a step. */
+interface Answer {
+  readonly member: Member;
+  /** When all of it had arrived. */
+  readonly atMs: number;
+  readonly computeMs: number;
+  readonly numSamples: number;
+}
+
+/** A step that is done: how many microbatches it had, and which of them each member was given. */
+interface DoneStep {
+  readonly shares: ReadonlyMap<Member, Range>;
+  readonly numMicrobatches: number;
+}
 
 export interface Shares {
   /** Microbatches of each member, in the members' order: together `numMicrobatches`. */
   divide(members: readonly Member[], numMicrobatches: number): readonly number[];
   /** Tells how long members took for a step that was opened at `openedMs`: what came in with which shares. */
-  observe(plan: Pick<StepPlan, 'shares' | 'numMicrobatches'>, arrivals: readonly Arrival[], openedMs: number): void;
+  observe(step: DoneStep, answers: readonly Answer[], openedMs: number): void;
 }
 
 /** They differ by one at most. */
@@ -61,8 +72,8 @@ export function createSpeedShares(): Shares {
       last = { members: [...members], counts };
       return counts;
     },
-    observe({ shares, numMicrobatches }, arrivals, openedMs) {
-      for (const { member, computeMs, numSamples: ofMember, atMs } of arrivals) {
+    observe({ shares, numMicrobatches }, answers, openedMs) {
+      for (const { member, computeMs, numSamples: ofMember, atMs } of answers) {
         const share = shares.get(member);
         if (ofMember === 0 || !share) continue;
         numSamples = ofMember / share.count;

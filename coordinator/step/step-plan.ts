@@ -6,7 +6,7 @@ import type { UpdateRates } from '../../protocol/vectors/optimizer.ts';
 import { globalBatchRange, microbatchesOf, microbatchRange, stepsPerEpoch } from '../../protocol/data/sharding.ts';
 import type { Range } from '../../protocol/data/sharding.ts';
 import type { Assignment } from '../../protocol/wire/messages.ts';
-import type { Member } from '../members/membership.ts';
+import type { Member } from '../members/member.ts';
 import { EQUAL_SHARES } from './shares.ts';
 import type { Shares } from './shares.ts';
 

@@ -6,12 +6,9 @@
  *     states     [parameters, optimizer state, average parameters | buffers, average buffers], without the averages where
  *                a run keeps none, each the change that local steps made, divided by microbatches; the average is added
  */
-import type { ModelPlan } from './model-spec.ts';
+import type { VectorLayout } from '../vectors/layout.ts';
 import type { UpdateRates } from '../vectors/optimizer.ts';
 import type { Replica } from './replica.ts';
-
-/** Lengths of the two parts of a vector as `wire/vector-codec.ts` takes it: encoded values, then float32 values. */
-export type VectorLayout = Pick<ModelPlan, 'numParameters' | 'numBuffers'>;
 
 /** Where an average belongs: `step` is the first of `numSteps`, `rates` are that step's. */
 export interface AveragedSteps {

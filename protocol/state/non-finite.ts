@@ -1,14 +1,9 @@
-/** What is not finite in a vector: whether anything is, by one fast pass, and where, in words for an error. */
+/** Where a vector is not finite, in words for an error. */
 import { countOf } from '../counts.ts';
 import { internalError } from '../errors.ts';
+import { isFiniteVector } from '../vectors/vector-math.ts';
 import { slotView } from './model-spec.ts';
 import type { ModelPlan } from './model-spec.ts';
-
-/** Whether no value is an infinity or NaN; true of an empty vector. */
-export function isFiniteVector(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
-  return true;
-}
 
 /**
  * Which tensors of a [gradient | statistics], or of a gradient alone, hold an infinity or NaN: the first in layout order

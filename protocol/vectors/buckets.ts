@@ -5,7 +5,7 @@
  * They are in the order in which they travel: from the end of the vector to its start, which is the order in which a
  * backward pass completes gradients. Vectors of one length are always cut alike.
  */
-import type { VectorLayout } from '../state/exchange.ts';
+import type { VectorLayout } from './layout.ts';
 import { BLOCK } from './encoding.ts';
 
 /** A run of the vector: `numParameters` of the gradient from `first`, and at the vector's end its statistics. */

@@ -7,28 +7,9 @@
  * are used. Weight decay comes later, in the update rule, and is no part of the norm.
  * Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, algorithm 1.
  */
-import type { Optimizer } from './optimizer.ts';
 
 /** Partial sums that a sum of squares is made of: enough for the widest vector registers to be busy. A power of two. */
 const LANES = 16;
-
-/** The rule, given gradients that are clipped; they are copied before they are scaled. */
-export function withClipping(rule: Optimizer, clipNorm: number): Optimizer {
-  let scaled = new Float32Array();
-  return {
-    numStateVectors: rule.numStateVectors,
-    apply(parameters, gradient, state, rates) {
-      const scale = clipScale(sumOfSquares(gradient), clipNorm);
-      if (scale === 1) {
-        rule.apply(parameters, gradient, state, rates);
-        return;
-      }
-      if (scaled.length !== gradient.length) scaled = new Float32Array(gradient.length);
-      for (let i = 0; i < gradient.length; i++) scaled[i] = scale * gradient[i]!;
-      rule.apply(parameters, scaled, state, rates);
-    },
-  };
-}
 
 /**
  * What a gradient with this sum of squares is to be multiplied by, a float32: 1 where the norm is not above the bound. For

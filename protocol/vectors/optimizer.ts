@@ -5,7 +5,7 @@
  * Whatever needs more (powers, cosines) is computed once by the coordinator and arrives as `UpdateRates`.
  */
 import { z } from 'zod';
-import { withClipping } from './clipping.ts';
+import { clipScale, sumOfSquares } from './clipping.ts';
 
 export const optimizerConfigSchema = z.strictObject({
   name: z.enum(['sgd', 'adam', 'adamw']),
@@ -60,6 +60,24 @@ const OPTIMIZERS = {
 export function createOptimizer(config: OptimizerConfig): Optimizer {
   const rule = OPTIMIZERS[config.name](config);
   return config.clipNorm === undefined ? rule : withClipping(rule, config.clipNorm);
+}
+
+/** The rule, given gradients that are clipped; they are copied before they are scaled. */
+function withClipping(rule: Optimizer, clipNorm: number): Optimizer {
+  let scaled = new Float32Array();
+  return {
+    numStateVectors: rule.numStateVectors,
+    apply(parameters, gradient, state, rates) {
+      const scale = clipScale(sumOfSquares(gradient), clipNorm);
+      if (scale === 1) {
+        rule.apply(parameters, gradient, state, rates);
+        return;
+      }
+      if (scaled.length !== gradient.length) scaled = new Float32Array(gradient.length);
+      for (let i = 0; i < gradient.length; i++) scaled[i] = scale * gradient[i]!;
+      rule.apply(parameters, scaled, state, rates);
+    },
+  };
 }
 
 /** p <- p - rate (g + decay p) */

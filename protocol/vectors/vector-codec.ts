@@ -6,7 +6,7 @@
  */
 import { countOf } from '../counts.ts';
 import { ProtocolError } from '../errors.ts';
-import type { VectorLayout } from '../state/exchange.ts';
+import type { VectorLayout } from './layout.ts';
 import { plainVectorMath } from './vector-math.ts';
 import type { VectorMath } from './vector-math.ts';
 import type { WireFormat } from './encoding.ts';

@@ -6,7 +6,6 @@
  */
 import { createEncoding } from './encoding.ts';
 import type { CompactFormat, Encoding } from './encoding.ts';
-import { isFiniteVector } from '../state/non-finite.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Optimizer, OptimizerConfig } from './optimizer.ts';
 import { addVectors, divideVector, subtractVectors } from './reduction.ts';
@@ -50,3 +49,9 @@ export const plainVectorMath: VectorMath = {
   createEncoding,
   gatherRows,
 };
+
+/** Whether no value is an infinity or NaN; true of an empty vector. */
+export function isFiniteVector(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}

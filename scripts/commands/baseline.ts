@@ -4,7 +4,7 @@ import { carryOutRun } from '../../coordinator/main.ts';
 import { describeError } from '../../protocol/errors.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import { announceChoice } from '../../worker/engines/passed-over.ts';
-import { checkEngine, createEngine } from '../../worker/engines/registry.ts';
+import { checkEngine, createEngine } from '../../worker/engines/choose-engine.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { addEngineFlags, addRunFlags } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { createEntrance } from '../../coordinator/server/entrance.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { startServer } from '../../coordinator/server/server.ts';
-import { checkEngine } from '../../worker/engines/registry.ts';
+import { checkEngine } from '../../worker/engines/choose-engine.ts';
 import { upTo } from '../flags/values.ts';
 import {
   addEngineFlags,

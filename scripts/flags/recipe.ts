@@ -7,34 +7,30 @@
  */
 import type { Command } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
-import type { RunFlags } from './run-flags.ts';
+import type { OptimizerName } from '../../protocol/vectors/optimizer.ts';
+import type { ScheduleName } from '../../protocol/state/schedule.ts';
 
 /** The flags that a recipe sets. */
-export type Recipe = Readonly<
-  Required<
-    Pick<
-      RunFlags,
-      | 'epochs'
-      | 'globalBatch'
-      | 'optimizer'
-      | 'learningRate'
-      | 'momentum'
-      | 'nesterov'
-      | 'weightDecay'
-      | 'schedule'
-      | 'warmupSteps'
-      | 'finalFactor'
-      | 'labelSmoothing'
-      | 'flipProbability'
-      | 'shiftProbability'
-      | 'shiftPixels'
-      | 'eraseProbability'
-      | 'erasePixels'
-      | 'emaEvery'
-    >
-  >
-> &
-  Readonly<Pick<RunFlags, 'emaDecay'>>;
+export interface Recipe {
+  readonly epochs: number;
+  readonly globalBatch: number;
+  readonly optimizer: OptimizerName;
+  readonly learningRate: number;
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  readonly schedule: ScheduleName;
+  readonly warmupSteps: number;
+  readonly finalFactor: number;
+  readonly labelSmoothing: number;
+  readonly flipProbability: number;
+  readonly shiftProbability: number;
+  readonly shiftPixels: number;
+  readonly eraseProbability: number;
+  readonly erasePixels: number;
+  readonly emaDecay?: number;
+  readonly emaEvery: number;
+}
 
 const HOMEWORK = {
   epochs: 30,
@@ -120,7 +116,11 @@ export const RECIPE_SOURCE = 'recipe';
  * The flags with the values of the recipe that was asked for, where the command line and the environment give none. The
  * recipe is that for `model`, the flags' own when left out.
  */
-export function withRecipe<F extends RunFlags>(flags: F, command: Command, model = flags.model): F {
+export function withRecipe<F extends { readonly model: string; readonly recipe: RecipeName }>(
+  flags: F,
+  command: Command,
+  model = flags.model,
+): F {
   if (command.getOptionValueSource('recipe') === 'default') return flags;
   for (const [name, value] of Object.entries(recipeOf(flags.recipe, model))) {
     if (!['default', undefined].includes(command.getOptionValueSource(name))) continue;

@@ -3,15 +3,13 @@ import { hostname } from 'node:os';
 import type { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
 import { MODEL_NAMES } from '../../protocol/state/models.ts';
-import type { OptimizerName } from '../../protocol/vectors/optimizer.ts';
-import type { ScheduleName } from '../../protocol/state/schedule.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
-import { ALL_REDUCES } from '../../coordinator/all-reduce/choose.ts';
-import type { AllReduceChoice } from '../../coordinator/all-reduce/choose.ts';
+import { ALL_REDUCES } from '../../coordinator/run-config.ts';
+import type { AllReduceChoice } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { SHARES } from '../../coordinator/step/shares.ts';
-import type { SharesChoice } from '../../coordinator/step/shares.ts';
+import { SHARES } from '../../coordinator/run-config.ts';
+import type { SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
 import { count, flag, fraction, index, notNegative, positive, seconds, upTo, whole } from './values.ts';
@@ -19,7 +17,7 @@ import { addImprovementFlags } from './improvements.ts';
 import { addScheduleFlags } from './schedule.ts';
 import { loadModel } from './load-model.ts';
 import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
-import type { RecipeName } from './recipe.ts';
+import type { Recipe, RecipeName } from './recipe.ts';
 
 export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
 
@@ -27,37 +25,19 @@ export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, 
 const MOST_THREADS = 1024;
 
 /** The values of the flags of a run, as commander hands them over. */
-export interface RunFlags {
+export interface RunFlags extends Recipe {
   model: string;
   recipe: RecipeName;
-  epochs: number;
-  globalBatch: number;
   microbatches?: number;
   accumulate: number;
   localSteps: number;
   seed: number;
-  optimizer: OptimizerName;
-  learningRate: number;
-  momentum: number;
-  nesterov: boolean;
-  weightDecay: number;
   beta1: number;
   beta2: number;
   epsilon: number;
   clipNorm?: number;
-  schedule: ScheduleName;
-  warmupSteps: number;
   decayEpochs: number;
   decayFactor: number;
-  finalFactor: number;
-  labelSmoothing: number;
-  flipProbability: number;
-  shiftProbability: number;
-  shiftPixels: number;
-  eraseProbability: number;
-  erasePixels: number;
-  emaDecay?: number;
-  emaEvery: number;
   validation?: number;
   trainSamples?: number;
   testSamples?: number;

@@ -7,8 +7,8 @@ import { initialBuffers, initialParameters, planModel } from '../../protocol/sta
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { withoutFlag } from '../../worker/engines/passed-over.ts';
-import { createEngine } from '../../worker/engines/registry.ts';
-import type { ChosenEngine } from '../../worker/engines/registry.ts';
+import { createEngine } from '../../worker/engines/choose-engine.ts';
+import type { ChosenEngine } from '../../worker/engines/choose-engine.ts';
 import type { TensorError } from '../../worker/engines/probe.ts';
 import { BENCH_SEED } from './settings.ts';
 import { createTrainingStep } from './training-step.ts';

@@ -34,8 +34,7 @@ export function describeEngineContract(
     return { ...state, engine: await create(options), reference: await createReferenceEngine(options) };
   };
 
-  // The reference takes seconds for 256 samples of `conv`, and a busy machine several times as long.
-  describe(`${name}: the engine contract`, { timeout: 60_000 }, () => {
+  describe(`${name}: the engine contract`, () => {
     describe.each(MODEL_NAMES)('on %s', (model) => {
       let judged: Awaited<ReturnType<typeof setUp>>;
       beforeAll(async () => {
@@ -83,7 +82,10 @@ export function describeEngineContract(
       it('a batch gives the same bits whatever was computed before it', async () => {
         const { engine, plan } = judged;
         const first = new Map<number, ReturnType<typeof bitsOf>>();
-        for (const size of [5, 64, 1, 64, 33, 5, 2, 33, 1]) {
+        // A slow engine is tried on small batches, here too.
+        const large = Math.min(64, Math.max(...sizes));
+        const half = Math.floor(large / 2) + 1;
+        for (const size of [5, large, 1, large, half, 5, 2, half, 1]) {
           const bits = bitsOf(await resultsOf(engine, plan, syntheticSamples(plan, size, size)));
           expect(bits, `${size} samples`).toEqual(first.get(size) ?? bits);
           first.set(size, bits);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Member } from '../../coordinator/members/membership.ts';
+import type { Member } from '../../coordinator/members/member.ts';
 import { assignmentOf, planStep } from '../../coordinator/step/step-plan.ts';
 import { checkRunConfig, stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';

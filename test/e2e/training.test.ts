@@ -180,6 +180,8 @@ describe('gradsock', () => {
     const runDir = join(temporaryFolder(), 'run');
     const { output } = await runCli(['train', '--workers', '2', ...run, '--epochs', '2', '--run-dir', runDir]);
     const result = readResult(runDir);
+    // On a busy machine one may be late; then the other does its part.
+    const isAnyLate = output.includes(' is late in step ');
 
     const epochs = readEpochs(runDir);
     expect(epochs.length).toBe(2);
@@ -191,13 +193,15 @@ describe('gradsock', () => {
         Math.abs((record.computeSeconds + record.communicationSeconds + record.otherSeconds) / seconds - 1),
       ).toBeLessThan(0.02);
       expect(record.samples).toBe(4096);
-      expect(workers.map(({ samples }) => samples)).toEqual([2048, 2048]);
+      const samples = workers.map((worker) => worker.samples);
+      expect(samples.reduce((a, b) => a + b, 0)).toBe(4096);
+      if (!isAnyLate) expect(samples).toEqual([2048, 2048]);
       expect(['local-1', 'local-2']).toContain(record.slowestWorker);
       // One update down and one gradient up a worker and step, and little else.
       const vectors = 2 * 16 * 4 * (105_642 + 428);
       for (const bytes of [record.bytesSent, record.bytesReceived]) {
-        expect(bytes).toBeGreaterThan(vectors);
-        expect(bytes).toBeLessThan(vectors + 2 * 16 * 4096);
+        expect(bytes).toBeGreaterThan(isAnyLate ? vectors / 2 : vectors);
+        if (!isAnyLate) expect(bytes).toBeLessThan(vectors + 2 * 16 * 4096);
       }
     }
     expect(result.testAccuracy).toBe(epochs[1]!.testAccuracy);

@@ -6,7 +6,7 @@ import { createMembership } from '../../coordinator/members/membership.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import { createFleet } from '../../coordinator/members/fleet.ts';
 import { startServer } from '../../coordinator/server/server.ts';
-import { synchronise } from '../../coordinator/members/snapshot.ts';
+import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';

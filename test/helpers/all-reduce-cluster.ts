@@ -3,13 +3,13 @@
  * out: a function of the samples alone, so that the mean over any batch is known.
  */
 import { onTestFinished } from 'vitest';
-import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
+import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import { establishAllReduce } from '../../coordinator/all-reduce/establish.ts';
 import { createFleet } from '../../coordinator/members/fleet.ts';
 import { createMembership } from '../../coordinator/members/membership.ts';
 import { stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { synchronise } from '../../coordinator/members/snapshot.ts';
+import { synchronise } from '../../coordinator/members/fleet.ts';
 import { planStep } from '../../coordinator/step/step-plan.ts';
 import { updateRates } from '../../protocol/vectors/optimizer.ts';
 import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';

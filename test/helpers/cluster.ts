@@ -7,7 +7,7 @@ import { createMembership } from '../../coordinator/members/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { synchronise } from '../../coordinator/members/snapshot.ts';
+import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';

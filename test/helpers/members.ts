@@ -1,5 +1,5 @@
 /** Members of a run without their workers: the other end of each connection is the test's. */
-import type { Member } from '../../coordinator/members/membership.ts';
+import type { Member } from '../../coordinator/members/member.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 

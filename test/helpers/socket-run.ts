@@ -9,7 +9,7 @@ import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { startServer } from '../../coordinator/server/server.ts';
 import type { ServerOptions } from '../../coordinator/server/server.ts';
-import { synchronise } from '../../coordinator/members/snapshot.ts';
+import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
 import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';

@@ -2,7 +2,7 @@
  * Cluster: the simulated coordinator and workers of one schedule, with what happens to them. It watches for promises that
  * are broken on the way: a healthy worker that is lost, or that has lost its run.
  */
-import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
+import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
 import { StorageError } from '../../coordinator/run-directory/storage-error.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';

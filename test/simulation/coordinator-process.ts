@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { createStar } from '../../coordinator/all-reduce/star/star.ts';
 import { createElasticRing } from '../../coordinator/all-reduce/ring/elastic-ring.ts';
-import type { AllReduceKind } from '../../coordinator/all-reduce/choose.ts';
+import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { EstablishOptions } from '../../coordinator/all-reduce/establish.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
 import { trainWithWorkers } from '../../coordinator/main.ts';

@@ -283,4 +283,32 @@ export const FAILED_ONCE: readonly (readonly [fault: string, schedule: Schedule]
       coordinatorFaults: [],
     },
   ],
+  [
+    'the evaluation went from one slow worker to the next, and none had time to do it',
+    {
+      seed: 90036843,
+      allReduce: 'star',
+      wire: 'f32',
+      numBuckets: 1,
+      microbatches: 4,
+      localSteps: 1,
+      epochs: 1,
+      numAwaited: 4,
+      workers: [
+        { startMs: 1, latencyMs: 1, jitterMs: 0, sharesMemory: false, computeMs: 1, evaluateMs: 2335, faults: [] },
+        { startMs: 1, latencyMs: 1, jitterMs: 0, sharesMemory: false, computeMs: 1, evaluateMs: 3216, faults: [] },
+        { startMs: 1, latencyMs: 1, jitterMs: 0, sharesMemory: false, computeMs: 1, evaluateMs: 3746, faults: [] },
+        {
+          startMs: 1,
+          latencyMs: 1,
+          jitterMs: 0,
+          sharesMemory: false,
+          computeMs: 1,
+          evaluateMs: 1,
+          faults: [{ kind: 'vanish', atSend: 11 }],
+        },
+      ],
+      coordinatorFaults: [],
+    },
+  ],
 ];

@@ -5,13 +5,7 @@
  * devices that run on CUDA, where `gpus.ts` sees to it; an engine that counts its own adapters gets its device whole.
  */
 import { ConfigError } from '../../protocol/errors.ts';
-import type { EngineEntry, EngineRegistry } from './registry.ts';
-
-/** An engine on one of its devices, or on its default. */
-export interface Candidate {
-  readonly engine: string;
-  readonly device: string | undefined;
-}
+import type { Candidate, EngineEntry, EngineRegistry } from './registry.ts';
 
 /** `--device`, taken apart. */
 interface DeviceRequest {

@@ -1,7 +1,8 @@
 /** What `--engine auto` passed over, and the one line that says which engine was chosen and why not another. */
 import { describeError } from '../../protocol/errors.ts';
-import type { Candidate } from './candidates.ts';
-import type { ChosenEngine } from './registry.ts';
+import type { Engine } from './engine.ts';
+import type { GpuPlacement } from './gpus.ts';
+import type { Candidate } from './registry.ts';
 
 export interface PassedOver extends Candidate {
   /** In a few words, without a cure. */
@@ -10,6 +11,13 @@ export interface PassedOver extends Candidate {
   readonly message: string;
   /** It seemed to be there, and failed to start or computed wrongly; otherwise it plainly is not there. */
   readonly isSurprise: boolean;
+}
+
+/** What was chosen, as far as it is told. */
+interface Choice {
+  readonly engine: Pick<Engine, 'name' | 'device'>;
+  readonly gpu: GpuPlacement | undefined;
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** A candidate and why it was not taken, an error or a text. */
@@ -23,7 +31,7 @@ export function passOver(candidate: Candidate, error: unknown, isSurprise: boole
  *
  *     engine native on cpu (avx512); passed over: onnx on cuda (no NVIDIA GPU), onnx on webgpu (...)
  */
-export function choiceLine({ engine, gpu, passedOver }: ChosenEngine): string {
+export function choiceLine({ engine, gpu, passedOver }: Choice): string {
   const which = gpu ? `, gpu ${gpu.index} of ${gpu.numGpus}` : '';
   const chosen = `engine ${engine.name} on ${engine.device}${which}`;
   if (passedOver.length === 0) return chosen;
@@ -34,7 +42,7 @@ export function choiceLine({ engine, gpu, passedOver }: ChosenEngine): string {
 
 /** Says {@link choiceLine}: through `warn` when something better seemed to be there and failed, else through `log`. */
 export function announceChoice(
-  chosen: ChosenEngine,
+  chosen: Choice,
   { log, warn }: Readonly<Record<'log' | 'warn', (line: string) => void>>,
 ): void {
   const say = chosen.passedOver.some(({ isSurprise }) => isSurprise) ? warn : log;

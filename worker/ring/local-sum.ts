@@ -4,7 +4,7 @@
  * The sum of the losses rides along so that every worker sees, as the coordinator would, whether it is a number; a
  * float32 is enough for that, and the figures of the epoch come from what the coordinator is told.
  */
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import { createReducer, wholeSubtrees } from '../../protocol/vectors/reduction.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import type { Assignment, Sums } from '../../protocol/wire/messages.ts';

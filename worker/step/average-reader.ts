@@ -1,6 +1,6 @@
 /** Average reader: puts an update's buckets together to the vector that is applied. */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import { bucketOf, cutIntoBuckets } from '../../protocol/vectors/buckets.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';

@@ -3,7 +3,7 @@
  * `local-contribution.ts` makes. Whoever adds contributions up, for a star or for a ring, treats both alike.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import { describeNonFinite } from '../../protocol/state/non-finite.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import { globalBatchRange, microbatchesOf } from '../../protocol/data/sharding.ts';

@@ -2,7 +2,7 @@
  * Gradient encoder: a worker's sums as payloads in the run's wire format, a bucket each, in memory that is used again.
  * Vectors, or payloads where they are not the same, lie in memory that the coordinator reads, if there is any.
  */
-import type { VectorLayout } from '../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import { bucketOf, cutIntoBuckets } from '../../protocol/vectors/buckets.ts';
 import type { Bucket } from '../../protocol/vectors/buckets.ts';

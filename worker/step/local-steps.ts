@@ -8,7 +8,7 @@
  * communication efficient momentum SGD, 2019.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import { isFiniteVector } from '../../protocol/state/non-finite.ts';
+import { isFiniteVector } from '../../protocol/vectors/vector-math.ts';
 import type { Exchange } from '../../protocol/state/exchange.ts';
 import type { UpdateRates } from '../../protocol/vectors/optimizer.ts';
 import type { Replica } from '../../protocol/state/replica.ts';

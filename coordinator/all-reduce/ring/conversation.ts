@@ -8,7 +8,7 @@
 import { ProtocolError } from '../../../protocol/errors.ts';
 import type { Message, MessageKind, MessageOf } from '../../../protocol/wire/messages.ts';
 import { asKind } from '../../../protocol/wire/transport.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 
 /** Why a ring has ended. */
 export interface RingEnd {

@@ -8,8 +8,8 @@ import type { Replica } from '../../../protocol/state/replica.ts';
 import type { MessageOf } from '../../../protocol/wire/messages.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';
 import type { Fleet } from '../../members/fleet.ts';
-import type { Member } from '../../members/membership.ts';
-import type { Confirmation } from '../all-reduce.ts';
+import type { Member } from '../../members/member.ts';
+import type { Confirmation } from '../../members/state-proof.ts';
 
 export interface BringHomeOptions {
   readonly fleet: Pick<Fleet, 'members' | 'lose'>;

@@ -1,5 +1,5 @@
 /** Ring trials: whether another ring is worth a try, after those that have failed. So there is no end of making rings. */
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import type { RingTalk } from './conversation.ts';
 import { countOf } from '../../../protocol/counts.ts';
 

@@ -11,7 +11,7 @@ import { wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
 import type { MessageOf } from '../../../protocol/wire/messages.ts';
 import { openLedger } from '../../step/ledger.ts';
 import type { Ledger } from '../../step/ledger.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import type { Patience } from '../../step/deadlines.ts';
 import { assignmentOf } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';

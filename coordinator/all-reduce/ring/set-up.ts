@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import type { RingTalk } from './conversation.ts';
 
 export interface RingSetUpOptions {

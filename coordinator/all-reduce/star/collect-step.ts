@@ -8,7 +8,7 @@ import { part } from '../../../protocol/data/sharding.ts';
 import type { Range } from '../../../protocol/data/sharding.ts';
 import type { Fleet } from '../../members/fleet.ts';
 import type { Ledger } from '../../step/ledger.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
 
 export interface CollectionOptions {

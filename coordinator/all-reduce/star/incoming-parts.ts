@@ -8,7 +8,7 @@ import { BUCKETS_AHEAD } from '../../../protocol/vectors/buckets.ts';
 import type { MessageOf } from '../../../protocol/wire/messages.ts';
 import { ReceiveInterrupted, receiveKind, ReceiveTimeout } from '../../../protocol/wire/transport.ts';
 import type { Ledger } from '../../step/ledger.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import type { Patience } from '../../step/deadlines.ts';
 import type { Arrival } from '../all-reduce.ts';
 import { PARTS } from '../../members/state-proof.ts';

@@ -4,7 +4,7 @@
  */
 import { ProtocolError } from '../../../protocol/errors.ts';
 import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import { NotTaken } from './collect-step.ts';
 
 /** The model's own numbers are not finite. */

@@ -10,7 +10,8 @@
  * bits whoever computes it. One that is late is set aside until it has caught up.
  */
 import { createGradientExchange } from '../../../protocol/state/exchange.ts';
-import type { Exchange, VectorLayout } from '../../../protocol/state/exchange.ts';
+import type { Exchange } from '../../../protocol/state/exchange.ts';
+import type { VectorLayout } from '../../../protocol/vectors/layout.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import type { Range } from '../../../protocol/data/sharding.ts';
 import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
@@ -21,11 +22,12 @@ import { allocateOwn } from '../../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
 import type { Fleet } from '../../members/fleet.ts';
 import { openLedger } from '../../step/ledger.ts';
-import type { Member } from '../../members/membership.ts';
+import type { Member } from '../../members/member.ts';
 import { createPace, createPatience } from '../../step/deadlines.ts';
 import { assignmentOfRange, planRepeat } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { AllReduce, Confirmation, ReducedStep } from '../all-reduce.ts';
+import type { AllReduce, ReducedStep } from '../all-reduce.ts';
+import type { Confirmation } from '../../members/state-proof.ts';
 import { createAnswers } from './incoming-parts.ts';
 import { createBucketAverage } from './bucket-average.ts';
 import { areLocal } from '../choose.ts';

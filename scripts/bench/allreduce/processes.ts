@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import type { AllReduce } from '../../../coordinator/all-reduce/all-reduce.ts';
 import { startServer } from '../../../coordinator/server/server.ts';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { receiveKind } from '../../../protocol/wire/transport.ts';

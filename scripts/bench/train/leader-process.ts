@@ -8,7 +8,7 @@ import { selectSamples } from '../../../coordinator/dataset/select-samples.ts';
 import { createRunMemory } from '../../../coordinator/members/shared-memory.ts';
 import { sharedMemorySystem } from '../../../worker/machine/shared-memory.ts';
 import { checkRunConfig, welcomeOf } from '../../../coordinator/run-config.ts';
-import { synchronise } from '../../../coordinator/members/snapshot.ts';
+import { synchronise } from '../../../coordinator/members/fleet.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';

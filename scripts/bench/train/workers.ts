@@ -7,7 +7,7 @@ import type { Dataset } from '../../../protocol/data/dataset.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import type { VectorMath } from '../../../protocol/vectors/vector-math.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
-import { createEngine } from '../../../worker/engines/registry.ts';
+import { createEngine } from '../../../worker/engines/choose-engine.ts';
 import { runWorkerSession } from '../../../worker/session.ts';
 import { startLocalWorkers } from '../../run/local-workers.ts';
 

@@ -1,7 +1,7 @@
 /** Workers that come back: who they are then, and what becomes of the connection that they had. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMembership } from '../../../coordinator/members/membership.ts';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { createNonce, createToken, proofOf } from '../../../protocol/wire/authentication.ts';
 import type { WorkerIdentity } from '../../../protocol/wire/authentication.ts';
 import type { Message, MessageOf } from '../../../protocol/wire/messages.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { openEpochMetrics } from '../../../coordinator/reporting/metrics.ts';
 import { breakdownLine, epochLine } from '../../../coordinator/reporting/terminal.ts';
 import type { EpochRecord } from '../../../coordinator/reporting/reporter.ts';

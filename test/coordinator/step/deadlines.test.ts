@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { createPatience } from '../../../coordinator/step/deadlines.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 

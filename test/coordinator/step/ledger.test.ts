@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openLedger } from '../../../coordinator/step/ledger.ts';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
 import { part } from '../../../protocol/data/sharding.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Member } from '../../../coordinator/members/membership.ts';
+import type { Member } from '../../../coordinator/members/member.ts';
 import { createSpeedShares, divideByCost, EQUAL_SHARES } from '../../../coordinator/step/shares.ts';
 import type { Shares } from '../../../coordinator/step/shares.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';

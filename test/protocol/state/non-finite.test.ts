@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
-import { describeNonFinite, isFiniteVector } from '../../../protocol/state/non-finite.ts';
+import { describeNonFinite } from '../../../protocol/state/non-finite.ts';
+import { isFiniteVector } from '../../../protocol/vectors/vector-math.ts';
 import { namedTensors } from '../../../protocol/state/safetensors.ts';
 
 const plan = planModel(MODELS['conv-pool']);

@@ -4,7 +4,7 @@ import { MODELS } from '../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
 import { isOutOfMemory } from '../../../worker/engines/out-of-memory.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
-import { createEngine } from '../../../worker/engines/registry.ts';
+import { createEngine } from '../../../worker/engines/choose-engine.ts';
 import { gradientBuffers, trainedState } from '../../helpers/models.ts';
 import { syntheticSamples } from '../../helpers/samples.ts';
 

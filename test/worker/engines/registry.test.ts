@@ -5,13 +5,12 @@ import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import {
   AUTO_ORDER,
-  checkEngine,
-  createEngine,
   ENGINE_NAMES,
   ENGINES,
   type EngineEntry,
   type EngineRegistry,
 } from '../../../worker/engines/registry.ts';
+import { checkEngine, createEngine } from '../../../worker/engines/choose-engine.ts';
 import { trainedState } from '../../helpers/models.ts';
 
 const options: EngineOptions = { ...trainedState(MODELS.dense, 1), maxBatch: 32, threads: 1 };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createFleet } from '../../../../coordinator/members/fleet.ts';
 import { createStar } from '../../../../coordinator/all-reduce/star/star.ts';
-import type { Member } from '../../../../coordinator/members/membership.ts';
+import type { Member } from '../../../../coordinator/members/member.ts';
 import { planStep } from '../../../../coordinator/step/step-plan.ts';
 import { planModel } from '../../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../../protocol/state/models.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NotTaken } from '../../../../coordinator/all-reduce/star/collect-step.ts';
 import { createSecondOpinions, Diverged } from '../../../../coordinator/all-reduce/star/non-finite.ts';
-import type { Member } from '../../../../coordinator/members/membership.ts';
+import type { Member } from '../../../../coordinator/members/member.ts';
 import { createTestMember } from '../../../helpers/members.ts';
 
 const [first, second] = ['first', 'second'].map((name) => createTestMember(name).member) as [Member, Member];

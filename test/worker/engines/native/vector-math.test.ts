@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sumOfSquares } from '../../../../protocol/vectors/clipping.ts';
-import { isFiniteVector } from '../../../../protocol/state/non-finite.ts';
+import { isFiniteVector } from '../../../../protocol/vectors/vector-math.ts';
 import { createOptimizer, updateRates } from '../../../../protocol/vectors/optimizer.ts';
 import type { OptimizerConfig } from '../../../../protocol/vectors/optimizer.ts';
 import { addVectors, divideVector, subtractVectors } from '../../../../protocol/vectors/reduction.ts';
