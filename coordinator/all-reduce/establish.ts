@@ -97,12 +97,12 @@ async function establish(wanted: AllReduceKind, options: EstablishOptions, why?:
   const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say } = options;
   const { wire } = config;
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
-  const makeStar = (forFleet: Fleet) =>
-    createStar(forFleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say }, vectorMath);
-  if (wanted === 'star') return { allReduce: makeStar(fleet), kind: 'star' };
+  const makeStar = (serve?: Fleet['serve']) =>
+    createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, serve, say }, vectorMath);
+  if (wanted === 'star') return { allReduce: makeStar(), kind: 'star' };
   if (ringObstacle !== undefined) {
     say(`all-reduce: star, because ${ringObstacle}`);
-    return { allReduce: makeStar(fleet), kind: 'star' };
+    return { allReduce: makeStar(), kind: 'star' };
   }
   const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, why });
   return { allReduce, kind: allReduce.isGivenUp ? 'star' : 'ring' };

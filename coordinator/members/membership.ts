@@ -35,10 +35,9 @@ export interface Membership {
    */
   waitForWorkers(numWorkers: number, timeoutMs: number, signal: AbortSignal): Promise<readonly Member[]>;
   /**
-   * Takes newcomers from here on, those that are ready already among them; refuses them with ERR_RUN_FULL when left out.
-   * Until then they wait.
+   * Gives newcomers to `join` from here on, those that are ready already among them. Until then they wait.
    */
-  passNewcomers(join?: (member: Member) => void): void;
+  passNewcomers(join: (member: Member) => void): void;
   /** Tells everyone that the run is over, and ends all connections. */
   dismiss(reason: string): void;
 }
@@ -73,7 +72,7 @@ export function createMembership(options: MembershipOptions): Membership {
   let isOver = false;
   /** Of those who are ready before it is known what becomes of them. */
   const newcomers: Member[] = [];
-  let passOn: ((member: Member) => void) | undefined = (member) => void newcomers.push(member);
+  let passOn: (member: Member) => void = (member) => newcomers.push(member);
   let changed = () => {};
 
   const handshake = async (transport: Transport, isSameMachine: boolean): Promise<Member> => {
@@ -86,7 +85,7 @@ export function createMembership(options: MembershipOptions): Membership {
     // It may be silent for as long as it may prepare: a large model takes its time.
     const { maxQueuedBytes } = limits;
     transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes, maxSilenceMs: LIMITS.prepareMs });
-    if (isOver || !passOn) throw runFull();
+    if (isOver) throw runOver();
     const id = returningAs ?? identities.give();
     connectionOf.get(id)?.close(new ProtocolError('ERR_REPLACED', 'it has come back on another connection'));
     connectionOf.set(id, transport);
@@ -133,7 +132,7 @@ export function createMembership(options: MembershipOptions): Membership {
       });
       try {
         const member = await handshake(transport, isSameMachine);
-        if (isOver || !passOn) throw runFull();
+        if (isOver) throw runOver();
         isAdmitted = true;
         if (isOpen) members.push(member);
         else passOn(member);
@@ -175,10 +174,7 @@ export function createMembership(options: MembershipOptions): Membership {
     },
     passNewcomers(join) {
       passOn = join;
-      for (const member of newcomers.splice(0)) {
-        if (join) join(member);
-        else member.transport.close(runFull());
-      }
+      for (const member of newcomers.splice(0)) join(member);
     },
     dismiss(reason) {
       isOpen = false;
@@ -196,7 +192,7 @@ export function createMembership(options: MembershipOptions): Membership {
   };
 }
 
-const runFull = () => new ProtocolError('ERR_RUN_FULL', 'the run has all its workers and has started');
+const runOver = () => new ProtocolError('ERR_RUN_FULL', 'the run is over');
 
 function sendDatasetFile(transport: Transport, file: string, datasetBytes?: DatasetBytes): void {
   const bytes = (datasetBytes as Record<string, Uint8Array<ArrayBuffer>> | undefined)?.[file];

@@ -37,7 +37,7 @@ const WITHOUT_EFFECT: readonly string[] = [
 const count = z.int().min(0);
 
 /** Sums over the steps of an epoch so far: what its record is made of. */
-export const epochSumsSchema = z.strictObject({
+const epochSumsSchema = z.strictObject({
   lossSum: z.number(),
   numCorrect: count,
   numSamples: count,
@@ -47,7 +47,7 @@ export const epochSumsSchema = z.strictObject({
 export type EpochSums = Readonly<z.infer<typeof epochSumsSchema>>;
 
 /** Where a run stands beside its state. */
-export const runPointSchema = z.strictObject({
+const runPointSchema = z.strictObject({
   /** Steps applied. */
   step: count,
   /** Epochs that are whole, evaluated and recorded. */

@@ -17,7 +17,7 @@ export async function storing<T>(path: string, action: () => Promise<T>): Promis
 }
 
 /** The error of a write to `path`; one that is a `StorageError` already stays as it is. */
-export function asStorageError(path: string, error: unknown): StorageError {
+function asStorageError(path: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error;
   const message = `${describeSystemError(path, 'written', error)}, then continue with --resume`;
   return new StorageError(message, { cause: error });

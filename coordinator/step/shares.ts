@@ -60,6 +60,8 @@ export function createSpeedShares(): Shares {
 
   return {
     divide(members, numMicrobatches) {
+      // All are lost just now: the step is planned, and waits for somebody to join.
+      if (members.length === 0) return [];
       const known = members.map(costOf);
       const ordinary = median(known.filter((cost) => cost !== undefined));
       const costs = known.map((cost) => cost ?? ordinary);

@@ -8,7 +8,7 @@
 import { isUtf8 } from 'node:buffer';
 
 /** Values within values. The deepest header, that of `welcome` with the layers of a model, has four. */
-export const MAX_HEADER_DEPTH = 8;
+const MAX_HEADER_DEPTH = 8;
 
 /** Bytes after the type byte of the numbers 0xca to 0xd3: float 32 and 64, uint 8 to 64, int 8 to 64. */
 const NUMBER_BYTES = [4, 8, 1, 2, 4, 8, 1, 2, 4, 8] as const;

@@ -44,51 +44,51 @@ const assignmentSchema = z.strictObject({
 
 const sumsSchema = z.strictObject({ lossSum: anyNumber, numCorrect: index, numSamples: count });
 
-const from = { worker: 'worker', coordinator: 'coordinator', both: 'both' } as const;
-
 export const MESSAGES = {
-  /** The first frame on a connection: who the worker is. */
+  /** From the worker. The first frame on a connection: who the worker is. */
   hello: {
     code: 1,
-    from: from.worker,
     payload: 'none',
     /**
-     * `nonce`: of a worker that has something to prove, and if that is a token, demands proof of it. `returningAs`: the id
-     * that it had on a connection before. See `authentication.ts`.
+     * `nonce`: of a worker that has something to prove, and if that is a token, demands proof of it. `returningAs`: the
+     * id that it had on a connection before. See `authentication.ts`.
      */
     header: z.strictObject({ name: text, nonce: sha256.optional(), returningAs: text.optional() }),
   },
 
   /**
-   * Answers hello where there is something to prove: what is to be proved with it, and in a run with a token proof that
-   * this coordinator knows it.
+   * From the coordinator. Answers hello where there is something to prove: what is to be proved with it, and in a run
+   * with a token proof that this coordinator knows it.
    */
   challenge: {
     code: 48,
-    from: from.coordinator,
     payload: 'none',
     header: z.strictObject({ nonce: sha256, proof: sha256.optional() }),
   },
 
-  /** Answers a challenge: proof that the worker knows the token, and that it is the one that it said it was. */
+  /**
+   * From the worker. Answers a challenge: proof that the worker knows the token, and that it is the one that it said it
+   * was.
+   */
   proof: {
     code: 49,
-    from: from.worker,
     payload: 'none',
     header: z.strictObject({ proof: sha256.optional(), returnProof: sha256.optional() }),
   },
 
-  /** Answers hello, or proof: the run that the worker has joined, and all that it needs to build its replica and its engine. */
+  /**
+   * From the coordinator. Answers hello, or proof: the run that the worker has joined, and all that it needs to build
+   * its replica and its engine.
+   */
   welcome: {
     code: 2,
-    from: from.coordinator,
     payload: 'none',
     header: z.strictObject({
       runId: text,
       workerId: text,
       /**
-       * With a new id: a secret between the coordinator and this worker, by which it proves its id when it has to come back.
-       * Absent for one that has just done so.
+       * With a new id: a secret between the coordinator and this worker, by which it proves its id when it has to come
+       * back. Absent for one that has just done so.
        */
       returnKey: sha256.optional(),
       model: modelSpecSchema,
@@ -103,7 +103,10 @@ export const MESSAGES = {
       wire: z.enum(WIRE_FORMATS),
       numTrainSamples: count,
       numTestSamples: index,
-      /** Training samples after those that are trained on: evaluated in place of test samples. Absent where there are none. */
+      /**
+       * Training samples after those that are trained on: evaluated in place of test samples. Absent where there are
+       * none.
+       */
       numValidationSamples: count.optional(),
       /** See `EngineOptions.labelSmoothing`; absent for none. */
       labelSmoothing: z.number().min(0).lt(1).optional(),
@@ -118,21 +121,22 @@ export const MESSAGES = {
     }),
   },
 
-  /** Before ready, once for each dataset file that the worker does not have. */
-  datasetRequest: { code: 3, from: from.worker, payload: 'none', header: z.strictObject({ file: text }) },
+  /** From the worker. Before ready, once for each dataset file that the worker does not have. */
+  datasetRequest: { code: 3, payload: 'none', header: z.strictObject({ file: text }) },
 
-  /** Answers datasetRequest: a piece of the uncompressed file; pieces come in order until `totalBytes` are there. */
+  /**
+   * From the coordinator. Answers datasetRequest: a piece of the uncompressed file; pieces come in order until
+   * `totalBytes` are there.
+   */
   datasetChunk: {
     code: 4,
-    from: from.coordinator,
     payload: 'bytes',
     header: z.strictObject({ file: text, offsetBytes: index, totalBytes: count }),
   },
 
-  /** The dataset is at hand, the engine built and probed: the worker can take a snapshot. */
+  /** From the worker. The dataset is at hand, the engine built and probed: the worker can take a snapshot. */
   ready: {
     code: 5,
-    from: from.worker,
     payload: 'none',
     header: z.strictObject({
       engine: text,
@@ -144,12 +148,12 @@ export const MESSAGES = {
   },
 
   /**
-   * Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state | averages]. In a
-   * ring also the other way, at the end of an epoch and when the ring has broken: the coordinator's replica follows.
+   * From either end. Answers ready when training starts: the whole replica, [parameters | buffers | optimizer state |
+   * averages]. In a ring also the other way, at the end of an epoch and when the ring has broken: the coordinator's
+   * replica follows.
    */
   snapshot: {
     code: 6,
-    from: from.both,
     payload: 'float32',
     header: z.strictObject({
       step: index,
@@ -159,26 +163,30 @@ export const MESSAGES = {
     }),
   },
 
-  /** Answers a snapshot, and an update without a next assignment: proof that the replicas are equal after `step`. */
+  /**
+   * From the worker. Answers a snapshot, and an update without a next assignment: proof that the replicas are equal
+   * after `step`.
+   */
   applied: {
     code: 7,
-    from: from.worker,
     payload: 'none',
     header: z.strictObject({ step: index, parametersSha256: sha256, applyMs: durationMs, hashMs: durationMs }),
   },
 
-  /** Opens the first step of an epoch for a worker. Later steps are opened by the update before them. */
-  step: { code: 8, from: from.coordinator, payload: 'none', header: z.strictObject({ assignment: assignmentSchema }) },
+  /**
+   * From the coordinator. Opens the first step of an epoch for a worker. Later steps are opened by the update before
+   * them.
+   */
+  step: { code: 8, payload: 'none', header: z.strictObject({ assignment: assignmentSchema }) },
 
   /**
-   * Answers an assignment, once for each subtree of the reduction tree that the worker holds whole: the sum over those
-   * microbatches of [gradient | statistics x samples] in the run's wire format, or the last bucket of it, and what was
-   * counted on the way. With local steps, of the changes of the whole state that each microbatch's steps made, in the
-   * order that `state/exchange.ts` has.
+   * From the worker. Answers an assignment, once for each subtree of the reduction tree that the worker holds whole:
+   * the sum over those microbatches of [gradient | statistics x samples] in the run's wire format, or the last bucket
+   * of it, and what was counted on the way. With local steps, of the changes of the whole state that each microbatch's
+   * steps made, in the order that `state/exchange.ts` has.
    */
   gradient: {
     code: 9,
-    from: from.worker,
     payload: 'bytes',
     header: z.strictObject({
       step: count,
@@ -193,40 +201,41 @@ export const MESSAGES = {
   },
 
   /**
-   * Before a gradient, where vectors travel in several buckets: each bucket but the last, which the gradient itself
-   * carries. In order, those of one subtree after each other.
+   * From the worker. Before a gradient, where vectors travel in several buckets: each bucket but the last, which the
+   * gradient itself carries. In order, those of one subtree after each other.
    */
   gradientBucket: {
     code: 16,
-    from: from.worker,
     payload: 'bytes',
     header: z.strictObject({ step: count, ...microbatchRange, bucket: index }),
   },
 
-  /** In place of a gradient, of a step that is computed once more: the sum over these microbatches is not finite. */
+  /**
+   * From the worker. In place of a gradient, of a step that is computed once more: the sum over these microbatches is
+   * not finite.
+   */
   notFinite: {
     code: 18,
-    from: from.worker,
     payload: 'none',
     header: z.strictObject({ step: count, ...microbatchRange, what: text }),
   },
 
-  /** Before an update, in the same way: a bucket of the average, as soon as all have sent theirs. */
+  /**
+   * From the coordinator. Before an update, in the same way: a bucket of the average, as soon as all have sent theirs.
+   */
   averageBucket: {
     code: 17,
-    from: from.coordinator,
     payload: 'bytes',
     header: z.strictObject({ step: count, bucket: index }),
   },
 
   /**
-   * Ends a step: the averaged [gradient | statistics] in the run's wire format, or the last bucket of it, decoded and
-   * applied by everyone alike; and the next assignment with it. With local steps, it ends a round: the average change,
-   * which is added.
+   * From the coordinator. Ends a step: the averaged [gradient | statistics] in the run's wire format, or the last
+   * bucket of it, decoded and applied by everyone alike; and the next assignment with it. With local steps, it ends a
+   * round: the average change, which is added.
    */
   update: {
     code: 10,
-    from: from.coordinator,
     payload: 'bytes',
     header: z.strictObject({
       /** Of a round: its first step. */
@@ -242,35 +251,41 @@ export const MESSAGES = {
     }),
   },
 
-  /** To a worker that is ready and has no work, once: why, and until when. It follows along where it is sent averages. */
-  standBy: { code: 19, from: from.coordinator, payload: 'none', header: z.strictObject({ reason: text }) },
+  /**
+   * From the coordinator. To a worker that is ready and has no work, once: why, and until when. It follows along where
+   * it is sent averages.
+   */
+  standBy: { code: 19, payload: 'none', header: z.strictObject({ reason: text }) },
 
-  /** Between epochs: evaluate these chunks of `evaluationBatch` samples, on the averages of the weights where there are any. */
+  /**
+   * From the coordinator. Between epochs: evaluate these chunks of `evaluationBatch` samples, on the averages of the
+   * weights where there are any.
+   */
   evaluate: {
     code: 11,
-    from: from.coordinator,
     payload: 'none',
     header: z.strictObject({ epoch: index, firstChunk: index, numChunks: count }),
   },
 
-  /** Answers evaluate: one entry a chunk, so that the total does not depend on who evaluated it. */
+  /** From the worker. Answers evaluate: one entry a chunk, so that the total does not depend on who evaluated it. */
   evaluation: {
     code: 12,
-    from: from.worker,
     payload: 'none',
     header: z.strictObject({ epoch: index, chunks: z.array(sumsSchema).min(1), computeMs: durationMs }),
   },
 
-  /** The run is over, or answers proof or hello when it was over before; the worker closes the connection and ends. */
-  shutdown: { code: 13, from: from.coordinator, payload: 'none', header: z.strictObject({ reason: text }) },
+  /**
+   * From the coordinator. The run is over, or answers proof or hello when it was over before; the worker closes the
+   * connection and ends.
+   */
+  shutdown: { code: 13, payload: 'none', header: z.strictObject({ reason: text }) },
 
-  /** The worker was asked by its user to stop: it leaves now. */
-  leave: { code: 14, from: from.worker, payload: 'none', header: z.strictObject({ reason: text }) },
+  /** From the worker. The worker was asked by its user to stop: it leaves now. */
+  leave: { code: 14, payload: 'none', header: z.strictObject({ reason: text }) },
 
-  /** The last frame before the sender closes: what was wrong, by code. */
+  /** From either end. The last frame before the sender closes: what was wrong, by code. */
   error: {
     code: 15,
-    from: from.both,
     payload: 'none',
     header: z.strictObject({ code: z.enum(PROTOCOL_ERROR_CODES), message: z.string().max(2000) }),
   },
@@ -281,7 +296,6 @@ export const MESSAGES = {
 interface MessageDefinition {
   /** Identifies the kind in a frame; never reused. */
   readonly code: number;
-  readonly from: 'worker' | 'coordinator' | 'both';
   readonly payload: PayloadType;
   readonly header: z.ZodObject;
 }

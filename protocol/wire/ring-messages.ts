@@ -16,24 +16,28 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
   sums: Sums,
 ) {
   return {
-    /** After the snapshot: the worker is to listen for one other worker, which will show the token. */
-    ringPrepare: { code: 32, from: 'coordinator', payload: 'none', header: z.strictObject({ token }) },
+    /**
+     * From the coordinator. After the snapshot: the worker is to listen for one other worker, which will show the
+     * token.
+     */
+    ringPrepare: { code: 32, payload: 'none', header: z.strictObject({ token }) },
 
-    /** Answers ringPrepare: where this worker's predecessor reaches it. */
-    ringListening: { code: 33, from: 'worker', payload: 'none', header: z.strictObject({ url: text }) },
+    /** From the worker. Answers ringPrepare: where this worker's predecessor reaches it. */
+    ringListening: { code: 33, payload: 'none', header: z.strictObject({ url: text }) },
 
-    /** Answers ringPrepare or ringConnect: this worker cannot be in a ring, and because of whom. */
+    /** From the worker. Answers ringPrepare or ringConnect: this worker cannot be in a ring, and because of whom. */
     ringUnavailable: {
       code: 34,
-      from: 'worker',
       payload: 'none',
       header: z.strictObject({ because: z.enum(['itself', 'successor', 'predecessor']), reason: z.string().max(2000) }),
     },
 
-    /** When everyone listens: the worker's place, whom it has to connect to, and who will connect to it. */
+    /**
+     * From the coordinator. When everyone listens: the worker's place, whom it has to connect to, and who will connect
+     * to it.
+     */
     ringConnect: {
       code: 35,
-      from: 'coordinator',
       payload: 'none',
       header: z.strictObject({
         rank: index,
@@ -47,30 +51,28 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
       }),
     },
 
-    /** Answers ringConnect: both neighbours are connected. */
-    ringReady: { code: 36, from: 'worker', payload: 'none', header: z.strictObject({ rank: index }) },
+    /** From the worker. Answers ringConnect: both neighbours are connected. */
+    ringReady: { code: 36, payload: 'none', header: z.strictObject({ rank: index }) },
 
     /**
-     * The ring is dissolved, or cannot be formed. It overtakes whatever the worker is doing for it: the worker ends its
-     * links, and drops an average that it was not told to apply.
+     * From the coordinator. The ring is dissolved, or cannot be formed. It overtakes whatever the worker is doing for
+     * it: the worker ends its links, and drops an average that it was not told to apply.
      */
     ringClose: {
       code: 37,
-      from: 'coordinator',
       payload: 'none',
       header: z.strictObject({ reason: z.string().max(5000) }),
     },
 
-    /** The first message on a link, from the one that connected: proof that it is the predecessor. */
-    peerHello: { code: 38, from: 'worker', payload: 'none', header: z.strictObject({ token, rank: index }) },
+    /** From the worker. The first message on a link, from the one that connected: proof that it is the predecessor. */
+    peerHello: { code: 38, payload: 'none', header: z.strictObject({ token, rank: index }) },
 
     /**
-     * Opens a step for a worker, and tells it that everyone has the whole average of the step before: only now it applies
-     * that one. So a ring that breaks leaves all replicas at the same step.
+     * From the coordinator. Opens a step for a worker, and tells it that everyone has the whole average of the step
+     * before: only now it applies that one. So a ring that breaks leaves all replicas at the same step.
      */
     ringStep: {
       code: 39,
-      from: 'coordinator',
       payload: 'none',
       header: z.strictObject({
         step: count,
@@ -85,10 +87,9 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
       }),
     },
 
-    /** Answers ringStep: the worker's own sum is there and the exchange begins. */
+    /** From the worker. Answers ringStep: the worker's own sum is there and the exchange begins. */
     ringSum: {
       code: 40,
-      from: 'worker',
       payload: 'none',
       header: z.strictObject({
         step: count,
@@ -108,15 +109,16 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
      */
     ringChunk: {
       code: 41,
-      from: 'worker',
       payload: 'bytes',
       header: z.strictObject({ step: count, phase: z.enum(['reduce', 'gather']), piece: index }),
     },
 
-    /** The worker has the whole average. One that is not finite, as everyone else sees too, is not kept. */
+    /**
+     * From the worker. The worker has the whole average. One that is not finite, as everyone else sees too, is not
+     * kept.
+     */
     ringDone: {
       code: 42,
-      from: 'worker',
       payload: 'none',
       header: z.strictObject({
         step: count,
@@ -131,15 +133,18 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
     },
 
     /**
-     * At the end of an epoch, when everyone has the whole average of its last step: the worker applies that one. Also when
-     * a ring has broken. Answered by `applied`, and before it by a `snapshot` if the state is asked for.
+     * From the coordinator. At the end of an epoch, when everyone has the whole average of its last step: the worker
+     * applies that one. Also when a ring has broken. Answered by `applied`, and before it by a `snapshot` if the state
+     * is asked for.
      */
-    ringProve: { code: 43, from: 'coordinator', payload: 'none', header: z.strictObject({ sendState: z.boolean() }) },
+    ringProve: { code: 43, payload: 'none', header: z.strictObject({ sendState: z.boolean() }) },
 
-    /** In place of ringDone: the link to a neighbour has failed. The worker waits for the coordinator's word. */
+    /**
+     * From the worker. In place of ringDone: the link to a neighbour has failed. The worker waits for the coordinator's
+     * word.
+     */
     ringBroken: {
       code: 44,
-      from: 'worker',
       payload: 'none',
       header: z.strictObject({
         step: count,
@@ -148,7 +153,10 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
       }),
     },
 
-    /** Answers ringClose: the step at which the worker's replica stands. It is the last word of that ring. */
-    ringClosed: { code: 45, from: 'worker', payload: 'none', header: z.strictObject({ step: index }) },
+    /**
+     * From the worker. Answers ringClose: the step at which the worker's replica stands. It is the last word of that
+     * ring.
+     */
+    ringClosed: { code: 45, payload: 'none', header: z.strictObject({ step: index }) },
   } as const;
 }

@@ -37,7 +37,7 @@ const stopEarlySchema = z.union(
   { error: RULE },
 );
 
-export const OBJECTIVES = ['validationAccuracy', 'testAccuracy'] as const;
+const OBJECTIVES = ['validationAccuracy', 'testAccuracy'] as const;
 
 const specSchema = z.strictObject(
   {

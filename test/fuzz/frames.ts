@@ -47,7 +47,7 @@ interface Prefix {
 }
 
 /** A head made by hand: what `prefix` leaves out is as it should be. */
-export function craftHead(prefix: Prefix, header: Uint8Array): Bytes {
+function craftHead(prefix: Prefix, header: Uint8Array): Bytes {
   const head = Buffer.alloc(Math.ceil((PREFIX_BYTES + header.length) / 8) * 8);
   head.write('GSCK', 'latin1');
   head.set([PROTOCOL_VERSION, prefix.code, prefix.payloadType ?? 0, prefix.place ?? 0], 4);

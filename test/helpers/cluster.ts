@@ -192,8 +192,9 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     });
     await synchronise(fleet, replica, 20_000);
     const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
-    const makeStar = (forFleet: Fleet) =>
-      createStar(forFleet, replica, {
+    const makeStar = (serve?: Fleet['serve']) =>
+      createStar(fleet, replica, {
+        serve,
         stepTimeoutMs,
         wire: config.wire,
         exchange: createExchange(replica, config.localSteps, config.microbatches),
@@ -202,9 +203,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
         say: (line) => options.say?.(line),
       });
     const say = (line: string) => options.say?.(line);
-    const allReduce = peers
-      ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say })
-      : makeStar(fleet);
+    const allReduce = peers ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say }) : makeStar();
     membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,

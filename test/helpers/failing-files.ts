@@ -7,7 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 type Files = typeof files;
 
-export class Killed extends Error {}
+class Killed extends Error {}
 
 const state = { numDone: 0, failAt: Infinity, how: 'killed' as FailureKind };
 

@@ -105,9 +105,9 @@ async function establish(options: EstablishOptions, numBuckets: number) {
   const { config, fleet, replica, exchange, allocateAverage, say } = options;
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const { wire } = config;
-  const makeStar = (of: Fleet) =>
-    createStar(of, replica, { stepTimeoutMs, wire, exchange, allocateAverage, say, numBuckets }, VECTOR_MATH);
-  if (config.allReduce === 'star') return { allReduce: makeStar(fleet), kind: 'star' } as const;
+  const makeStar = (serve?: Fleet['serve']) =>
+    createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, serve, say, numBuckets }, VECTOR_MATH);
+  if (config.allReduce === 'star') return { allReduce: makeStar(), kind: 'star' } as const;
   return {
     allReduce: await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say }),
     kind: 'ring',

@@ -16,7 +16,7 @@ export interface EngineTimes {
 }
 
 /** Samples whose images hold their own number, from 1. */
-export function numberedSamples(numSamples: number): SampleSet {
+function numberedSamples(numSamples: number): SampleSet {
   const images = new Uint8Array(numSamples * IMAGE_BYTES);
   for (let n = 0; n < numSamples; n++) images.set([(n + 1) & 255, (n + 1) >> 8], n * IMAGE_BYTES);
   return { images, labels: Uint8Array.from({ length: numSamples }, (_, n) => n % 10), numSamples };

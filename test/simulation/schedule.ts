@@ -146,7 +146,7 @@ const staysUseful = ({ faults }: WorkerSchedule): boolean =>
   );
 
 /** With one more that is well, where all others may be gone at some time: a run waits for a worker, but not for ever. */
-export function withSurvivor(workers: readonly WorkerSchedule[]): readonly WorkerSchedule[] {
+function withSurvivor(workers: readonly WorkerSchedule[]): readonly WorkerSchedule[] {
   if (workers.some(staysUseful)) return workers;
   return [...workers, { ...workers[0]!, startMs: 3000, faults: [] }];
 }

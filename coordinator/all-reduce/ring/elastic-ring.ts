@@ -34,7 +34,7 @@ export interface ElasticRingOptions {
   /** The longest wait for a member's own sum, and then for the exchange. */
   readonly stepTimeoutMs: number;
   /** Makes the star that stands in; called once, if at all. */
-  readonly makeStar: (fleet: Fleet) => AllReduce;
+  readonly makeStar: (serve: Fleet['serve']) => AllReduce;
   readonly say: (line: string) => void;
   /** Why it is a ring, told when the first one stands; nothing where it was asked for. */
   readonly why?: string | undefined;
@@ -213,7 +213,7 @@ function keepStar({ fleet, makeStar }: ElasticRingOptions): () => AllReduce {
   let service: FleetService | undefined;
   let star: AllReduce | undefined;
   return () => {
-    star ??= makeStar({ ...fleet, members: fleet.members, serve: (given) => void (service = given) });
+    star ??= makeStar((given) => void (service = given));
     fleet.serve(service!);
     return star;
   };

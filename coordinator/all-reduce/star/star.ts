@@ -47,6 +47,8 @@ export interface StarOptions {
   readonly exchange?: Exchange;
   /** Milliseconds that a step may take beyond the usual before members are late; as `createPace` has it when left out. */
   readonly lateMs?: number;
+  /** Takes what newcomers are to be given; the fleet itself when absent. */
+  readonly serve?: Fleet['serve'] | undefined;
   /** Told what the user should know. */
   readonly say?: (line: string) => void;
 }
@@ -84,6 +86,7 @@ export function createStar(
   const answers = createAnswers({ patience, numBuckets: parts.length, numAverages: () => sent.length });
 
   const isMember = (member: Member): boolean => fleet.members.includes(member);
+  const isAlone = (): boolean => fleet.members.length === 1;
 
   /** Sends; a member that cannot be sent to is lost. */
   const sendTo = (member: Member, step: number, message: Message) => {
@@ -128,12 +131,20 @@ export function createStar(
     return confirmations.filter((confirmation) => confirmation !== undefined);
   };
 
-  fleet.serve({
+  const serve = options.serve ?? ((service) => fleet.serve(service));
+  serve({
     numBuckets: parts.length,
     onMember(member) {
       for (const message of sent) sendTo(member, message.step, message);
     },
   });
+
+  /** Waits for a member if there is none; if there is one, for a second one to compare it with, if one can be had. */
+  const seekSecondMember = async () => {
+    while (fleet.members.length === 0) await fleet.whenAny();
+    if (isAlone()) await fleet.takeInSpare();
+    while (fleet.members.length === 0) await fleet.whenAny();
+  };
 
   /** Collects and averages a step that has been opened. */
   const attempt = async (plan: StepPlan): Promise<ReducedStep> => {
@@ -198,17 +209,22 @@ export function createStar(
       if (reduced.isFinite) return reduced;
       say(`step ${plan.step}: the average is not finite; it is not applied, and computed once more`);
       sent.length = 0;
-      while (fleet.members.length === 0) await fleet.whenAny();
-      // A second opinion needs a second worker.
-      if (fleet.members.length === 1) await fleet.takeInSpare();
-      while (fleet.members.length === 0) await fleet.whenAny();
-      const again = planRepeat(plan, fleet.members);
-      for (const [member, share] of again.shares) ask(member, again, share);
+      await seekSecondMember();
       try {
-        return await attempt(again);
-      } catch (error) {
-        if (error instanceof Diverged) return { ...reduced, notFinite: error.what };
-        throw error;
+        for (;;) {
+          const wasAlone = isAlone();
+          const again = planRepeat(plan, fleet.members);
+          for (const [member, share] of again.shares) ask(member, again, share);
+          try {
+            return await attempt(again);
+          } catch (error) {
+            if (!(error instanceof Diverged)) throw error;
+            sent.length = 0;
+            // Another may have come while the only one computed.
+            if (wasAlone) await seekSecondMember();
+            if (!wasAlone || isAlone()) return { ...reduced, notFinite: error.what };
+          }
+        }
       } finally {
         fleet.dismissSpare();
       }

@@ -18,7 +18,7 @@ import type { RunProcesses, RunSizes } from './run-processes.ts';
 export const LONGEST_STOP_SECONDS = 5;
 
 /** A worker is killed or stopped when it is a member: when it was started again, and has its part. Or after so long. */
-export const LONGEST_WAIT_SECONDS = 30;
+const LONGEST_WAIT_SECONDS = 30;
 
 /** Likewise for what happens to links. */
 export const LINK_FAULT_SECONDS = { shortest: 0.5, longest: 5 } as const;

@@ -1,7 +1,7 @@
 /** What is done to a run: which deeds, how often, and in which order. */
 import { uniformFloats } from '../../../protocol/data/random.ts';
 
-export const DEEDS = ['kill a worker', 'stop a worker', 'cut a link', 'delay a link', 'kill the coordinator'] as const;
+const DEEDS = ['kill a worker', 'stop a worker', 'cut a link', 'delay a link', 'kill the coordinator'] as const;
 
 export type Deed = (typeof DEEDS)[number];
 

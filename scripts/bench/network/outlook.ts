@@ -8,8 +8,8 @@ import { parseLink } from './link.ts';
 import type { Link } from './link.ts';
 
 export const OUTLOOK_WIRES = ['f32', 'bf16', 'int8'] as const satisfies WireFormat[];
-export const OUTLOOK_WORKERS = [64, 1000] as const;
-export const OUTLOOK_LINKS = ['1gbit/1ms', '10gbit/0.1ms', '100mbit/20ms'].map(parseLink);
+const OUTLOOK_WORKERS = [64, 1000] as const;
+const OUTLOOK_LINKS = ['1gbit/1ms', '10gbit/0.1ms', '100mbit/20ms'].map(parseLink);
 
 export interface OutlookRow {
   readonly model: string;

@@ -47,7 +47,7 @@ export function describeRow(row: MeasuredRow): string {
 }
 
 /** (predicted - measured) / measured */
-export function errorOf({ predictedMs, figures }: Pick<MeasuredRow, 'predictedMs' | 'figures'>): number {
+function errorOf({ predictedMs, figures }: Pick<MeasuredRow, 'predictedMs' | 'figures'>): number {
   return (predictedMs - figures.stepMs) / figures.stepMs;
 }
 

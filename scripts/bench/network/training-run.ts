@@ -69,7 +69,7 @@ export function trainAcross(place: Place, run: TrainingRun, signal: AbortSignal)
 }
 
 /** Throws when the run fell back to the star: what was measured is then not what was asked for. */
-export function checkRing(log: string): void {
+function checkRing(log: string): void {
   const line = /"msg":"(all-reduce: [^"]*)"/.exec(log)?.[1] ?? 'all-reduce: not said';
   if (!line.startsWith('all-reduce: ring')) throw new Error(`expected a ring, got ${line}`);
 }

@@ -59,7 +59,6 @@ async function prepare(job: TrainJob): Promise<Work> {
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const fleet = createFleet(members, { replica, stepTimeoutMs, waitMs: 0, maxMembers: config.microbatches });
   await synchronise(fleet, replica, stepTimeoutMs);
-  membership.passNewcomers();
   const [member] = members;
   return {
     description: `${member!.engine} on ${member!.device}`,

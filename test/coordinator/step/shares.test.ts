@@ -26,6 +26,13 @@ function observe(shares: Shares, costs: readonly (readonly [Member, number])[], 
 }
 
 describe('shares by speed', () => {
+  test('of no members are none: all are lost just now', () => {
+    const shares = createSpeedShares();
+    expect(shares.divide([], 4)).toEqual([]);
+    expect(shares.divide([a, b], 4)).toEqual([2, 2]);
+    expect(shares.divide([], 4)).toEqual([]);
+  });
+
   test('are equal as long as nothing is known, and as long as speeds are about equal', () => {
     const shares = createSpeedShares();
     expect(shares.divide([a, b, c], 8)).toEqual(EQUAL_SHARES.divide([a, b, c], 8));

@@ -85,7 +85,7 @@ describe('a worker', () => {
 
   test.each([
     new RunEnded('ERR_CLOSED', 'the run was ended: it has failed'),
-    new ProtocolError('ERR_RUN_FULL', 'the run has all its workers'),
+    new ProtocolError('ERR_RUN_FULL', 'the run is over'),
     new ConfigError('no such engine'),
   ])('is not brought back by anything but a loss: %s', async (error) => {
     await expect(rejoin([error]).end).rejects.toBe(error);

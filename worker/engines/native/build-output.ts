@@ -33,7 +33,7 @@ const buildReportSchema = z.object({
 export type BuildReport = z.infer<typeof buildReportSchema>;
 
 /** The nearest folder upwards that has a package.json. */
-export const PACKAGE_ROOT = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+const PACKAGE_ROOT = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
 export const NATIVE_SOURCES = join(PACKAGE_ROOT, 'worker/engines/native');
 export const NATIVE_OUTPUT = join(PACKAGE_ROOT, 'dist/worker/engines/native');
 

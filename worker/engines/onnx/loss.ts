@@ -3,7 +3,7 @@ import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import type { GraphBuilder, Value } from './graph-builder.ts';
 
 /** The symbolic size of the batch: one session serves any. */
-export const BATCH = 'batch';
+const BATCH = 'batch';
 
 /** Names of a graph's inputs and outputs beside the slots'. */
 export const IMAGES = 'images';

@@ -18,7 +18,7 @@ const threads = new Map<BlockingEngineName, EngineThread>();
 let numEngines = 0;
 
 /** The thread of all engines of a name. */
-export function threadOf(name: BlockingEngineName): EngineThread {
+function threadOf(name: BlockingEngineName): EngineThread {
   const thread = threads.get(name) ?? createEngineThread(name);
   threads.set(name, thread);
   return thread;
