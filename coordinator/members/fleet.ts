@@ -80,7 +80,7 @@ export interface FleetOptions {
 
 /**
  * A newcomer that has not answered so many messages, or averages of so many bytes, is sent no more; when it has caught up,
- * the state again. Less than may be queued for it, see `member-limits.ts`.
+ * the state again. Less than may be queued for it, see `limits.ts`.
  */
 const MAX_UNANSWERED = 16;
 const MAX_UNANSWERED_BYTES = 16 * 2 ** 20;

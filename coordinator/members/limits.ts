@@ -16,7 +16,7 @@ import { gradientsUnderWay } from './shared-memory.ts';
  * do, so there is no limit on their number in a time; those that may wait unread are all that a step asks of a member, for
  * the step may have to wait for a disk.
  *
- * Silence counts only beyond what a step may take: its deadline finds a member that hangs, see `patience.ts`.
+ * Silence counts only beyond what a step may take: its deadline finds a member that hangs, see `step/deadlines.ts`.
  *
  * - `state`: of a replica, whole
  */

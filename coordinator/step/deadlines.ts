@@ -1,7 +1,7 @@
 /**
  * Patience: how long a member's next answer may take, learnt from how long its answers took. So a worker that hangs is
  * found in seconds where steps take milliseconds. Silence alone, pings that nobody answers, counts only after the longest
- * of these waits: see `member-limits.ts`.
+ * of these waits: see `members/limits.ts`.
  */
 import type { Member } from '../members/member.ts';
 

@@ -67,7 +67,7 @@ export function addRunFlags(command: Command): Command {
   return addImprovementFlags(addScheduleFlags(command))
     .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
     .addOption(
-      flag('--recipe <name>', 'homework: as the homework trained; best: what a search found for the model. Others win')
+      flag('--recipe <name>', 'homework: as the homework trained; best: what a search found. Flags that are given win')
         .choices(RECIPE_NAMES)
         .default('homework'),
     )
@@ -88,7 +88,7 @@ export function addRunFlags(command: Command): Command {
     )
     .addOption(flag('--seed <n>', 'of the initial weights and the order of samples').argParser(whole).default(1))
     .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
-    .addOption(flag('--learning-rate <x>', 'its rate').argParser(positive).default(learningRate))
+    .addOption(flag('--learning-rate <x>', 'learning rate').argParser(positive).default(learningRate))
     .addOption(flag('--momentum <x>', 'of sgd').argParser(fraction).default(momentum))
     .addOption(flag('--nesterov', 'momentum that looks ahead').default(DEFAULT_RECIPE.nesterov))
     .addOption(flag('--weight-decay <x>', 'of every parameter').argParser(notNegative).default(weightDecay))

@@ -1,4 +1,7 @@
-/** Ring trials: whether another ring is worth a try, after those that have failed. So there is no end of making rings. */
+/**
+ * Retry policy: whether another ring is worth a try after those that have failed. It ends at some point: rings are not
+ * tried for ever.
+ */
 import type { Member } from '../../members/member.ts';
 import type { RingTalk } from './conversation.ts';
 import { countOf } from '../../../protocol/counts.ts';
@@ -18,7 +21,9 @@ export interface RingTrials {
   epochBegins(): void;
 }
 
-/** Without a completed step between them. Nobody was lost: members cannot reach each other, and will not a third time. */
+/**
+ * Without a completed step between them. Nobody was lost: members cannot reach each other, and will not a third time.
+ */
 const MOST_UNEXPLAINED = 2;
 /** Each lost a member, and new ones may come and be lost for ever: in a star the step is completed by the others. */
 const MOST_WITH_LOSSES = 4;

@@ -1,0 +1,68 @@
+/** The package that npm makes: what people get who install it, and no more. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Of all files in the package, uncompressed. */
+const MOST_BYTES = 2 * 2 ** 20;
+
+interface Packed {
+  readonly files: readonly { readonly path: string }[];
+  readonly unpackedSize: number;
+}
+
+let packed: Packed;
+let paths: readonly string[];
+
+beforeAll(() => {
+  // Without scripts: the build is there already.
+  const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  packed = (JSON.parse(output) as [Packed])[0];
+  paths = packed.files.map(({ path }) => path);
+});
+
+describe('the package', () => {
+  test('has the program, the sources of its native engine, and the documents', () => {
+    expect(paths).toEqual(
+      expect.arrayContaining([
+        'dist/scripts/cli.js',
+        'dist/scripts/build-native.js',
+        'dist/scripts/survey/survey-process.js',
+        'dist/scripts/sweep/trial-process.js',
+        'dist/worker/engines/thread/entry.js',
+        'worker/engines/native/addon.cpp',
+        'README.md',
+        'CHANGELOG.md',
+        'SECURITY.md',
+        'LICENSE',
+        'docs/README.md',
+      ]),
+    );
+  });
+
+  test('has no benchmark, no test, nothing that was built on this machine and no raw records', () => {
+    const unwanted = /^(test|scripts)\/|^dist\/(test|scripts\/(bench|develop))\/|\.(node|map|log|jsonl?)$/;
+    expect(paths.filter((path) => unwanted.test(path) && path !== 'package.json')).toEqual([]);
+  });
+
+  test('has each page that its README and its index of pages link to', () => {
+    for (const page of ['README.md', 'docs/README.md']) {
+      const text = readFileSync(join(ROOT, page), 'utf8');
+      const links = [...text.matchAll(/\]\((?!https?:)([^)#\s]+\.(?:md|svg|png))(?:#[^)]*)?\)/g)].map(
+        ([, link]) => link!,
+      );
+      expect(links.length).toBeGreaterThan(10);
+      expect(paths).toEqual(expect.arrayContaining(links.map((link) => normalize(join(page, '..', link)))));
+    }
+  });
+
+  test(`is no larger than ${MOST_BYTES / 2 ** 20} MiB`, () => {
+    expect(packed.unpackedSize).toBeLessThan(MOST_BYTES);
+  });
+});
