@@ -52,7 +52,7 @@ const VARIABLES = [
 
 const RUN_FLAGS = `## Flags of every run
 
-What decides a run's outcome, and where its files are. ${RUN_COMMANDS.map((name) => `\`${name}\``).join(', ')} take them.
+What decides a run's outcome, and where its files are. These commands take them: ${RUN_COMMANDS.join(', ')}.
 `;
 const RUN_FLAGS_LINK = '[flags of every run](#flags-of-every-run)';
 
