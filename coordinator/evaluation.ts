@@ -18,7 +18,7 @@ export interface EvaluationFigures {
 
 export const NOT_EVALUATED: EvaluationFigures = { loss: null, accuracy: null, evaluationSeconds: 0 };
 
-/** A member whose chunks take so many times as long as any others did, and so long, is late. */
+/** A member is late when its chunks take 4 times as long as the slowest that were answered, and 2 s at least. */
 const LATE_FACTOR = 4;
 const LATE_MS = 2000;
 
@@ -66,8 +66,8 @@ export async function evaluateSamples(
     busy.set(member, { run, sinceMs, settled });
   };
   /**
-   * Only when others have nothing to do. What members are late with takes at least as long as they had: whoever is given
-   * it next has more time, so that slow members are done in the end when no fast one is left.
+   * Called only when other members have nothing to do. The time that a late member had is a lower bound of what its chunks
+   * take. So the next member to be given them has more time, and slow members finish when no fast one is left.
    */
   const setLateAside = () => {
     const limitMs = lateAfter(longestMs);
@@ -90,7 +90,7 @@ export async function evaluateSamples(
       continue;
     }
     const settled = [...busy.values()].map((request) => request.settled);
-    // Also while all are busy: members come back meanwhile.
+    // The timer also runs while all are busy: members come back meanwhile, and are given work above.
     const isAnyLate = await isLongerThan(lateAfter(longestMs), settled);
     const isAnyIdle = runs.numLeft() === 0 && fleet.members.some((member) => !busy.has(member));
     if (isAnyLate && isAnyIdle) setLateAside();

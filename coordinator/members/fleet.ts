@@ -41,11 +41,11 @@ export interface Fleet {
   /** Gives the replica's state to those who wait, and resolves when they are members, or have failed. */
   admit(): Promise<void>;
   /**
-   * Makes one of those who stand by, or are catching up, a member for whom there is no work yet: somebody else to ask. When
-   * there is none, nothing happens; one that does not answer is waited for until its deadline.
+   * Makes a spare member of a worker that stands by or catches up: there is no work for it, but it can be asked for a
+   * second opinion. Resolves when it is a member, when no worker is left to wait for, or after the deadline of a step.
    */
   takeInSpare(): Promise<void>;
-  /** A spare member that no loss has made room for stands by again. */
+  /** Has the spare member stand by again, unless the loss of another has made room for it. */
   dismissSpare(): void;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
@@ -114,7 +114,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
   /** Called when a newcomer has failed. */
   let failed = () => {};
   let isClosed = false;
-  /** More have no work. */
+  /** Newcomers are made members up to this number: one more than `maxMembers` while a spare one is taken in. */
   let mostMembers = maxMembers;
 
   const refuse = (member: Member, error: unknown) => {
@@ -249,7 +249,7 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
     for (const member of waitingRoom.leave()) join(member);
   };
 
-  /** Gives the state to as many of those who wait, and makes members of them. */
+  /** Gives the state to `most` of the workers in the waiting room, those that came first, and makes members of them. */
   const admitWaiting = async (most: number) => {
     await Promise.all(
       waitingRoom.leave(most).map((member) =>
@@ -326,9 +326,14 @@ export function createFleet(initial: readonly Member[], options: FleetOptions): 
       mostMembers = members.length + 1;
       recall();
       await new Promise<void>((resolve) => {
-        arrived = resolve;
+        const stop = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        const timer = setTimeout(stop, stepTimeoutMs);
+        arrived = stop;
         failed = () => {
-          if (newcomers.size === 0) resolve();
+          if (newcomers.size === 0) stop();
         };
         failed();
       });

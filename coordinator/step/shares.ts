@@ -10,7 +10,7 @@ import type { Member } from '../members/member.ts';
 /** What a member took for its share of a step. */
 interface Answer {
   readonly member: Member;
-  /** When all of it had arrived. */
+  /** When the last part of the answer had arrived, by `performance.now()`. */
   readonly atMs: number;
   readonly computeMs: number;
   readonly numSamples: number;
@@ -60,7 +60,7 @@ export function createSpeedShares(): Shares {
 
   return {
     divide(members, numMicrobatches) {
-      // All are lost just now: the step is planned, and waits for somebody to join.
+      // All members were lost just now. The step waits until a worker joins.
       if (members.length === 0) return [];
       const known = members.map(costOf);
       const ordinary = median(known.filter((cost) => cost !== undefined));

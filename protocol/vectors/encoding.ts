@@ -10,7 +10,7 @@
  * All round to nearest, ties to even. What is not finite stays so (f16 turns what is too large into an infinity, int8 a
  * block with such a value into NaN): an encoding never hides a gradient that must not be applied.
  *
- * These loops are plain TypeScript; a faster twin gives the same bytes, see `state/vector-math.ts`.
+ * These loops are plain TypeScript; a faster twin gives the same bytes, see `vector-math.ts`.
  */
 export const WIRE_FORMATS = ['f32', 'bf16', 'f16', 'int8'] as const;
 export type WireFormat = (typeof WIRE_FORMATS)[number];

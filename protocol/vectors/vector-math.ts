@@ -21,7 +21,7 @@ export interface VectorMath {
   readonly isFiniteVector: (values: Float32Array) => boolean;
   /** The update rule of a configuration; see {@link createOptimizer}. */
   readonly createOptimizer: (config: OptimizerConfig) => Optimizer;
-  /** How values travel in a format; see `wire/encoding.ts`. */
+  /** How values travel in a format; see `encoding.ts`. */
   readonly createEncoding: (format: CompactFormat) => Encoding;
   /** rows[i] <- table[indices[i]]; see {@link gatherRows}. */
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;

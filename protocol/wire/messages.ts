@@ -28,7 +28,7 @@ const anyNumber = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-
 /** A run of microbatches of one step. */
 const microbatchRange = { firstMicrobatch: index, numMicrobatches: count };
 
-/** The work of one worker in one step. Which samples these are follows from the seed: see `state/sharding.ts`. */
+/** The work of one worker in one step. Which samples these are follows from the seed: see `data/sharding.ts`. */
 const assignmentSchema = z.strictObject({
   step: count,
   epoch: count,

@@ -55,7 +55,7 @@ export function coordinatorCommand(): Command {
       flag('--join-file <path>', 'a file to write the URL and token into, which only you can read; removed at the end'),
     )
     .addOption(tokenFileFlag())
-    .addOption(flag('--no-token', 'let in whoever can connect; on loopback only'))
+    .addOption(flag('--no-token', 'let in anyone who can connect; on loopback only'))
     .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(seconds).default(600))
     .addOption(wireFlag())
     .addOption(allReduceFlag())

@@ -31,8 +31,8 @@ FILE is JSON:
   flags       of every run, as \`gradsock baseline\` takes them; true or false for those without a value
   random      settings drawn from the space; or in its place:
   grid        all combinations of lists: { "learning-rate": [0.01, 0.03], "optimizer": ["sgd", "adamw"] }
-  seeds       each setting runs with each of them, and is judged by the mean; the run's own when left out
-  parallel    runs at a time; one for each core when left out
+  seeds       each setting runs with each of them, and is judged by the mean; default: the run's own
+  parallel    runs at a time; default: one for each core
   stopEarly   { "afterEpochs": 10, "afterRuns": 3, "keep": "median" }, the default: a run whose best objective so far is
               below the median of the other runs' means up to the same epoch is stopped, from that epoch on and where so
               many others have come as far; false: none is
@@ -50,7 +50,7 @@ export function sweepCommand(): Command {
   return new Command('sweep')
     .description('search over the flags of a run, several runs side by side')
     .argument('<file>', 'what to try, as JSON')
-    .addOption(flag('--sweep-dir <folder>', "where it is recorded; sweeps/<FILE's name> when left out"))
+    .addOption(flag('--sweep-dir <folder>', "where the sweep is recorded; default: sweeps/<FILE's name>"))
     .addHelpText('after', HELP)
     .action(async (path: string, { sweepDir }: Flags) => {
       const say = (line: string) => process.stdout.write(`${line}\n`);

@@ -14,18 +14,34 @@ export function addImprovementFlags(command: Command): Command {
         .argParser(fraction)
         .default(recipe.labelSmoothing),
     )
-    .addOption(odds('--flip-probability <p>', 'of a training image to be mirrored', recipe.flipProbability))
-    .addOption(odds('--shift-probability <p>', 'of a training image to be shifted', recipe.shiftProbability))
+    .addOption(odds('--flip-probability <p>', 'probability that a training image is mirrored', recipe.flipProbability))
+    .addOption(odds('--shift-probability <p>', 'probability that a training image is shifted', recipe.shiftProbability))
     .addOption(
-      flag('--shift-pixels <n>', 'the most that it is, each way').argParser(upTo(27)).default(recipe.shiftPixels),
+      flag('--shift-pixels <n>', 'the largest shift, in pixels each way')
+        .argParser(upTo(27))
+        .default(recipe.shiftPixels),
     )
-    .addOption(odds('--erase-probability <p>', 'of a rectangle of it to be erased', recipe.eraseProbability))
-    .addOption(flag('--erase-pixels <n>', 'the longest side of that').argParser(upTo(28)).default(recipe.erasePixels))
+    .addOption(
+      odds(
+        '--erase-probability <p>',
+        'probability that a rectangle of a training image is erased',
+        recipe.eraseProbability,
+      ),
+    )
+    .addOption(
+      flag('--erase-pixels <n>', 'the longest side of that rectangle, in pixels')
+        .argParser(upTo(28))
+        .default(recipe.erasePixels),
+    )
     .addOption(
       flag(
         '--ema-decay <x>',
-        'keep averages of the weights that decay so, and evaluate and write those; none when left out',
+        'keep exponential averages of the weights, with this decay, and evaluate and write those; default: none',
       ).argParser(between0And1),
     )
-    .addOption(flag('--ema-every <k>', 'steps between averagings').argParser(count).default(recipe.emaEvery));
+    .addOption(
+      flag('--ema-every <k>', 'steps from one update of those averages to the next')
+        .argParser(count)
+        .default(recipe.emaEvery),
+    );
 }

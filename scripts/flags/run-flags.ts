@@ -75,7 +75,7 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       flag('--global-batch <n>', 'samples of a batch, all workers together').argParser(count).default(globalBatch),
     )
-    .addOption(flag('--microbatches <n>', 'parts of a global batch; one a worker when left out').argParser(count))
+    .addOption(flag('--microbatches <n>', 'parts of a global batch; default: one for each worker').argParser(count))
     .addOption(
       flag('--accumulate <k>', 'global batches whose gradients are averaged into one update')
         .argParser(count)
@@ -86,19 +86,21 @@ export function addRunFlags(command: Command): Command {
         .argParser(count)
         .default(1),
     )
-    .addOption(flag('--seed <n>', 'of the initial weights and the order of samples').argParser(whole).default(1))
+    .addOption(flag('--seed <n>', 'seed of the initial weights and the order of samples').argParser(whole).default(1))
     .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
     .addOption(flag('--learning-rate <x>', 'learning rate').argParser(positive).default(learningRate))
-    .addOption(flag('--momentum <x>', 'of sgd').argParser(fraction).default(momentum))
+    .addOption(flag('--momentum <x>', 'momentum of sgd').argParser(fraction).default(momentum))
     .addOption(flag('--nesterov', 'momentum that looks ahead').default(DEFAULT_RECIPE.nesterov))
-    .addOption(flag('--weight-decay <x>', 'of every parameter').argParser(notNegative).default(weightDecay))
+    .addOption(
+      flag('--weight-decay <x>', 'weight decay of every parameter').argParser(notNegative).default(weightDecay),
+    )
     .addOption(flag('--beta1 <x>', "decay of adam's first moment").argParser(fraction).default(0.9))
     .addOption(flag('--beta2 <x>', "decay of adam's second moment").argParser(fraction).default(0.999))
     .addOption(flag('--epsilon <x>', "added to adam's divisor").argParser(positive).default(1e-8))
     .addOption(
       flag(
         '--clip-norm <x>',
-        'the largest L2 norm of a gradient, longer ones are scaled down; any when left out',
+        'the largest L2 norm of a gradient, longer ones are scaled down; default: no bound',
       ).argParser(positive),
     )
     .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
@@ -118,9 +120,9 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by accuracy').argParser(count).default(3),
     )
-    .addOption(flag('--resume <folder>', 'go on with the run recorded there, from its newest checkpoint'))
+    .addOption(flag('--resume <folder>', 'continue the run recorded there, from its newest checkpoint'))
     .addOption(dataDirFlag())
-    .addOption(flag('--run-dir <folder>', 'where the run is recorded; runs/<date>-<model>-<id> when left out'))
+    .addOption(flag('--run-dir <folder>', 'where the run is recorded; default: runs/<date>-<model>-<id>'))
     .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));
 }
 
@@ -135,7 +137,7 @@ export function addEngineFlags(command: Command): Command {
     .addOption(
       flag(
         '--device <name>',
-        "one that `gradsock engines` lists, the engine's default when left out; of several NVIDIA GPUs one by number " +
+        "one that `gradsock engines` lists; default: the engine's own; of several NVIDIA GPUs one by number " +
           '(cuda:1, tensorflow-gpu:1, or just 1), else in turn by $LOCAL_RANK, $SLURM_LOCALID or ' +
           '$OMPI_COMM_WORLD_LOCAL_RANK',
       ),

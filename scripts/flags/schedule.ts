@@ -7,9 +7,13 @@ import { DEFAULT_RECIPE } from './recipe.ts';
 export function addScheduleFlags(command: Command): Command {
   return command
     .addOption(
-      flag('--schedule <name>', 'of the rate').choices(['constant', 'step', 'cosine']).default(DEFAULT_RECIPE.schedule),
+      flag('--schedule <name>', 'schedule of the learning rate')
+        .choices(['constant', 'step', 'cosine'])
+        .default(DEFAULT_RECIPE.schedule),
     )
-    .addOption(flag('--warmup-steps <n>', 'steps in which the rate climbs to its value').argParser(index).default(0))
+    .addOption(
+      flag('--warmup-steps <n>', 'steps in which the learning rate climbs to its value').argParser(index).default(0),
+    )
     .addOption(flag('--decay-epochs <n>', 'of the step schedule: epochs between decays').argParser(count).default(10))
     .addOption(
       flag('--decay-factor <x>', 'of the step schedule: what a decay multiplies by').argParser(positive).default(0.1),

@@ -29,7 +29,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Answers every request, after `chunkMs` a chunk; of a `mostAnswers` only so many. */
+/** Answers each request after `chunkMs` for each of its chunks; after `mostAnswers` answers it hangs. */
 async function evaluateOn(worker: Transport, chunkMs: number, mostAnswers = Infinity): Promise<void> {
   for (let numAnswers = 0; ;) {
     const message = await receiveKind(worker, 1e9, 'evaluate', 'snapshot');

@@ -6,6 +6,7 @@ import type { Cluster } from './cluster.ts';
 import { RECORDS } from './coordinator-process.ts';
 import { expectedLoss } from './engine.ts';
 import { NUM_TEST, NUM_TRAIN } from './run-config.ts';
+import { CALM_WORKER } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import type { SimulationResult } from './simulate.ts';
 
@@ -68,7 +69,6 @@ export function checkBits(schedule: Schedule, result: SimulationResult, quiet: S
 
 /** The same run with nothing wrong, on one worker. */
 export function undisturbed({ numBuckets, microbatches, localSteps, epochs }: Schedule): Schedule {
-  const calm = { startMs: 1, latencyMs: 1, jitterMs: 0, sharesMemory: false, computeMs: 1, evaluateMs: 1, faults: [] };
   return {
     seed: 0,
     allReduce: 'star',
@@ -79,7 +79,7 @@ export function undisturbed({ numBuckets, microbatches, localSteps, epochs }: Sc
     epochs,
     checkpointEvery: undefined,
     numAwaited: 1,
-    workers: [calm],
+    workers: [CALM_WORKER],
     coordinatorFaults: [],
   };
 }

@@ -34,6 +34,17 @@ export interface WorkerSchedule {
   readonly faults: readonly WorkerFault[];
 }
 
+/** A worker that is there from the start, fast, and has no faults. */
+export const CALM_WORKER: WorkerSchedule = {
+  startMs: 1,
+  latencyMs: 1,
+  jitterMs: 0,
+  sharesMemory: false,
+  computeMs: 1,
+  evaluateMs: 1,
+  faults: [],
+};
+
 export interface Schedule {
   /** Of delays. */
   readonly seed: number;

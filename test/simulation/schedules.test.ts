@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { expectPromisesKept, expectPromisesKeptFrom } from './expect-promises.ts';
 import { FRESH_SEED, HANGING_MS, NUM_FIXED, NUM_FRESH } from './expect-promises.ts';
-import { FAILED_ONCE } from './failed-once.ts';
+import { FAILED_ONCE, FAILED_SEEDS } from './failed-once.ts';
 import { scheduleOf } from './schedule.ts';
 import { simulate } from './simulate.ts';
 
@@ -26,6 +26,10 @@ test('the same seed has the same history, event by event', async () => {
 
 test.each(FAILED_ONCE)('every promise is kept where once %s', async (_fault, schedule) => {
   await expectPromisesKept(schedule);
+});
+
+test.each(FAILED_SEEDS)('every promise is kept under the schedule of seed %i, which once failed', async (seed) => {
+  await expectPromisesKept(scheduleOf(seed));
 });
 
 test(`every promise is kept under ${NUM_FIXED} schedules`, { timeout: HANGING_MS }, async () => {

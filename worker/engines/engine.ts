@@ -4,7 +4,7 @@
  * An engine is created for a model and for the two flat vectors that hold the replica's state, and reads their current
  * values at every call; it never writes them. Calls do not overlap: the caller awaits one before the next. An engine whose
  * calls block lives in a thread, see `thread/threaded-engine.ts`: pings must be answered meanwhile. What every engine must
- * do is checked by `test/contracts/engine.contract.ts`; the plain engine in `reference.ts` is the judge.
+ * do is checked by `test/contracts/engine.contract.ts`; the plain engine in `reference/` is the judge.
  */
 import type { ModelPlan } from '../../protocol/state/model-spec.ts';
 

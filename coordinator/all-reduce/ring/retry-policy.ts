@@ -1,6 +1,6 @@
 /**
- * Retry policy: whether another ring is worth a try after those that have failed. It ends at some point: rings are not
- * tried for ever.
+ * Retry policy: whether another ring is worth a try after those that have failed. After some failures none is tried any
+ * more.
  */
 import type { Member } from '../../members/member.ts';
 import type { RingTalk } from './conversation.ts';

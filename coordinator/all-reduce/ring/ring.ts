@@ -39,7 +39,7 @@ export interface Ring {
   close(reason: string, step: number): Promise<void>;
 }
 
-/** `members` are connected to each other, see `ring-setup.ts`. */
+/** `members` are connected to each other, see `set-up.ts`. */
 export function createRing(members: readonly Member[], options: RingOptions): Ring {
   const { talk, sumPatience, exchangePatience } = options;
 

@@ -2,9 +2,10 @@
  * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
  * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
  *
- * Averages lie in two memories in turn, for members read them where they lie, or are sent them from there. An average is
- * overwritten by the one after the next: by then each member has answered the update that came with it, by gradients of the
- * next step or by proof of the state that it led to, or is no member any more.
+ * Members read an average where it lies, or are sent it from there, so it must not be overwritten while a member may still
+ * read it. There are two memories, which the steps use in turn: an average is overwritten two steps later. By then each
+ * member has answered the update that came with it, by gradients of the next step or by proof of the state that it led to.
+ * A member that has not answered because others did its part is set aside, and is sent the whole state.
  *
  * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
  * bits whoever computes it. One that is late is set aside until it has caught up.
@@ -47,7 +48,7 @@ export interface StarOptions {
   readonly exchange?: Exchange;
   /** Milliseconds that a step may take beyond the usual before members are late; as `createPace` has it when left out. */
   readonly lateMs?: number;
-  /** Takes what newcomers are to be given; the fleet itself when absent. */
+  /** Told into how many buckets averages are cut, and what a new member is to be sent. Default: the fleet's own. */
   readonly serve?: Fleet['serve'] | undefined;
   /** Told what the user should know. */
   readonly say?: (line: string) => void;
@@ -139,7 +140,7 @@ export function createStar(
     },
   });
 
-  /** Waits for a member if there is none; if there is one, for a second one to compare it with, if one can be had. */
+  /** Waits for a member if there is none. Where there is one alone, a second one is taken in if there is a worker for it. */
   const seekSecondMember = async () => {
     while (fleet.members.length === 0) await fleet.whenAny();
     if (isAlone()) await fleet.takeInSpare();

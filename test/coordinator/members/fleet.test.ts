@@ -1,0 +1,76 @@
+/** Spare members: workers that stand by and are asked for a second opinion. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createFleet } from '../../../coordinator/members/fleet.ts';
+import { planModel } from '../../../protocol/state/model-spec.ts';
+import { createReplica } from '../../../protocol/state/replica.ts';
+import { receiveKind } from '../../../protocol/wire/transport.ts';
+import type { Transport } from '../../../protocol/wire/transport.ts';
+import { TINY_MODEL } from '../../helpers/cluster.ts';
+import { createTestMember } from '../../helpers/members.ts';
+import { PLAIN_SGD } from '../../helpers/optimizers.ts';
+
+const STEP_TIMEOUT_MS = 5000;
+const replica = createReplica(planModel(TINY_MODEL), PLAIN_SGD, 1);
+const parametersSha256 = replica.parametersSha256();
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Proves the state after a snapshot. */
+async function prove(worker: Transport): Promise<void> {
+  await receiveKind(worker, 1e9, 'snapshot');
+  worker.send({ kind: 'applied', step: 0, parametersSha256, applyMs: 0, hashMs: 0 });
+}
+
+/** A fleet with work for one member, and a worker that stands by. */
+async function createWithStandBy() {
+  const [busy, idle] = [createTestMember('busy'), createTestMember('idle')];
+  const fleet = createFleet([busy.member], { replica, stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 0, maxMembers: 1 });
+  fleet.join(idle.member);
+  await prove(idle.worker);
+  await receiveKind(idle.worker, 1e9, 'standBy');
+  return { fleet, busy: busy.member, idle };
+}
+
+test('a worker that stands by is taken in when it has proved its state once more, and stands by again', async () => {
+  const { fleet, busy, idle } = await createWithStandBy();
+  const taken = fleet.takeInSpare();
+  await prove(idle.worker);
+  await taken;
+  expect(fleet.members).toEqual([busy, idle.member]);
+  fleet.dismissSpare();
+  expect(fleet.members).toEqual([busy]);
+  await prove(idle.worker);
+  await receiveKind(idle.worker, 1e9, 'standBy');
+  expect(fleet.members).toEqual([busy]);
+});
+
+test('one that does not answer is waited for no longer than a step may take', async () => {
+  const { fleet, busy } = await createWithStandBy();
+  let isOver = false;
+  void fleet.takeInSpare().then(() => (isOver = true));
+  await vi.advanceTimersByTimeAsync(STEP_TIMEOUT_MS - 1);
+  expect(isOver).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(isOver).toBe(true);
+  expect(fleet.members).toEqual([busy]);
+});
+
+test('one whose connection ends is not waited for', async () => {
+  const { fleet, busy, idle } = await createWithStandBy();
+  const taken = fleet.takeInSpare();
+  idle.worker.close();
+  await taken;
+  expect(fleet.members).toEqual([busy]);
+});
+
+test('where no other worker is there, nothing is waited for', async () => {
+  const { member } = createTestMember('busy');
+  const fleet = createFleet([member], { replica, stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 0, maxMembers: 1 });
+  await fleet.takeInSpare();
+  expect(fleet.members).toEqual([member]);
+});
