@@ -279,6 +279,6 @@ test('--help documents flags with defaults and environment variables', async () 
   const { code, output } = await runCli(['train', '--help']);
   expect(code).toBe(0);
   expect(output.replace(/\s+/g, ' ')).toContain(
-    '--seed <n> of the initial weights and the order of samples (default: 1, env: GRADSOCK_SEED)',
+    '--seed <n> seed of the initial weights and the order of samples (default: 1, env: GRADSOCK_SEED)',
   );
 });
