@@ -1,33 +1,63 @@
 /** The program: its subcommands, and the rules that hold for all of them. */
 import { Command } from 'commander';
-import { baselineCommand } from './commands/baseline.ts';
-import { coordinatorCommand } from './commands/coordinator.ts';
-import { dataCommand } from './commands/data.ts';
-import { enginesCommand } from './commands/engines.ts';
-import { sweepCommand } from './commands/sweep.ts';
-import { trainCommand } from './commands/train.ts';
-import { workerCommand } from './commands/worker.ts';
 import { readVariablesOf } from './flags/environment.ts';
+import { suggestFlags } from './flags/suggestions.ts';
 import { packageVersion } from './process.ts';
 
-const COMMANDS = [
-  trainCommand,
-  baselineCommand,
-  coordinatorCommand,
-  workerCommand,
-  dataCommand,
-  enginesCommand,
-  sweepCommand,
-];
+interface Entry {
+  readonly description: string;
+  /** Only the command that is called is loaded: the program starts in half the time. */
+  readonly load: () => Promise<Command>;
+}
 
-/** Parsing it carries out the command that the arguments name; usage errors are thrown, as `CommanderError`. */
-export function createProgram(): Command {
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  train: {
+    description: 'train with a coordinator and local worker processes',
+    load: async () => (await import('./commands/train.ts')).trainCommand(),
+  },
+  baseline: {
+    description: 'train in this process alone: the single-node baseline',
+    load: async () => (await import('./commands/baseline.ts')).baselineCommand(),
+  },
+  coordinator: {
+    description: 'wait for workers on this or other machines, then train with them',
+    load: async () => (await import('./commands/coordinator.ts')).coordinatorCommand(),
+  },
+  worker: {
+    description: 'join a run and compute gradients for it; on a terminal it asks for a missing token',
+    load: async () => (await import('./commands/worker.ts')).workerCommand(),
+  },
+  data: {
+    description: 'the Fashion-MNIST files',
+    load: async () => (await import('./commands/data.ts')).dataCommand(),
+  },
+  engines: {
+    description: 'list, probe and time the engines of this machine, and say which one --engine auto takes',
+    load: async () => (await import('./commands/engines.ts')).enginesCommand(),
+  },
+  sweep: {
+    description: 'search for the best flags of a run, with several runs side by side',
+    load: async () => (await import('./commands/sweep.ts')).sweepCommand(),
+  },
+};
+
+/**
+ * Parsing it carries out the command that the arguments name; usage errors are thrown, as `CommanderError`.
+ *
+ * `words`: the arguments. A command that is not among them has its name and its description, and no flags. Default: all
+ * commands are whole.
+ */
+export async function createProgram(words: readonly string[] = Object.keys(COMMANDS)): Promise<Command> {
   const program = new Command('gradsock')
     .description('Trains neural networks by synchronous data parallelism over WebSockets.')
     .version(packageVersion());
-  for (const create of COMMANDS) program.addCommand(create());
+  for (const [name, { description, load }] of Object.entries(COMMANDS)) {
+    const command = words.includes(name) ? await load() : new Command(name);
+    program.addCommand(command.description(description));
+  }
   readVariablesOf(program);
   throwUsageErrors(program);
+  suggestFlags(program);
   return program;
 }
 

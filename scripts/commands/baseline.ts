@@ -14,8 +14,13 @@ import { runOptionsOf, warner } from '../run/run-options.ts';
 
 const JOIN_TIMEOUT_SECONDS = 120;
 
+const EXAMPLES = `
+Examples:
+  gradsock baseline --model dense --epochs 5
+  gradsock baseline --model my-model.json --optimizer adamw --learning-rate 0.001`;
+
 export function baselineCommand(): Command {
-  const command = new Command('baseline').description('train in this process alone: the single-node baseline');
+  const command = new Command('baseline').addHelpText('after', EXAMPLES);
   addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags) => {
     const flags = withResume(given, command);
     const options = runOptionsOf(flags, 1, JOIN_TIMEOUT_SECONDS);

@@ -1,5 +1,6 @@
 /** `gradsock coordinator`: waits for workers from anywhere, then trains with them. */
 import { Command } from 'commander';
+import type { Option } from 'commander';
 import { parseAdvertised } from '../../coordinator/server/addresses.ts';
 import { createEntrance } from '../../coordinator/server/entrance.ts';
 import { sayFarewell } from '../../coordinator/server/announce-completion.ts';
@@ -10,7 +11,8 @@ import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import { seconds, upTo } from '../flags/values.ts';
-import { addRunFlags, allReduceFlag, flag, sharedMemoryFlag, sharesFlag, wireFlag } from '../flags/run-flags.ts';
+import { allReduceFlags } from '../flags/distribution.ts';
+import { addRunFlags, flag } from '../flags/run-flags.ts';
 import type { RunFlags } from '../flags/run-flags.ts';
 import { checkFileFolder } from '../flags/check-file.ts';
 import { removeJoinFile, writeJoinFile } from '../run/join-file.ts';
@@ -18,10 +20,15 @@ import { joinInstructions } from '../run/join-instructions.ts';
 import { exitCodeOf } from '../process.ts';
 import { withResume } from '../flags/resume.ts';
 import { runOptionsOf } from '../run/run-options.ts';
-import { addServerTlsFlags, readServerTls } from '../run/tls-files.ts';
+import { readServerTls, serverTlsFlags } from '../run/tls-files.ts';
 import type { ServerTlsFlags } from '../run/tls-files.ts';
 import { keepToken, keptTokenPath, runToken, tokenFileFlag } from '../run/token.ts';
 import type { TokenFlags } from '../run/token.ts';
+
+const EXAMPLES = `
+Examples:
+  gradsock coordinator --workers 2
+  gradsock coordinator --listen 0.0.0.0:7878 --workers 4 --join-file /shared/join`;
 
 /** Each takes a connection, and a process may have some ten thousands at most. */
 const MOST_WORKERS = 10_000;
@@ -37,31 +44,14 @@ interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
 }
 
 export function coordinatorCommand(): Command {
-  const command = new Command('coordinator')
-    .description('wait for workers on this or other machines, then train with them')
-    .addOption(
-      flag('--listen <host:port>', 'where workers join; 0.0.0.0 for all addresses, [::] for IPv6 too').default(
-        '127.0.0.1:7878',
-      ),
-    )
-    .addOption(
-      flag(
-        '--advertise <host[:port]>',
-        "the name or address by which workers reach --listen; default: this machine's addresses",
-      ),
-    )
-    .addOption(flag('--workers <n>', 'workers to wait for').argParser(upTo(MOST_WORKERS)).default(2))
-    .addOption(
-      flag('--join-file <path>', 'a file to write the URL and token into, which only you can read; removed at the end'),
-    )
-    .addOption(tokenFileFlag())
-    .addOption(flag('--no-token', 'let in anyone who can connect; on loopback only'))
-    .addOption(flag('--join-timeout <seconds>', 'the longest wait for workers').argParser(seconds).default(600))
-    .addOption(wireFlag())
-    .addOption(allReduceFlag())
-    .addOption(sharesFlag())
-    .addOption(sharedMemoryFlag());
-  addRunFlags(addServerTlsFlags(command)).action(async (given: CoordinatorFlags) => {
+  const command = new Command('coordinator').addHelpText('after', EXAMPLES);
+  addRunFlags(command, {
+    distribution: [
+      flag('--workers <n>', 'number of workers to wait for').argParser(upTo(MOST_WORKERS)).default(2),
+      ...allReduceFlags(),
+    ],
+    joining: joiningFlags(),
+  }).action(async (given: CoordinatorFlags) => {
     const flags = withResume(given, command);
     const { joinFile } = flags;
     const address = parseListenAddress(flags.listen);
@@ -136,6 +126,23 @@ export function coordinatorCommand(): Command {
     });
   });
   return command;
+}
+
+function joiningFlags(): readonly Option[] {
+  return [
+    flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well').default(
+      '127.0.0.1:7878',
+    ),
+    flag(
+      '--advertise <host[:port]>',
+      "name or address by which workers reach --listen. Default: this machine's addresses",
+    ),
+    flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
+    tokenFileFlag(),
+    flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
+    flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
+    ...serverTlsFlags(),
+  ];
 }
 
 /** Of a run that was resumed after its last step: what it is has been recorded, and does not change if this fails. */

@@ -6,19 +6,26 @@ import { DATASET_FILES, DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
 import { dataDirFlag } from '../flags/run-flags.ts';
 
+const EXAMPLES = `
+Examples:
+  gradsock data fetch
+  gradsock data verify --data-dir /data/fashion-mnist`;
+
 export function dataCommand(): Command {
   const line = (text: string) => process.stdout.write(`${text}\n`);
-  const command = new Command('data').description('the Fashion-MNIST files');
+  const command = new Command('data').addHelpText('after', EXAMPLES);
   command
     .command('fetch')
-    .description('download what is missing, as root on Debian also by apt-get; verify the rest and replace nothing')
+    .description(
+      'download the files that are missing, as root on Debian also by apt-get; verify the others, replace none',
+    )
     .addOption(dataDirFlag())
     .action(async ({ dataDir }: { dataDir?: string }) => {
       await fetchDataset({ dataDir, log: line });
     });
   command
     .command('verify')
-    .description('check the files that a run would use by their sha256')
+    .description('verify the sha256 of the files that a run would use')
     .addOption(dataDirFlag())
     .action(async ({ dataDir }: { dataDir?: string }) => {
       const places = datasetPlaces(dataDir);

@@ -16,6 +16,11 @@ import { countOf } from '../../protocol/counts.ts';
 /** A few steps' worth: they are sent to every process. */
 const NUM_SAMPLES = 8 * DEFAULT_RECIPE.globalBatch;
 
+const EXAMPLES = `
+Examples:
+  gradsock engines
+  gradsock engines --models conv,my-model.json --json`;
+
 interface Flags {
   models: string[];
   timing: boolean;
@@ -25,15 +30,15 @@ interface Flags {
 
 export function enginesCommand(): Command {
   return new Command('engines')
-    .description('list the engines and their devices, probed and timed on this machine, and what --engine auto takes')
     .addOption(
-      flag('--models <names>', 'to probe and time them with; also ModelSpecs in FILE.json')
+      flag('--models <names>', 'models to probe and time the engines with; also ModelSpecs in FILE.json')
         .argParser((text) => text.split(',').filter(Boolean))
         .default(['dense', 'conv', 'conv-pool'], 'dense,conv,conv-pool'),
     )
-    .option('--no-timing', 'only say what computes right')
-    .option('--json', 'print all that was found as JSON', false)
+    .option('--no-timing', 'probe only, without timing')
+    .option('--json', 'print the result as JSON', false)
     .addOption(dataDirFlag())
+    .addHelpText('after', EXAMPLES)
     .action(listEngines);
 }
 

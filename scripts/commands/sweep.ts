@@ -28,19 +28,23 @@ FILE is JSON:
     "seeds": [1, 2]
   }
 
-  flags       of every run, as \`gradsock baseline\` takes them; true or false for those without a value
-  random      settings drawn from the space; or in its place:
-  grid        all combinations of lists: { "learning-rate": [0.01, 0.03], "optimizer": ["sgd", "adamw"] }
-  seeds       each setting runs with each of them, and is judged by the mean; default: the run's own
-  parallel    runs at a time; default: one for each core
-  stopEarly   { "afterEpochs": 10, "afterRuns": 3, "keep": "median" }, the default: a run whose best objective so far is
-              below the median of the other runs' means up to the same epoch is stopped, from that epoch on and where so
-              many others have come as far; false: none is
-  objective   validationAccuracy, which needs validation in flags: the number of training samples that are held back; or
-              testAccuracy, which must be asked for by name, as what was chosen by the test set looks better than it is
+  flags       flags of every run, as for \`gradsock baseline\`; true or false for a flag without a value
+  random      random search: the number of trials, and the space from which their flags are drawn; or
+  grid        grid search: every combination of { "learning-rate": [0.01, 0.03], "optimizer": ["sgd", "adamw"] }
+  seeds       every trial runs once with each seed and is judged by the mean. Default: the run's own seed
+  parallel    runs at a time. Default: one per core
+  stopEarly   median rule: from epoch afterEpochs on, a run is stopped if its best objective so far is below the
+              median of the other runs' means up to the same epoch, once afterRuns others have come as far.
+              Default: { "afterEpochs": 10, "afterRuns": 3, "keep": "median" }. false: no run is stopped
+  objective   validationAccuracy, which needs validation in flags, or testAccuracy. The latter must be named: a model
+              that was chosen by the test set looks better than it is
 
-The same command again goes on with a sweep that was interrupted. Environment variables that stand for flags do not
-count in its runs, but for GRADSOCK_DATA_DIR.`;
+The same command continues an interrupted sweep. Of the environment variables for flags, only GRADSOCK_DATA_DIR
+applies to its runs.
+
+Examples:
+  gradsock sweep search.json
+  gradsock sweep search.json --sweep-dir /data/sweeps/first`;
 
 interface Flags {
   sweepDir?: string;
@@ -48,9 +52,8 @@ interface Flags {
 
 export function sweepCommand(): Command {
   return new Command('sweep')
-    .description('search over the flags of a run, several runs side by side')
-    .argument('<file>', 'what to try, as JSON')
-    .addOption(flag('--sweep-dir <folder>', "where the sweep is recorded; default: sweeps/<FILE's name>"))
+    .argument('<file>', 'JSON file that describes the search')
+    .addOption(flag('--sweep-dir <folder>', "folder in which the sweep is recorded. Default: sweeps/<FILE's name>"))
     .addHelpText('after', HELP)
     .action(async (path: string, { sweepDir }: Flags) => {
       const say = (line: string) => process.stdout.write(`${line}\n`);

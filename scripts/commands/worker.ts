@@ -1,16 +1,18 @@
 /** `gradsock worker URL`: joins a coordinator and computes gradients until the run is over. */
 import { Command } from 'commander';
+import type { Option } from 'commander';
 import { printableLines } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { runWorker } from '../../worker/main.ts';
 import { askSecret } from '../run/ask-secret.ts';
 import { secondsOrNone } from '../flags/values.ts';
-import { addEngineFlags, dataDirFlag, defaultWorkerName, flag } from '../flags/run-flags.ts';
+import { inGroup } from '../flags/groups.ts';
+import { addEngineFlags, addFlags, dataDirFlag, defaultWorkerName, flag } from '../flags/run-flags.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
 import { joinSourceOf } from '../run/join-source.ts';
 import type { JoinFlags } from '../run/join-source.ts';
 import { EXIT, interruptSignal } from '../process.ts';
-import { addTrustFlags, readTrust } from '../run/tls-files.ts';
+import { readTrust, trustFlags } from '../run/tls-files.ts';
 import type { TrustFlags } from '../run/tls-files.ts';
 import { tokenFileFlag } from '../run/token.ts';
 
@@ -22,30 +24,18 @@ interface WorkerFlags extends EngineFlags, JoinFlags, TrustFlags {
   quiet: boolean;
 }
 
+const EXAMPLES = `
+Examples:
+  gradsock worker ws://192.168.1.10:7878
+  gradsock worker --join-file /shared/join --engine onnx --threads 4`;
+
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .description('join a run and compute gradients for it; on a terminal it asks for the token, unless it has one')
-    .argument('[url]', 'what the coordinator printed: ws://HOST:PORT')
-    .addOption(
-      flag('--join-file <path>', 'a file with the URL and token, as `gradsock coordinator --join-file` writes it'),
-    )
-    .addOption(flag('--join-stdin', 'read the first line of standard input: ws://HOST:PORT/#TOKEN').default(false))
-    .addOption(tokenFileFlag())
-    .addOption(flag('--no-token', 'join a run without a token, and do not ask for one'))
-    .addOption(flag('--name <name>', 'what to call this worker').default(defaultWorkerName(), 'host and process id'))
-    .addOption(dataDirFlag())
-    .addOption(
-      flag('--wait <seconds>', 'the longest wait for a join file and a coordinator that are not there yet; 0: no wait')
-        .argParser(secondsOrNone)
-        .default(LIMITS.connectMs / 1000),
-    )
-    .addOption(
-      flag('--reconnect <seconds>', 'how long to wait for a coordinator that was lost after joining; 0: not at all')
-        .argParser(secondsOrNone)
-        .default(60),
-    )
-    .addOption(flag('--quiet', 'print nothing but what is out of the ordinary').default(false));
-  addEngineFlags(addTrustFlags(command)).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
+    .argument('[url]', "the coordinator's URL, as it prints it: ws://HOST:PORT")
+    .addHelpText('after', EXAMPLES);
+  addFlags(command, [...inGroup('joining', joiningFlags()), ...inGroup('data', [dataDirFlag()])]);
+  addFlags(command, inGroup('files', [flag('--quiet', 'print only failures and warnings').default(false)]));
+  addEngineFlags(command).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
     const warn = (line: string) => process.stderr.write(`${printableLines(line)}\n`);
     const log = flags.quiet ? () => {} : warn;
     const target = await joinSourceOf(joinUrl, flags, {
@@ -75,6 +65,23 @@ export function workerCommand(): Command {
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;
   });
   return command;
+}
+
+function joiningFlags(): readonly Option[] {
+  return [
+    flag('--join-file <path>', 'file with the URL and the token, as `gradsock coordinator --join-file` writes it'),
+    flag('--join-stdin', 'read the URL and the token from standard input: ws://HOST:PORT/#TOKEN').default(false),
+    tokenFileFlag(),
+    flag('--no-token', 'join a run that has no token; do not ask for one'),
+    flag('--name <name>', "this worker's name").default(defaultWorkerName(), 'host and process id'),
+    flag('--wait <seconds>', 'longest wait for a join file or a coordinator that is not there yet; 0: no wait')
+      .argParser(secondsOrNone)
+      .default(LIMITS.connectMs / 1000),
+    flag('--reconnect <seconds>', 'longest wait for a coordinator that was lost after joining; 0: no wait')
+      .argParser(secondsOrNone)
+      .default(60),
+    ...trustFlags(),
+  ];
 }
 
 /** Whether somebody can be asked. A launcher's worker asks nobody. */

@@ -57,8 +57,8 @@ What decides a run's outcome, and where its files are. These commands take them:
 const RUN_FLAGS_LINK = '[flags of every run](#flags-of-every-run)';
 
 /** The text of the page. */
-export function cliDocs(): string {
-  const program = createProgram();
+export async function cliDocs(): Promise<string> {
+  const program = await createProgram();
   const commands = program.commands.flatMap(leavesOf);
   const runFlags = sharedFlags(program.commands.filter((command) => RUN_COMMANDS.includes(command.name())));
   const list = commands.map((command) => {
@@ -72,7 +72,7 @@ export function cliDocs(): string {
     `${formatTable(['variable', 'what it sets'], 2, VARIABLES)}\n`,
     ...commands.map((command) => describeCommand(command, runFlags)),
     RUN_FLAGS,
-    blockOf(formatItems([...runFlags.values()].map(itemOf))),
+    blockOf(formatGroups([...runFlags.values()])),
   ].join('\n');
 }
 
@@ -98,18 +98,15 @@ function describeCommand(command: Command, runFlags: ReadonlyMap<string, Option>
   const isRun = RUN_COMMANDS.includes(command.name());
   const flags = command.options.filter((option) => !(isRun && runFlags.has(keyOf(option))));
   const help = new Help();
-  const items = [
-    ...command.registeredArguments.map((argument) => ({
-      term: help.argumentTerm(argument),
-      description: help.argumentDescription(argument),
-    })),
-    ...flags.map(itemOf),
-  ];
+  const args = command.registeredArguments.map((argument) => ({
+    term: help.argumentTerm(argument),
+    description: help.argumentDescription(argument),
+  }));
   const after = textAfterHelp(command);
   return [
     `## \`${nameOf(command)}\`\n`,
     `${wrap(`${sentenceOf(command.description())}${isRun ? ` It also takes the ${RUN_FLAGS_LINK}.` : ''}`)}\n`,
-    blockOf([`${nameOf(command)} ${command.usage()}`, '', ...formatItems(items)]),
+    blockOf([`${nameOf(command)} ${command.usage()}`, '', ...formatGroups(flags, args)]),
     ...(after === '' ? [] : [blockOf([after])]),
   ].join('\n');
 }
@@ -124,10 +121,19 @@ function itemOf(option: Option): Item {
   return { term: help.optionTerm(option), description: help.optionDescription(option) };
 }
 
-function formatItems(items: readonly Item[]): readonly string[] {
+/** In lines: the arguments, then each group of flags under its heading, as `--help` has them. */
+function formatGroups(flags: readonly Option[], args: readonly Item[] = []): readonly string[] {
   const help = Object.assign(new Help(), { helpWidth: WIDTH });
-  const termWidth = Math.max(...items.map(({ term }) => term.length));
-  return items.map(({ term, description }) => help.formatItem(term, termWidth, description, help));
+  const termWidth = Math.max(...[...args, ...flags.map(itemOf)].map(({ term }) => term.length));
+  const format = ({ term, description }: Item) => help.formatItem(term, termWidth, description, help);
+  const headings = [...new Set(flags.map(({ helpGroupHeading }) => helpGroupHeading))];
+  const groups = headings.map((heading) => [
+    ...(heading === undefined ? [] : [heading]),
+    ...flags.filter(({ helpGroupHeading }) => helpGroupHeading === heading).map((option) => format(itemOf(option))),
+  ]);
+  return [...(args.length === 0 ? [] : [args.map(format)]), ...groups].flatMap((lines, nth) =>
+    nth === 0 ? lines : ['', ...lines],
+  );
 }
 
 /** What `addHelpText` puts below a command's help. */
@@ -153,4 +159,4 @@ const blockOf = (lines: readonly string[]): string => ['```', ...lines, '```', '
 const PAGE = fileURLToPath(new URL('../../docs/reference/cli.md', import.meta.url));
 
 const isMain = process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url);
-if (isMain) writeFileSync(PAGE, cliDocs());
+if (isMain) writeFileSync(PAGE, await cliDocs());

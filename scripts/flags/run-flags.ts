@@ -3,23 +3,27 @@ import { hostname } from 'node:os';
 import type { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
 import { MODEL_NAMES } from '../../protocol/state/models.ts';
-import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
-import { ALL_REDUCES } from '../../coordinator/run-config.ts';
-import type { AllReduceChoice } from '../../coordinator/run-config.ts';
-import type { RunConfig } from '../../coordinator/run-config.ts';
-import { SHARES } from '../../coordinator/run-config.ts';
-import type { SharesChoice } from '../../coordinator/run-config.ts';
+import type { AllReduceChoice, RunConfig, SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
-import { count, flag, fraction, index, notNegative, positive, seconds, upTo, whole } from './values.ts';
-import { addImprovementFlags } from './improvements.ts';
-import { addScheduleFlags } from './schedule.ts';
+import { count, flag, notNegative, positive, seconds, upTo } from './values.ts';
+import { dataDirFlag, dataFlags } from './data.ts';
+import { microbatchFlags } from './distribution.ts';
+import { inGroup } from './groups.ts';
 import { loadModel } from './load-model.ts';
-import { DEFAULT_RECIPE, RECIPE_NAMES } from './recipe.ts';
+import { trainingFlags } from './training.ts';
+import { RECIPE_NAMES } from './recipe.ts';
 import type { Recipe, RecipeName } from './recipe.ts';
 
-export { flag, loadModel, count as parseCount, notNegative as parseNotNegative, positive as parsePositive };
+export {
+  dataDirFlag,
+  flag,
+  loadModel,
+  count as parseCount,
+  notNegative as parseNotNegative,
+  positive as parsePositive,
+};
 
 /** What engines take. */
 const MOST_THREADS = 1024;
@@ -61,113 +65,75 @@ export interface EngineFlags {
   threads: number;
 }
 
-/** Adds what decides a run's outcome, and where its files are. */
-export function addRunFlags(command: Command): Command {
-  const { epochs, globalBatch, optimizer, learningRate, momentum, weightDecay } = DEFAULT_RECIPE;
-  return addImprovementFlags(addScheduleFlags(command))
-    .addOption(flag('--model <name>', `${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'))
-    .addOption(
-      flag('--recipe <name>', 'homework: as the homework trained; best: what a search found. Flags that are given win')
-        .choices(RECIPE_NAMES)
-        .default('homework'),
+/**
+ * Adds what decides a run's outcome, and where its files are.
+ *
+ * `distribution`, `joining`: flags of this command alone, which come first in their groups.
+ */
+export function addRunFlags(
+  command: Command,
+  { distribution = [], joining = [] }: { distribution?: readonly Option[]; joining?: readonly Option[] } = {},
+): Command {
+  return addFlags(command, [
+    ...inGroup('model', modelFlags()),
+    ...inGroup('training', trainingFlags()),
+    ...inGroup('data', dataFlags()),
+    ...inGroup('distribution', [...distribution, ...microbatchFlags()]),
+    ...inGroup('joining', joining),
+    ...inGroup('faults', faultFlags()),
+    ...inGroup('files', fileFlags()),
+  ]);
+}
+
+export function addFlags(command: Command, flags: readonly Option[]): Command {
+  for (const option of flags) command.addOption(option);
+  return command;
+}
+
+function modelFlags(): readonly Option[] {
+  return [
+    flag('--model <name>', `model: ${MODEL_NAMES.join(', ')}, or a ModelSpec in FILE.json`).default('conv-pool'),
+    flag(
+      '--recipe <name>',
+      'set of defaults. homework: as in the homework; best: the best that a search found. A flag that is given overrides it',
     )
-    .addOption(flag('--epochs <n>', 'passes over the training samples').argParser(count).default(epochs))
-    .addOption(
-      flag('--global-batch <n>', 'samples of a batch, all workers together').argParser(count).default(globalBatch),
-    )
-    .addOption(flag('--microbatches <n>', 'parts of a global batch; default: one for each worker').argParser(count))
-    .addOption(
-      flag('--accumulate <k>', 'global batches whose gradients are averaged into one update')
-        .argParser(count)
-        .default(1),
-    )
-    .addOption(
-      flag('--local-steps <h>', 'steps that each microbatch takes by itself before states are averaged; 1: none')
-        .argParser(count)
-        .default(1),
-    )
-    .addOption(flag('--seed <n>', 'seed of the initial weights and the order of samples').argParser(whole).default(1))
-    .addOption(flag('--optimizer <name>', 'the update rule').choices(['sgd', 'adam', 'adamw']).default(optimizer))
-    .addOption(flag('--learning-rate <x>', 'learning rate').argParser(positive).default(learningRate))
-    .addOption(flag('--momentum <x>', 'momentum of sgd').argParser(fraction).default(momentum))
-    .addOption(flag('--nesterov', 'momentum that looks ahead').default(DEFAULT_RECIPE.nesterov))
-    .addOption(
-      flag('--weight-decay <x>', 'weight decay of every parameter').argParser(notNegative).default(weightDecay),
-    )
-    .addOption(flag('--beta1 <x>', "decay of adam's first moment").argParser(fraction).default(0.9))
-    .addOption(flag('--beta2 <x>', "decay of adam's second moment").argParser(fraction).default(0.999))
-    .addOption(flag('--epsilon <x>', "added to adam's divisor").argParser(positive).default(1e-8))
-    .addOption(
-      flag(
-        '--clip-norm <x>',
-        'the largest L2 norm of a gradient, longer ones are scaled down; default: no bound',
-      ).argParser(positive),
-    )
-    .addOption(flag('--train-samples <n>', 'only the first n training samples').argParser(count))
-    .addOption(flag('--test-samples <n>', 'only the first n test samples').argParser(count))
-    .addOption(
-      flag('--validation <n>', 'hold back the last n training samples and evaluate them, and no test sample').argParser(
-        count,
-      ),
-    )
-    .addOption(flag('--max-steps <n>', 'stop after n steps; 0 writes the initial model').argParser(index))
-    .addOption(
-      flag('--step-timeout <seconds>', "the longest wait for a worker's gradient").argParser(seconds).default(60),
-    )
-    .addOption(
-      flag('--checkpoint-every <k>', "steps between checkpoints, besides that at each epoch's end").argParser(count),
-    )
-    .addOption(
-      flag('--keep-checkpoints <n>', 'checkpoints kept, besides the best by accuracy').argParser(count).default(3),
-    )
-    .addOption(flag('--resume <folder>', 'continue the run recorded there, from its newest checkpoint'))
-    .addOption(dataDirFlag())
-    .addOption(flag('--run-dir <folder>', 'where the run is recorded; default: runs/<date>-<model>-<id>'))
-    .addOption(flag('--quiet', 'print nothing but failures and what is out of the ordinary').default(false));
+      .choices(RECIPE_NAMES)
+      .default('homework'),
+  ];
+}
+
+function faultFlags(): readonly Option[] {
+  return [
+    flag('--resume <folder>', 'continue the run in this run directory from its newest checkpoint'),
+    flag('--step-timeout <seconds>', "longest wait for a worker's gradient").argParser(seconds).default(60),
+    flag('--checkpoint-every <k>', 'steps between checkpoints. Default: only at the end of each epoch').argParser(
+      count,
+    ),
+    flag('--keep-checkpoints <n>', 'checkpoints to keep, besides the most accurate').argParser(count).default(3),
+  ];
+}
+
+function fileFlags(): readonly Option[] {
+  return [
+    flag('--run-dir <folder>', 'folder in which the run is recorded. Default: runs/<date>-<model>-<id>'),
+    flag('--quiet', 'print only failures and warnings').default(false),
+  ];
 }
 
 /** Adds what decides where gradients are computed. */
 export function addEngineFlags(command: Command): Command {
-  return command
-    .addOption(
-      flag('--engine <name>', 'auto: the fastest that this machine has; or one that `gradsock engines` lists').default(
-        'auto',
-      ),
-    )
-    .addOption(
-      flag(
-        '--device <name>',
-        "one that `gradsock engines` lists; default: the engine's own; of several NVIDIA GPUs one by number " +
-          '(cuda:1, tensorflow-gpu:1, or just 1), else in turn by $LOCAL_RANK, $SLURM_LOCALID or ' +
-          '$OMPI_COMM_WORLD_LOCAL_RANK',
-      ),
-    )
-    .addOption(flag('--threads <n>', 'threads of each worker').argParser(upTo(MOST_THREADS)).default(1));
-}
-
-export function wireFlag(): Option {
-  const description = 'how gradients travel; f32 is exact, bf16 and f16 take half of the bytes, int8 a quarter';
-  return flag('--wire <format>', description).choices(WIRE_FORMATS).default('f32');
-}
-
-export function sharedMemoryFlag(): Option {
-  return flag('--no-shared-memory', 'send gradients through sockets to workers on this machine, too');
-}
-
-export function allReduceFlag(): Option {
-  const description =
-    'how gradients are averaged: star, at the coordinator; ring, by the workers among themselves; auto, by what there is';
-  return flag('--all-reduce <name>', description).choices(ALL_REDUCES).default('auto');
-}
-
-export function sharesFlag(): Option {
-  const description =
-    'microbatches of each worker: equal numbers, by measured speed, or auto: by speed where that changes no bit';
-  return flag('--shares <how>', description).choices(SHARES).default('auto');
-}
-
-export function dataDirFlag(): Option {
-  return flag('--data-dir <folder>', 'where the Fashion-MNIST files are, if not in a usual place');
+  const flags = [
+    flag('--engine <name>', 'engine: auto takes the fastest on this machine; `gradsock engines` lists all').default(
+      'auto',
+    ),
+    flag(
+      '--device <name>',
+      'device, as `gradsock engines` lists them. With several NVIDIA GPUs: cuda:1, tensorflow-gpu:1 or just 1. ' +
+        "Default: the engine's own; GPUs in turn, by $LOCAL_RANK, $SLURM_LOCALID or $OMPI_COMM_WORLD_LOCAL_RANK",
+    ),
+    flag('--threads <n>', 'threads per worker').argParser(upTo(MOST_THREADS)).default(1),
+  ];
+  return addFlags(command, inGroup('engine', flags));
 }
 
 /** How a worker is called unless `--name` says otherwise. */

@@ -1,7 +1,7 @@
 /** The files and the fingerprint that TLS flags name, read and checked. */
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import type { Command } from 'commander';
+import type { Option } from 'commander';
 import type { ServerTls } from '../../coordinator/server/server.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { readTextFile } from '../../protocol/text-files.ts';
@@ -19,16 +19,18 @@ export interface TrustFlags {
   tlsFingerprint?: string;
 }
 
-export function addServerTlsFlags(command: Command): Command {
-  return command
-    .addOption(flag('--tls-cert <file>', 'serve wss:// with this certificate, PEM, and its chain'))
-    .addOption(flag('--tls-key <file>', 'its key, PEM'));
+export function serverTlsFlags(): readonly Option[] {
+  return [
+    flag('--tls-cert <file>', 'certificate in PEM, with its chain; workers then join by wss://'),
+    flag('--tls-key <file>', "the certificate's private key, in PEM"),
+  ];
 }
 
-export function addTrustFlags(command: Command): Command {
-  return command
-    .addOption(flag('--tls-ca <file>', "PEM: the authority of the coordinator's certificate, if no public one"))
-    .addOption(flag('--tls-fingerprint <sha256>', "sha256 of the coordinator's certificate, as it printed it"));
+export function trustFlags(): readonly Option[] {
+  return [
+    flag('--tls-ca <file>', "authority of the coordinator's certificate, in PEM. Default: the public authorities"),
+    flag('--tls-fingerprint <sha256>', "sha256 of the coordinator's certificate, as it prints it"),
+  ];
 }
 
 /**

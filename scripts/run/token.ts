@@ -21,7 +21,7 @@ export interface TokenFlags {
 }
 
 export function tokenFileFlag(): Option {
-  return flag('--token-file <path>', `a file with the run's token, if it is not in $${TOKEN_VARIABLE}`);
+  return flag('--token-file <path>', `file with the run's token. Default: the token in $${TOKEN_VARIABLE}`);
 }
 
 /** The token that the user has given, if any. Throws `ConfigError` for one that is none, or too short. */

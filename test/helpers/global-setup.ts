@@ -10,12 +10,7 @@ import type { DatasetSource } from '../../coordinator/dataset/fetch.ts';
 import { takeFromDebian } from '../../coordinator/dataset/debian-package.ts';
 import { downloadDatasetFile } from '../../coordinator/dataset/download.ts';
 import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data/dataset-files.ts';
-import { baselineCommand } from '../../scripts/commands/baseline.ts';
-import { coordinatorCommand } from '../../scripts/commands/coordinator.ts';
-import { enginesCommand } from '../../scripts/commands/engines.ts';
-import { sweepCommand } from '../../scripts/commands/sweep.ts';
-import { trainCommand } from '../../scripts/commands/train.ts';
-import { workerCommand } from '../../scripts/commands/worker.ts';
+import { createProgram } from '../../scripts/program.ts';
 import { TOKEN_VARIABLE } from '../../scripts/run/token.ts';
 import { FASHION_MNIST_FOLDER } from './fashion-mnist.ts';
 
@@ -39,18 +34,15 @@ export async function setup(): Promise<() => void> {
     log: (line) => process.stderr.write(`${line}\n`),
     sources: [copyFromMachine, downloadDatasetFile, takeFromDebian],
   });
-  for (const name of userVariables()) Reflect.deleteProperty(process.env, name);
+  for (const name of await userVariables()) Reflect.deleteProperty(process.env, name);
   const home = mkdtempSync(join(tmpdir(), 'gradsock-home-'));
   Object.assign(process.env, { HOME: home, FASHION_MNIST_DIR: FASHION_MNIST_FOLDER });
   return () => rmSync(home, { recursive: true, force: true });
 }
 
 /** Variables by which a user may have changed what commands do. Those that only tests know, such as seeds, stay. */
-function userVariables(): string[] {
-  const commands = [
-    ...[trainCommand, baselineCommand, coordinatorCommand, workerCommand],
-    ...[enginesCommand, sweepCommand],
-  ].map((create) => create());
+async function userVariables(): Promise<string[]> {
+  const { commands } = await createProgram();
   const flags = commands.flatMap(({ options }) => options.flatMap(({ envVar }) => envVar ?? []));
   return [...new Set(flags), TOKEN_VARIABLE, 'XDG_CACHE_HOME'];
 }

@@ -17,7 +17,7 @@ function leavesOf(command: Command, words: readonly string[] = []): { words: rea
 
 /** What the flags of a command are with this variable set, or with none: parsed by the whole program, carried out never. */
 async function flagsOf(words: readonly string[], variable?: readonly [name: string, value: string]) {
-  const program = createProgram();
+  const program = await createProgram();
   const { command } = leavesOf(program).find((leaf) => leaf.words.join() === words.join())!;
   for (const { envVar } of command.options) if (envVar !== undefined) vi.stubEnv(envVar, undefined);
   if (variable) vi.stubEnv(...variable);
@@ -26,15 +26,15 @@ async function flagsOf(words: readonly string[], variable?: readonly [name: stri
   return command.opts<Record<string, unknown>>();
 }
 
-const options = leavesOf(createProgram()).flatMap(({ words, command }) =>
+const options = leavesOf(await createProgram()).flatMap(({ words, command }) =>
   command.options
     .filter(({ envVar }) => envVar !== undefined)
     .map((option) => [`${words.join(' ')} ${option.long!}`, words, option] as const),
 );
 const booleans = options.filter(([, , option]) => !option.required && !option.optional);
 
-test('every command has flags with variables, some of them without a value', () => {
-  expect(new Set(options.map(([, words]) => words.join(' '))).size).toBe(leavesOf(createProgram()).length);
+test('every command has flags with variables, some of them without a value', async () => {
+  expect(new Set(options.map(([, words]) => words.join(' '))).size).toBe(leavesOf(await createProgram()).length);
   expect(booleans.map(([name]) => name)).toEqual(
     expect.arrayContaining([
       'train --nesterov',
