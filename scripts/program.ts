@@ -1,8 +1,8 @@
 /** The program: its subcommands, and the rules that hold for all of them. */
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { readVariablesOf } from './flags/environment.ts';
 import { suggestFlags } from './flags/suggestions.ts';
-import { packageVersion } from './process.ts';
+import { EXIT, packageVersion, reportFailure } from './process.ts';
 
 interface Entry {
   readonly description: string;
@@ -40,6 +40,17 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/sweep.ts')).sweepCommand(),
   },
 };
+
+/** Does what the arguments ask for. A failure is a sentence on stderr and an exit code; only a fault of ours is thrown. */
+export async function runProgram(words: readonly string[]): Promise<void> {
+  try {
+    const program = await createProgram(words);
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return reportFailure(error);
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  }
+}
 
 /**
  * Parsing it carries out the command that the arguments name; usage errors are thrown, as `CommanderError`.

@@ -8,9 +8,9 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { MODEL_NAMES, MODELS } from '../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
 import { worstError } from '../../worker/engines/probe.ts';
-import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { bitsOf, expectAgreement, LIMIT, ODD_LIMIT, resultsOf, sha256 } from '../helpers/engine-results.ts';
 import { gradientBuffers, ODD_MODELS, smallModels, trainedState } from '../helpers/models.ts';
+import { createRememberedReference } from '../helpers/remembered-reference.ts';
 import { syntheticSamples } from '../helpers/samples.ts';
 
 const MAX_BATCH = 256;
@@ -31,7 +31,7 @@ export function describeEngineContract(
   const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH, labelSmoothing?: number) => {
     const state = trainedState(spec, 1);
     const options = { ...state, maxBatch, threads: 1, labelSmoothing };
-    return { ...state, engine: await create(options), reference: await createReferenceEngine(options) };
+    return { ...state, engine: await create(options), reference: await createRememberedReference(options) };
   };
 
   describe(`${name}: the engine contract`, () => {

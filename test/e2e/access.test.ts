@@ -8,6 +8,7 @@ import { createToken } from '../../protocol/wire/authentication.ts';
 import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
 import { childrenOf, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 
 const run = ['--model', 'dense', '--microbatches', '2', '--epochs', '1', ...SMALL];
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));
@@ -33,12 +34,12 @@ describe('a run with a token', () => {
     const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...run]);
     const { url: bare, token } = splitJoinUrl(url);
 
-    const without = await runCli(['worker', bare]);
+    const without = await runInProcess(['worker', bare]);
     expect(without.code).toBe(1);
     expect(without.output).toContain(
       "give the worker the run's token: at its prompt, by GRADSOCK_TOKEN, --token-file, --join-file or",
     );
-    const wrong = await runCli(['worker', `${bare}#${createToken()}`]);
+    const wrong = await runInProcess(['worker', `${bare}#${createToken()}`]);
     expect(wrong.code).toBe(1);
     expect(wrong.output).toContain('the coordinator does not know the token that this worker has');
 
@@ -49,7 +50,7 @@ describe('a run with a token', () => {
     expect(recordsOf(runDir)).not.toContain(token);
     expect(recordsOf(runDir)).toContain('ERR_UNAUTHENTICATED');
 
-    expect((await runCli(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
+    expect((await runInProcess(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
     expect(readResult(runDir).parametersSha256).toBe(readResult(undisturbed).parametersSha256);
   });
 
@@ -151,7 +152,7 @@ describe('a run over TLS', () => {
     const fingerprint = new X509Certificate(readFileSync(CERTIFICATE)).fingerprint256;
     const wrong = 'ab'.repeat(32);
     for (const trust of [[], ['--tls-fingerprint', wrong]]) {
-      const { code, output } = await runCli(['worker', url, ...trust]);
+      const { code, output } = await runInProcess(['worker', url, ...trust]);
       expect(code).toBe(2);
       expect(output).toMatch(/certificate is not trusted|--tls-fingerprint abab.* has a certificate with/);
     }
@@ -177,54 +178,12 @@ test('a ring over TLS is a star, and the reason is told', async () => {
     'all-reduce: star, because this run is encrypted, which links between the workers of a ring are not',
   );
   // Equal bits for any number of workers are the star's.
-  expect((await runCli(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
+  expect((await runInProcess(['baseline', ...run, '--run-dir', undisturbed])).code).toBe(0);
   expect(readResult(runDir).parametersSha256).toBe(readResult(undisturbed).parametersSha256);
 });
 
-describe('a mistake about access ends with exit 2 and names the cure:', () => {
-  const url = 'ws://127.0.0.1:1';
-  test.each<[string[], string]>([
-    [['coordinator', '--listen', '0.0.0.0:0', '--no-token'], '--no-token with --listen 0.0.0.0:0: expected a loopback'],
-    [['coordinator', '--tls-cert', CERTIFICATE], `--tls-cert ${CERTIFICATE} needs --tls-key`],
-    [['coordinator', '--tls-key', CERTIFICATE], `--tls-key ${CERTIFICATE} needs --tls-cert`],
-    [
-      ['coordinator', '--tls-cert', '/nowhere', '--tls-key', '/nowhere'],
-      '--tls-cert /nowhere: cannot be read: there is no such file (ENOENT)',
-    ],
-    [['coordinator', '--tls-cert', CERTIFICATE, '--tls-key', CERTIFICATE], 'no certificate with its key'],
-    [
-      ['coordinator', '--token-file', '/nowhere'],
-      '--token-file /nowhere: cannot be read: there is no such file (ENOENT)',
-    ],
-    [['worker', `${url}#short`], `${url}: its #token: not a token: expected 22 to 200 letters`],
-    [['worker'], 'worker: nothing to join: give the URL that the coordinator printed, --join-file or --join-stdin'],
-    [['worker', '--join-file', '/'], '--join-file /: cannot be read: it is a folder, not a file (EISDIR)'],
-    [
-      ['worker', 'ws://127.0.0.1:1#' + 'a'.repeat(22), '--no-token'],
-      'expected a URL without #TOKEN, as --no-token says',
-    ],
-    [['worker', url, '--join-stdin'], 'worker: expected one run to join, got a URL and --join-stdin: give one'],
-    [['worker', '--join-stdin'], '--join-stdin: expected a line, got the end of the input'],
-    [['coordinator', '--advertise', 'no:where:1'], '--advertise no:where:1: expected HOST or HOST:PORT'],
-    [['worker', url, '--tls-fingerprint', 'ab'.repeat(32)], `--tls-fingerprint with ${url}: expected a wss:// URL`],
-    [['worker', 'wss://127.0.0.1:1', '--tls-fingerprint', 'abc'], '--tls-fingerprint abc: expected the 64 hexadecimal'],
-    [
-      ['worker', 'wss://127.0.0.1:1', '--tls-ca', '/nowhere'],
-      '--tls-ca /nowhere: cannot be read: there is no such file (ENOENT)',
-    ],
-  ])('%j', async (args, message) => {
-    const { code, output } = await runCli(args, { GRADSOCK_RUN_DIR: join(temporaryFolder(), 'run') });
-    expect(output).toContain(message);
-    expect(output).not.toContain('#short');
-    expect(code).toBe(2);
-  });
-
-  test('a token in the environment that is too short, which is not shown', async () => {
-    const { code, output } = await runCli(['train', '--run-dir', join(temporaryFolder(), 'run')], {
-      GRADSOCK_TOKEN: 'hush',
-    });
-    expect(output).toContain('$GRADSOCK_TOKEN: not a token: expected 22 to 200 letters');
-    expect(output).not.toContain('hush');
-    expect(code).toBe(2);
-  });
+test('--join-stdin without a line is refused', async () => {
+  const { code, output } = await runCli(['worker', '--join-stdin']);
+  expect(output).toContain('error: --join-stdin: expected a line, got the end of the input');
+  expect(code).toBe(2);
 });

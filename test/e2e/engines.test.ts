@@ -103,46 +103,12 @@ describe('a device that is not here', () => {
     expect(code).toBe(2);
   }
 
-  test.skipIf(!missing).each([['train'], ['baseline']])('tensorflow-gpu, for %s', async (command) => {
-    const runDir = join(temporaryFolder(), 'run');
-    const outcome = await runCli([command, ...SHORT, ...flags, '--run-dir', runDir]);
-    expectCure(outcome);
-    // Found before anything was made: no process had anything to say, and no directory is there.
-    expect(outcome.output.split('\n')).toHaveLength(1);
-    expect(existsSync(runDir)).toBe(false);
-  });
-
   test.skipIf(!missing)('tensorflow-gpu, for a worker: the coordinator goes on waiting for another', async () => {
     const runDir = join(temporaryFolder(), 'run');
     const { coordinator, url } = await startCoordinator(['--workers', '1', '--run-dir', runDir, ...SHORT]);
     expectCure(await runCli(['worker', url, ...flags]));
     expect((await runCli(['worker', url])).code).toBe(0);
     expect(await coordinator.exit).toBe(0);
-  });
-
-  test.each([
-    [['--device', 'abacus'], '--device abacus: no engine has it; there are tensorflow-gpu'],
-    [['--device', 'cpu:1'], '--device cpu:1: cpu has no number, only GPUs have; use --device cpu'],
-    [
-      ['--engine', 'native', '--device', '0'],
-      '--device 0: the number of an NVIDIA GPU, which --engine native does not',
-    ],
-  ])('%j', async (wrong, message) => {
-    const runDir = join(temporaryFolder(), 'run');
-    const { code, output } = await runCli(['baseline', ...SHORT, ...wrong, '--run-dir', runDir]);
-    expect(output).toContain(`error: ${message}`);
-    expect(code).toBe(2);
-    expect(existsSync(runDir)).toBe(false);
-  });
-
-  test('a GPU by a number that this machine does not have', async () => {
-    const env = { CUDA_VISIBLE_DEVICES: '0,1' };
-    const runDir = join(temporaryFolder(), 'run');
-    const { code, output } = await runCli(['baseline', ...SHORT, '--device', 'cuda:2', '--run-dir', runDir], env);
-    expect(output).toContain(
-      'error: --device cuda:2: there is no GPU 2: CUDA_VISIBLE_DEVICES=0,1 leaves 2, GPU 0 to 1; choose one of them',
-    );
-    expect(code).toBe(2);
   });
 });
 
@@ -200,17 +166,14 @@ describe('auto', () => {
   });
 });
 
-test.each([['train'], ['baseline']])(
-  'native, asked of %s without its addon, is refused before anything is made',
-  async (command) => {
-    const program = installationWithoutCompiler();
-    const runDir = join(temporaryFolder(), 'run');
-    const { code, output } = await runCli([command, ...SHORT, '--engine', 'native', '--run-dir', runDir], {}, program);
-    expect(output).toMatch(/^error: --engine native: no C\+\+ compiler was found when it was built; install g\+\+ .*$/);
-    expect(code).toBe(2);
-    expect(existsSync(runDir)).toBe(false);
-  },
-);
+test('native, asked for by name without its addon, is refused before anything is made', async () => {
+  const program = installationWithoutCompiler();
+  const runDir = join(temporaryFolder(), 'run');
+  const { code, output } = await runCli(['baseline', ...SHORT, '--engine', 'native', '--run-dir', runDir], {}, program);
+  expect(output).toMatch(/^error: --engine native: no C\+\+ compiler was found when it was built; install g\+\+ .*$/);
+  expect(code).toBe(2);
+  expect(existsSync(runDir)).toBe(false);
+});
 
 /** The built program, as an install without a C++ compiler leaves it. */
 function installationWithoutCompiler(): string {

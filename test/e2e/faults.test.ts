@@ -1,5 +1,5 @@
 /** What happens to whole runs when something is killed, stopped, interrupted or asked for wrongly. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -15,6 +15,7 @@ import {
 } from '../helpers/cli.ts';
 import { splitJoinUrl } from '../../protocol/wire/join-url.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 
 /** A run that would go on for long after whatever is done to it. */
 const long = ['--model', 'dense', '--epochs', '10000', ...SMALL];
@@ -210,75 +211,16 @@ describe('the coordinator', () => {
   });
 });
 
-describe('a mistake of the user ends with exit 2 and names the cure:', () => {
-  test.each<[string[], string]>([
-    [['train', '--model', 'resnet'], '--model resnet: expected dense, conv, conv-pool'],
-    [
-      ['train', '--model', 'missing.json'],
-      '--model missing.json: cannot be read: there is no such file (ENOENT): check the path',
-    ],
-    [
-      ['train', '--epochs', 'many'],
-      "option '--epochs <n>' argument 'many' is invalid. Expected a whole number from 1.",
-    ],
-    [['train', '--workers', '3', '--microbatches', '2'], '--microbatches 2 cannot feed 3 workers: use 3 or more'],
-    [
-      ['train', '--global-batch', '50', '--microbatches', '64'],
-      '--global-batch 50 cannot feed 64 microbatches: use 64 or more',
-    ],
-    [['baseline', '--train-samples', '60001'], '--train-samples 60001: Fashion-MNIST has 60000: use at most that many'],
-    [['baseline', '--momentum', '0', '--nesterov'], '--nesterov needs --momentum above 0'],
-    [
-      ['coordinator', '--listen', '127.0.0.1:0', '--join-file', '/nowhere/join'],
-      '--join-file /nowhere/join: cannot be written: the folder that it is to be in is not there (ENOENT)',
-    ],
-    [['coordinator', '--listen', 'here'], '--listen here: expected HOST:PORT'],
-    [['worker', 'http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT or wss://'],
-    [
-      ['baseline', '--data-dir', '/nowhere'],
-      'not found in --data-dir, expected the four files of Fashion-MNIST, missing 4',
-    ],
-    [['sail'], "error: unknown command 'sail'"],
-    [['train', '--frobnicate'], "error: unknown option '--frobnicate'"],
-  ])('%j', async (args, message) => {
-    const { code, output } = await runCli(args, { GRADSOCK_RUN_DIR: join(temporaryFolder(), 'run') });
-    expect(output).toContain(message);
-    expect(code).toBe(2);
-  });
-
-  test('a run directory that holds a run already', async () => {
-    const runDir = join(temporaryFolder(), 'run');
-    mkdirSync(runDir);
-    writeFileSync(join(runDir, 'config.json'), '{}');
-    const { code, output } = await runCli(['baseline', ...long, '--run-dir', runDir]);
-    expect(output).toContain(`--run-dir ${runDir}: holds a run already`);
-    expect(code).toBe(2);
-  });
-
-  test('a ModelSpec that is none', async () => {
-    const path = join(temporaryFolder(), 'bad.json');
-    writeFileSync(
-      path,
-      JSON.stringify({ name: 'bad', input: [1, 28, 28], numClasses: 10, layers: [{ kind: 'lstm' }] }),
-    );
-    const { code, output } = await runCli(['baseline', '--model', path]);
-    expect(output).toContain(`--model ${path}: not a ModelSpec:\n  layers.0.kind:`);
-    expect(code).toBe(2);
-  });
+test('a mistake of the user ends the process with exit 2, and one sentence', async () => {
+  const { code, output } = await runCli(['train', '--model', 'resnet']);
+  expect(output).toMatch(/^error: --model resnet: expected dense, conv, conv-pool.*$/);
+  expect(code).toBe(2);
 });
 
 test('training that diverges stops with the step and a suggestion, and keeps the last good parameters', async () => {
   const runDir = join(temporaryFolder(), 'run');
-  const { code, output } = await runCli(['baseline', ...long, '--learning-rate', '1e38', '--run-dir', runDir]);
+  const { code, output } = await runInProcess(['baseline', ...long, '--learning-rate', '1e38', '--run-dir', runDir]);
   expect(code).toBe(1);
   expect(output).toMatch(/error: step \d+ \(epoch 1\): .*not finite.*smaller --learning-rate/);
   expect(readResult(runDir)).toMatchObject({ status: 'failed', error: { code: 'ERR_NOT_FINITE' } });
-});
-
-test('--help documents flags with defaults and environment variables', async () => {
-  const { code, output } = await runCli(['train', '--help']);
-  expect(code).toBe(0);
-  expect(output.replace(/\s+/g, ' ')).toContain(
-    '--seed <n> seed of the initial weights and the order of samples (default: 1, env: GRADSOCK_SEED)',
-  );
 });

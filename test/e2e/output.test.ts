@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
+import { readResult, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
 
@@ -89,7 +90,7 @@ describe('a worker', () => {
 test('a run that has learned nothing says so and what to try, and ends with exit 0', async () => {
   const runDir = join(temporaryFolder(), 'run');
   const args = ['baseline', ...RUN, '--learning-rate', '1000', '--run-dir', runDir];
-  const { code, output } = await runCli(args);
+  const { code, output } = await runInProcess(args);
   expect(code, output).toBe(0);
   expect(output).toMatch(/^warning: the model did not learn: loss [\d.]+ \(a guess has 2\.30\).*--learning-rate/m);
   expect(readResult(runDir)).toMatchObject({ status: 'completed', learned: false });

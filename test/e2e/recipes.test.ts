@@ -8,6 +8,7 @@ import { MODELS } from '../../protocol/state/models.ts';
 import { decodeSafetensors } from '../../protocol/state/safetensors.ts';
 import { allGone, childrenOf, readEpochs, readResult, runCli, startCli } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 
 /** 32 steps an epoch. */
 const STEPS_PER_EPOCH = 32;
@@ -43,16 +44,16 @@ function modelFileSha256(runDir: string): string {
   return hash.digest('hex');
 }
 
-async function runToEnd(...command: string[]) {
+async function runToEnd(carryOut: typeof runCli | typeof runInProcess, ...command: string[]) {
   const runDir = join(temporaryFolder(), 'run');
-  const { code, output } = await runCli([...command, ...run, '--run-dir', runDir]);
+  const { code, output } = await carryOut([...command, ...run, '--run-dir', runDir]);
   expect(code, output).toBe(0);
   return { output, outcome: outcomeOf(runDir), modelSha256: modelFileSha256(runDir) };
 }
 
 /** The baseline: made once, by the first test that compares with it. */
 let quiet: ReturnType<typeof runToEnd> | undefined;
-const baseline = () => (quiet ??= runToEnd('baseline'));
+const baseline = () => (quiet ??= runToEnd(runInProcess, 'baseline'));
 
 test('the baseline has validation figures and none of the test samples, and the model file holds the averages', async () => {
   const { output, outcome, modelSha256 } = await baseline();
@@ -69,8 +70,9 @@ test('the baseline has validation figures and none of the test samples, and the 
   expect(output).toMatch(/^completed: 64 steps in [\d.]+ s, validation acc 0\.\d{4}, parameters/m);
 });
 
-test.each([1, 2, 3])('%i worker processes end with the parameters, averages and figures of the baseline', async (n) => {
-  const { outcome, modelSha256 } = await runToEnd('train', '--workers', String(n));
+// Other numbers of workers: test/coordinator/recipes.test.ts.
+test('three worker processes end with the parameters, averages and figures of the baseline', async () => {
+  const { outcome, modelSha256 } = await runToEnd(runCli, 'train', '--workers', '3');
   const expected = await baseline();
   expect(outcome).toEqual(expected.outcome);
   expect(modelSha256).toBe(expected.modelSha256);
@@ -100,7 +102,7 @@ test('killed and resumed in the middle of an epoch it ends so too, with no flag 
 
 test('without a sample left to train on it is refused with exit 2 and the cure', async () => {
   const flags = ['--train-samples', '500', '--validation', '500', '--run-dir', join(temporaryFolder(), 'run')];
-  const { code, output } = await runCli(['baseline', ...flags]);
+  const { code, output } = await runInProcess(['baseline', ...flags]);
   expect(output).toContain('--validation 500 of 500 training samples: leave some to train on');
   expect(code).toBe(2);
 });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { readResult, runCli } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 import { ORDINARY_USER } from '../helpers/ordinary-user.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
@@ -53,10 +54,7 @@ describe('a user with a number and no name', () => {
     mkdirSync(closed, { mode: 0o755 });
     for (const [args, problem] of [
       [['baseline', '--model', theirs], `--model ${theirs}: cannot be read`],
-      [['sweep', theirs], `${theirs}: cannot be read`],
       [['coordinator', '--token-file', theirs], `--token-file ${theirs}: cannot be read`],
-      [['coordinator', '--tls-cert', theirs, '--tls-key', theirs], `--tls-cert ${theirs}: cannot be read`],
-      [['worker', '--join-file', theirs], `--join-file ${theirs}: cannot be read`],
       [['baseline', ...RUN, '--run-dir', join(closed, 'run')], `--run-dir ${join(closed, 'run')}: cannot be made`],
       [['baseline', ...RUN, '--run-dir', closed], `--run-dir ${closed}: cannot be written`],
     ] as const) {
@@ -87,7 +85,7 @@ describe('a file that is something else', () => {
         '--run-dir /dev/null/run: cannot be made: a part of the path is a file',
       ],
     ] as const) {
-      const { code, output } = await runCli([...args]);
+      const { code, output } = await runInProcess([...args]);
       expect(code, output).toBe(2);
       expect(output).toContain(`error: ${problem}`);
       expect(output).not.toMatch(/^ {4}at /m);
@@ -100,11 +98,11 @@ describe('a file that is something else', () => {
     const layers = [{ kind: 'flatten' }, { kind: 'dense', units: 10, activation: 'none' }];
     writeFileSync(model, `\ufeff${JSON.stringify({ name: 'marked', input: [1, 28, 28], numClasses: 10, layers })}\r\n`);
     const args = ['baseline', ...RUN.slice(2), '--model', model, '--max-steps', '1', '--run-dir', join(folder, 'run')];
-    const { code, output } = await runCli(args);
+    const { code, output } = await runInProcess(args);
     expect(code, output).toBe(0);
     const token = join(folder, 'token');
     writeFileSync(token, Buffer.from(`\ufeff${'t'.repeat(43)}\r\n`, 'utf16le'));
-    const refused = await runCli(['worker', 'http://nowhere', '--token-file', token]);
+    const refused = await runInProcess(['worker', 'http://nowhere', '--token-file', token]);
     expect(refused.output).not.toContain('not a token');
   });
 });

@@ -1,5 +1,5 @@
 /** Whole runs: real processes, real sockets, the real engine, a slice of the real data. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,49 +9,43 @@ import { MODELS } from '../../protocol/state/models.ts';
 import { readEpochs, readResult, runCli, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
 import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { runInProcess } from '../helpers/in-process.ts';
 
 const hasAddon = sharedMemorySystem() !== undefined;
 const run = ['--model', 'dense', '--microbatches', '4', '--epochs', '1', '--seed', '7', ...SMALL];
 
+/** Of the same run in one process, to compare with. */
+async function runBaseline(runDir: string, ...flags: string[]): Promise<void> {
+  const { code, output } = await runInProcess(['baseline', ...run, ...flags, '--run-dir', runDir]);
+  expect(code, output).toBe(0);
+}
+
 describe('gradsock', () => {
-  test('ends with the same parameters on 1, 2 and 3 workers and as the baseline', async () => {
+  // Other numbers of workers, and the baseline beside them: test/coordinator/trainer.test.ts.
+  test('ends on 3 workers with the parameters of the baseline', async () => {
     const folder = temporaryFolder();
-    const commands = [
-      ['train', '--workers', '1'],
-      ['train', '--workers', '2'],
-      ['train', '--workers', '3'],
-      ['baseline'],
-    ];
-    const sums = new Set<string>();
-    for (const [index, command] of commands.entries()) {
-      const runDir = join(folder, String(index));
-      const { code, output } = await runCli([...command, ...run, '--run-dir', runDir]);
-      expect(code, output).toBe(0);
-      const { status, steps, epochs, parametersSha256 } = readResult(runDir);
-      expect({ status, steps, epochs }).toEqual({ status: 'completed', steps: 4096 / 256, epochs: 1 });
-      sums.add(parametersSha256);
-    }
-    expect(sums.size).toBe(1);
+    const train = await runCli(['train', '--workers', '3', ...run, '--run-dir', join(folder, 'train')]);
+    expect(train.code, train.output).toBe(0);
+    await runBaseline(join(folder, 'baseline'));
+    const { status, steps, epochs, parametersSha256 } = readResult(join(folder, 'train'));
+    expect({ status, steps, epochs }).toEqual({ status: 'completed', steps: 4096 / 256, epochs: 1 });
+    expect(parametersSha256).toBe(readResult(join(folder, 'baseline')).parametersSha256);
   });
 
-  test('averages states with --local-steps, the same for any workers, in a fraction of the bytes', async () => {
+  test('averages states with --local-steps as the baseline does, in a fraction of the bytes', async () => {
     const folder = temporaryFolder();
-    const flags = [...run, '--max-steps', '14', '--local-steps', '4'];
-    const sums = new Set<string>();
-    for (const command of [['train', '--workers', '2'], ['train', '--workers', '3'], ['baseline']]) {
-      const runDir = join(folder, command.join(''));
-      const { code, output } = await runCli([...command, ...flags, '--run-dir', runDir]);
-      expect(code, output).toBe(0);
-      const { status, steps, parametersSha256 } = readResult(runDir);
-      expect({ status, steps }).toEqual({ status: 'completed', steps: 14 });
-      sums.add(parametersSha256);
-    }
-    expect(sums.size).toBe(1);
+    const flags = ['--max-steps', '14', '--local-steps', '4'];
+    const train = await runCli(['train', '--workers', '2', ...run, ...flags, '--run-dir', join(folder, 'train')]);
+    expect(train.code, train.output).toBe(0);
+    await runBaseline(join(folder, 'baseline'), ...flags);
+    const { status, steps, parametersSha256 } = readResult(join(folder, 'train'));
+    expect({ status, steps }).toEqual({ status: 'completed', steps: 14 });
+    expect(parametersSha256).toBe(readResult(join(folder, 'baseline')).parametersSha256);
 
     // Rounds of 4, 4, 4 and 2 steps; each moves parameters, velocity and buffers of two workers once each way.
     const { numParameters, numBuffers } = planModel(MODELS.dense);
     const vectors = 2 * 4 * 4 * (2 * numParameters + numBuffers);
-    const [record] = readEpochs(join(folder, 'train--workers2'));
+    const [record] = readEpochs(join(folder, 'train'));
     expect(record).toMatchObject({ samples: 14 * 256, steps: 14 });
     for (const bytes of [record!.bytesSent, record!.bytesReceived]) {
       expect(bytes).toBeGreaterThan(vectors);
@@ -66,17 +60,14 @@ describe('gradsock', () => {
       ['--global-batch', '64', '--microbatches', '2', '--accumulate', '4'],
       ['--global-batch', '256', '--microbatches', '8'],
     ].entries()) {
-      const runDir = join(folder, String(index));
-      const { code, output } = await runCli(['train', '--workers', '2', ...run, ...sizes, '--run-dir', runDir]);
-      expect(code, output).toBe(0);
-      sums.push(readResult(runDir).parametersSha256);
+      await runBaseline(join(folder, String(index)), ...sizes);
+      sums.push(readResult(join(folder, String(index))).parametersSha256);
     }
     expect(sums[0]).toBe(sums[1]);
   });
 
   test.each([
     ['f32', 4, []],
-    ['f32', 4, ['--no-shared-memory']],
     ['int8', 1, ['--no-shared-memory']],
   ])('moves no more than its parameters as %s, %i bytes each, and 4 kB (%j)', async (wire, valueBytes, flags) => {
     const runDir = join(temporaryFolder(), 'run');
@@ -96,84 +87,51 @@ describe('gradsock', () => {
   });
 
   // A sum of two does not depend on the order, so here the ring's bits are the star's.
-  test.each([[[]], [['--local-steps', '4']]])('a ring of two ends where the star does (%j)', async (flags) => {
+  test.each([[[]], [['--local-steps', '4']]])('a ring of two ends where the baseline does (%j)', async (flags) => {
     const folder = temporaryFolder();
-    const sums = new Set<string>();
-    for (const allReduce of ['star', 'ring']) {
-      const runDir = join(folder, allReduce);
-      const args = ['train', '--workers', '2', '--model', 'dense', '--epochs', '1', ...SMALL, ...flags];
-      const { code, output } = await runCli([...args, '--all-reduce', allReduce, '--run-dir', runDir]);
-      expect(code, output).toBe(0);
-      if (allReduce === 'ring') expect(output).toContain('all-reduce: ring of 2 workers');
-      // A ring of two moves a whole vector each way too, between workers, and its record says so.
-      const [{ bytesPerStep }] = readEpochs(runDir) as [ReturnType<typeof readEpochs>[number]];
-      const { numParameters } = planModel(MODELS.dense);
-      const payloadsPerStep = flags.length === 0 ? 1 : 2 / 4;
-      for (const bytes of [bytesPerStep.sent, bytesPerStep.received]) {
-        expect(bytes).toBeGreaterThan(4 * numParameters * payloadsPerStep);
-      }
-      sums.add(readResult(runDir).parametersSha256);
+    const runDir = join(folder, 'ring');
+    const sizes = ['--microbatches', '2', ...flags];
+    const ring = ['train', '--workers', '2', '--all-reduce', 'ring', ...run, ...sizes, '--run-dir', runDir];
+    const { code, output } = await runCli(ring);
+    expect(code, output).toBe(0);
+    expect(output).toContain('all-reduce: ring of 2 workers');
+    // A ring of two moves a whole vector each way, between workers, and its record says so.
+    const [{ bytesPerStep }] = readEpochs(runDir) as [ReturnType<typeof readEpochs>[number]];
+    const { numParameters } = planModel(MODELS.dense);
+    const payloadsPerStep = flags.length === 0 ? 1 : 2 / 4;
+    for (const bytes of [bytesPerStep.sent, bytesPerStep.received]) {
+      expect(bytes).toBeGreaterThan(4 * numParameters * payloadsPerStep);
     }
-    expect(sums.size).toBe(1);
+    await runBaseline(join(folder, 'baseline'), ...sizes);
+    expect(readResult(runDir).parametersSha256).toBe(readResult(join(folder, 'baseline')).parametersSha256);
   });
 
-  test.each(['f32', 'bf16', 'f16', 'int8'])(
-    '%s ends with the same parameters through memory and sockets',
-    async (wire) => {
-      const folder = temporaryFolder();
-      const sums = new Set<string>();
-      for (const [index, flags] of [[], ['--no-shared-memory']].entries()) {
-        const runDir = join(folder, String(index));
-        const args = ['train', '--workers', '2', ...run, '--model', 'conv', '--max-steps', '6', '--wire', wire];
-        const { code, output } = await runCli([...args, ...flags, '--run-dir', runDir]);
-        expect(code, output).toBe(0);
-        sums.add(readResult(runDir).parametersSha256);
-      }
-      // Buckets have scales and residues of their own, but the same blocks.
-      expect(sums.size).toBe(1);
-    },
-  );
-
-  test.each(['conv-pool', 'conv-matched'])('learns with %s across two workers', async (model) => {
+  test('learns with conv-matched across two workers', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const { code, output } = await runCli([
-      'train',
-      '--model',
-      model,
-      '--workers',
-      '2',
-      '--epochs',
-      '3',
-      ...SMALL,
-      '--run-dir',
-      runDir,
-    ]);
+    const flags = ['--model', 'conv-matched', '--epochs', '3', ...SMALL, '--run-dir', runDir];
+    const { code, output } = await runCli(['train', '--workers', '2', ...flags]);
     expect(code, output).toBe(0);
     const [first, , last] = readEpochs(runDir);
     expect(last!.loss).toBeLessThan(first!.loss);
     expect(last!.trainAccuracy).toBeGreaterThan(0.7);
   });
 
-  test('ends in a ring with replicas proven equal, and close to where the star does', async () => {
+  test('ends in a ring of three with replicas proven equal, and close to where the baseline does', async () => {
     const folder = temporaryFolder();
-    const ends = [];
-    for (const allReduce of ['star', 'ring']) {
-      const runDir = join(folder, allReduce);
-      const flags = ['--workers', '3', '--all-reduce', allReduce, ...run, '--max-steps', '6', '--run-dir', runDir];
-      const { code, output } = await runCli(['train', ...flags]);
-      expect(code, output).toBe(0);
-      expect(output.includes('all-reduce: ring of 3 workers')).toBe(allReduce === 'ring');
-      const { status, steps } = readResult(runDir);
-      expect({ status, steps }).toEqual({ status: 'completed', steps: 6 });
-      const { breakdown, seconds, loss, testLoss, samples } = readEpochs(runDir)[0]!;
-      const sum = Object.values({ ...breakdown }).reduce((a, b) => a + b, 0);
-      expect(Math.abs(sum / seconds - 1)).toBeLessThan(0.02);
-      expect(samples).toBe(6 * 256);
-      ends.push({ loss, testLoss: testLoss! });
-    }
-    const [star, ring] = ends;
-    expect(ring!.loss).toBeCloseTo(star!.loss, 4);
-    expect(ring!.testLoss).toBeCloseTo(star!.testLoss, 3);
+    const runDir = join(folder, 'ring');
+    const flags = ['--workers', '3', '--all-reduce', 'ring', ...run, '--max-steps', '6', '--run-dir', runDir];
+    const { code, output } = await runCli(['train', ...flags]);
+    expect(code, output).toBe(0);
+    expect(output).toContain('all-reduce: ring of 3 workers');
+    expect(readResult(runDir)).toMatchObject({ status: 'completed', steps: 6 });
+    const ring = readEpochs(runDir)[0]!;
+    const sum = Object.values({ ...ring.breakdown }).reduce((a, b) => a + b, 0);
+    expect(Math.abs(sum / ring.seconds - 1)).toBeLessThan(0.02);
+    expect(ring.samples).toBe(6 * 256);
+    await runBaseline(join(folder, 'baseline'), '--max-steps', '6');
+    const baseline = readEpochs(join(folder, 'baseline'))[0]!;
+    expect(ring.loss).toBeCloseTo(baseline.loss, 4);
+    expect(ring.testLoss!).toBeCloseTo(baseline.testLoss!, 3);
   });
 
   test('leaves a run directory as promised', async () => {
@@ -269,7 +227,8 @@ describe('gradsock', () => {
     const sums = [];
     for (const [index, command] of [['train'], ['baseline']].entries()) {
       const runDir = join(folder, String(index));
-      expect((await runCli([...command, ...run, '--max-steps', '0', '--run-dir', runDir])).code).toBe(0);
+      const { code, output } = await runInProcess([...command, ...run, '--max-steps', '0', '--run-dir', runDir]);
+      expect(code, output).toBe(0);
       const { steps, parametersSha256, testAccuracy } = readResult(runDir);
       expect([steps, testAccuracy]).toEqual([0, null]);
       sums.push(parametersSha256);
@@ -279,7 +238,6 @@ describe('gradsock', () => {
 
   test('takes a ModelSpec from a file, and flags from the environment', async () => {
     const folder = temporaryFolder();
-    const { writeFileSync } = await import('node:fs');
     const spec = {
       name: 'mine',
       input: [1, 28, 28],
@@ -298,7 +256,7 @@ describe('gradsock', () => {
       GRADSOCK_RUN_DIR: join(folder, 'run'),
       GRADSOCK_EPOCHS: '2',
     };
-    const { code, output } = await runCli(['baseline', ...SMALL], env);
+    const { code, output } = await runInProcess(['baseline', ...SMALL], env);
     expect(code, output).toBe(0);
     expect(readEpochs(join(folder, 'run')).at(-1)!.trainAccuracy).toBeGreaterThan(0.6);
   });

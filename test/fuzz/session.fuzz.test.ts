@@ -18,7 +18,7 @@ import { ALL_MESSAGES, SAMPLE_MESSAGES } from '../helpers/messages.ts';
 import { frameInputs, partsOf } from './frames.ts';
 import { createTally, SCALE, SEED } from './settings.ts';
 
-const NUM_RUNS = 3000 * SCALE;
+const NUM_RUNS = 1000 * SCALE;
 /** What a session may take from the last message to its end, on a busy machine. */
 const HANG_MS = 10_000;
 /** How long the coordinators here may be silent. */

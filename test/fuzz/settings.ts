@@ -1,12 +1,13 @@
 /** What the fuzz tests share: a seed that can be set again, how much to do, memory as it is, and tallies to print. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { countOfCases, freshSeed } from '../helpers/tier.ts';
 
 /** `FUZZ_SEED` repeats a run; without it every run is another. */
-export const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);
+export const SEED = freshSeed('FUZZ_SEED');
 
 /** `FUZZ_SCALE=10` does ten times as much. */
-export const SCALE = Number(process.env['FUZZ_SCALE'] ?? 1);
+export const SCALE = countOfCases(1, 30, 'FUZZ_SCALE');
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

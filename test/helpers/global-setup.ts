@@ -13,6 +13,7 @@ import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data
 import { createProgram } from '../../scripts/program.ts';
 import { TOKEN_VARIABLE } from '../../scripts/run/token.ts';
 import { FASHION_MNIST_FOLDER } from './fashion-mnist.ts';
+import { ANSWERS_VARIABLE } from './remembered-reference.ts';
 
 /** Saves a download where this machine has a whole copy; the sum decides, so it does not matter whose it is. */
 const copyFromMachine: DatasetSource = async (file) => {
@@ -36,8 +37,11 @@ export async function setup(): Promise<() => void> {
   });
   for (const name of await userVariables()) Reflect.deleteProperty(process.env, name);
   const home = mkdtempSync(join(tmpdir(), 'gradsock-home-'));
-  Object.assign(process.env, { HOME: home, FASHION_MNIST_DIR: FASHION_MNIST_FOLDER });
-  return () => rmSync(home, { recursive: true, force: true });
+  const answers = mkdtempSync(join(tmpdir(), 'gradsock-answers-'));
+  Object.assign(process.env, { HOME: home, FASHION_MNIST_DIR: FASHION_MNIST_FOLDER, [ANSWERS_VARIABLE]: answers });
+  return () => {
+    for (const folder of [home, answers]) rmSync(folder, { recursive: true, force: true });
+  };
 }
 
 /** Variables by which a user may have changed what commands do. Those that only tests know, such as seeds, stay. */

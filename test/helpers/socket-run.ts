@@ -5,6 +5,7 @@ import { createFleet } from '../../coordinator/members/fleet.ts';
 import { memberLimitsOf } from '../../coordinator/members/limits.ts';
 import { createMembership } from '../../coordinator/members/membership.ts';
 import type { MembershipOptions } from '../../coordinator/members/membership.ts';
+import { createRunMemory } from '../../coordinator/members/shared-memory.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { startServer } from '../../coordinator/server/server.ts';
@@ -15,6 +16,7 @@ import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
+import type { SharedMemorySystem } from '../../protocol/wire/shared-memory.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { runWorkerSession } from '../../worker/session.ts';
@@ -28,16 +30,20 @@ export async function startSocketRun(
   config: RunConfig,
   membershipOptions: Partial<MembershipOptions> = {},
   serverOptions: ServerOptions = {},
+  /** What the coordinator and workers share memory by, and the star's buckets. Default: no memory, and the star's own. */
+  { sharedMemory, numBuckets }: { sharedMemory?: SharedMemorySystem | undefined; numBuckets?: number } = {},
 ) {
   const dataset = madeUpDataset();
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
   const { layout } = createExchange(replica, config.localSteps, config.microbatches);
   const files = { file: new Uint8Array(1) } as unknown as DatasetBytes;
   const logged: string[] = [];
+  const memory = createRunMemory(config, layout, sharedMemory, (line) => logged.push(line));
   const membership = createMembership({
     welcome: welcomeOf(config, 'test', dataset),
     limits: memberLimitsOf(config, layout, replica.state, files),
     log: (_, line) => logged.push(line),
+    memory,
     ...membershipOptions,
   });
   const server = await startServer(
@@ -69,6 +75,7 @@ export async function startSocketRun(
       const session = runWorkerSession(transport, {
         name,
         token,
+        sharedMemory,
         loadDataset: () => Promise.resolve(dataset),
         createEngine: async (options) => {
           const engine = await createReferenceEngine({ ...options, threads: 1 });
@@ -102,7 +109,12 @@ export async function startSocketRun(
         numTrainSamples: dataset.train.numSamples,
         numEvaluationSamples: dataset.evaluation.numSamples,
         fleet,
-        allReduce: createStar(fleet, replica, { stepTimeoutMs: DEADLINE_MS, wire: config.wire }),
+        allReduce: createStar(fleet, replica, {
+          stepTimeoutMs: DEADLINE_MS,
+          wire: config.wire,
+          allocateAverage: memory.allocateAverage,
+          ...(numBuckets !== undefined && { numBuckets }),
+        }),
         replica,
         signal: never(),
         onProgress: () => {},

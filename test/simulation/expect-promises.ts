@@ -4,12 +4,13 @@ import { scheduleOf } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { describeFailure, shrink } from './shrink.ts';
 import { simulate } from './simulate.ts';
+import { countOfCases, freshSeed } from '../helpers/tier.ts';
 
 /** Of a test file, with fixed seeds: what passed once must pass again. `npm run simulate` is for more. */
 export const NUM_FIXED = 950;
 /** And with seeds that are new in each run; `GRADSOCK_SCHEDULES` changes their number, `GRADSOCK_SEED_SCHEDULES` the first. */
-export const NUM_FRESH = Number(process.env['GRADSOCK_SCHEDULES'] ?? 50);
-export const FRESH_SEED = Number(process.env['GRADSOCK_SEED_SCHEDULES'] ?? Date.now() % 2 ** 31);
+export const NUM_FRESH = countOfCases(50, 20_000, 'GRADSOCK_SCHEDULES');
+export const FRESH_SEED = freshSeed('GRADSOCK_SEED_SCHEDULES');
 
 /** Fails with the smallest schedule that it can find. */
 export async function expectPromisesKept(schedule: Schedule): Promise<void> {

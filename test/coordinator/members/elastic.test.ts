@@ -8,6 +8,7 @@ import type { Transport } from '../../../protocol/wire/transport.ts';
 import type { Engine, EngineOptions } from '../../../worker/engines/engine.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL, WIDE_MODEL } from '../../helpers/cluster.ts';
 import type { ClusterOptions } from '../../helpers/cluster.ts';
+import { countOfCases, freshSeed } from '../../helpers/tier.ts';
 
 const closing = () => new ProtocolError('ERR_CLOSED', 'the cable was cut');
 
@@ -287,10 +288,10 @@ describe('any schedule of deaths, delays, joins and repeated results', () => {
     deeds: fc.array(fc.array(deed, { maxLength: 24 }), { minLength: 4, maxLength: 8 }),
     joinsAtProgress: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
   });
-  const numRuns = Number(process.env['GRADSOCK_SCHEDULES'] ?? 2000);
-  const seed = Number(process.env['GRADSOCK_SEED_SCHEDULES'] ?? Date.now() % 2 ** 31);
+  const numRuns = countOfCases(800, 20_000, 'GRADSOCK_SCHEDULES');
+  const seed = freshSeed('GRADSOCK_SEED_SCHEDULES');
 
-  test(`${numRuns} of them, seed ${seed}`, { timeout: 240_000 }, async () => {
+  test(`${numRuns} of them, seed ${seed}`, { timeout: 1_200_000 }, async () => {
     const quiet = new Map<number, string>();
     const configOf = (workers: number, microbatches: number) =>
       runConfig({ model, workers, microbatches, epochs: 2, globalBatch: 8 });

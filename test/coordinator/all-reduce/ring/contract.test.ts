@@ -1,5 +1,4 @@
-import { describe, expect, test } from 'vitest';
-import { LIMITS } from '../../../../protocol/wire/limits.ts';
+import { describe, expect, test, vi } from 'vitest';
 import type { PeerLimits } from '../../../../protocol/wire/peer-limits.ts';
 import { allReduceContract } from '../../../contracts/all-reduce.contract.ts';
 import { startAllReduce } from '../../../helpers/all-reduce-cluster.ts';
@@ -176,10 +175,9 @@ describe('where no ring can be, the star is taken, and the reason told:', () => 
     await completesStep(cluster);
   });
 
-  test(
-    'a worker that shows another token',
-    async () => {
-      const cluster = await start(2, {
+  test('a worker that shows another token', async () => {
+    const cluster = await passTime(() =>
+      start(2, {
         peers: (peers, index) => ({
           ...peers,
           async connect(url) {
@@ -192,17 +190,33 @@ describe('where no ring can be, the star is taken, and the reason told:', () => 
             return transport;
           },
         }),
-      });
-      expect(cluster.said).toEqual([
-        expect.stringMatching(
-          /^all-reduce: star, because worker-0 cannot reach worker-1: .*refused: its token is not the one of this ring/,
-        ),
-      ]);
-      await completesStep(cluster);
-    },
-    LIMITS.peerConnectMs + 60_000,
-  );
+      }),
+    );
+    expect(cluster.said).toEqual([
+      expect.stringMatching(
+        /^all-reduce: star, because worker-0 cannot reach worker-1: .*refused: its token is not the one of this ring/,
+      ),
+    ]);
+    await completesStep(cluster);
+  });
 });
+
+/** Has timers pass at once until `act` is done: a worker that is refused tries again for as long as it may. */
+async function passTime<T>(act: () => Promise<T>): Promise<T> {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  try {
+    let isDone = false;
+    const acting = act().finally(() => (isDone = true));
+    acting.catch(() => {});
+    while (!isDone) {
+      await vi.advanceTimersByTimeAsync(10);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return await acting;
+  } finally {
+    vi.useRealTimers();
+  }
+}
 
 /** A `send` that lets the hello pass and then ends the connection. */
 function breakAfterHello(transport: { send: (message: never) => void; close: () => void }) {

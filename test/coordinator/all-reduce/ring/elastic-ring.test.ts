@@ -9,6 +9,7 @@ import type { Engine, EngineOptions } from '../../../../worker/engines/engine.ts
 import type { PeerSockets } from '../../../../worker/ring/set-up.ts';
 import { madeUpDataset, runCluster, runConfig, TINY_MODEL } from '../../../helpers/cluster.ts';
 import type { ClusterOptions } from '../../../helpers/cluster.ts';
+import { countOfCases, freshSeed } from '../../../helpers/tier.ts';
 
 const model: ModelSpec = {
   ...TINY_MODEL,
@@ -590,8 +591,8 @@ describe('any schedule of deaths, cut links, delays, hanging and joins', () => {
       joinsAtProgress: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
     });
   };
-  const scale = Number(process.env['GRADSOCK_SCHEDULES'] ?? 500) / 500;
-  const seed = Number(process.env['GRADSOCK_SEED_SCHEDULES'] ?? Date.now() % 2 ** 31);
+  const scale = countOfCases(200, 5000, 'GRADSOCK_SCHEDULES') / 500;
+  const seed = freshSeed('GRADSOCK_SEED_SCHEDULES');
 
   /** A worker's connections do what its list says, message by message; once it is through, what they should. */
   function acting(deedsOf: readonly (readonly Deed[])[]): Pick<ClusterOptions, 'tamper' | 'tamperPeers'> {

@@ -7,6 +7,7 @@ import { runCluster, runConfig, WIDE_MODEL } from '../../../helpers/cluster.ts';
 import type { ClusterOptions } from '../../../helpers/cluster.ts';
 import type { EngineOptions } from '../../../../worker/engines/engine.ts';
 import { createSimulatedEngine, numberedDataset } from '../../../simulation/engine.ts';
+import { countOfCases, freshSeed } from '../../../helpers/tier.ts';
 
 const hashOf = async (options: ClusterOptions) => (await runCluster(options)).replica.parametersSha256();
 
@@ -138,49 +139,53 @@ describe('a member that is late', () => {
     expect(outcome.replica.parametersSha256()).toBe(quiet.replica.parametersSha256());
   });
 
-  const fresh = Number(process.env['GRADSOCK_SEED_SCHEDULES'] ?? Date.now() % 2 ** 31);
+  const fresh = freshSeed('GRADSOCK_SEED_SCHEDULES');
   // The others once failed.
-  test.each([fresh, 1, 4, 689807575])('or lost, at any moments, with any number of others: seed %i', async (seed) => {
-    const pause = fc.oneof(
-      { weight: 18, arbitrary: fc.constant(0) },
-      { weight: 2, arbitrary: fc.integer({ min: 1, max: 60 }) },
-      { weight: 1, arbitrary: fc.constant('die' as const) },
-    );
-    const pauses = fc.array(pause, { maxLength: 30 });
-    const schedule = fc.record({
-      workers: fc.integer({ min: 2, max: 4 }),
-      microbatches: fc.integer({ min: 4, max: 7 }),
-      numBuckets: fc.constantFrom(1, 6),
-      pauses: fc.array(pauses, { minLength: 4, maxLength: 4 }),
-    });
-    const quiet = new Map<number, Promise<string>>();
-    let numLate = 0;
-    await fc.assert(
-      fc.asyncProperty(schedule, async ({ workers, microbatches, numBuckets, pauses: ofWorkers }) => {
-        const config = runConfig({ workers, microbatches, model: WIDE_MODEL });
-        const exact = { dataset: EXACT_DATASET, createEngine: createExactEngine };
-        let join!: () => Promise<string>;
-        const { replica, epochs } = await runCluster({
-          ...exact,
-          config,
-          numBuckets,
-          lateMs: 5,
-          waitMs: 10_000,
-          onStart: (given) => (join = given),
-          say(line) {
-            if (line.includes('is late')) numLate++;
-            if (line.startsWith('lost') || line.includes('has not joined')) void join();
-          },
-          tamper: (transport, index) => dawdling(transport, ofWorkers[index] ?? []),
-        });
-        if (!quiet.has(microbatches)) quiet.set(microbatches, hashOf({ ...exact, config: { ...config, workers: 1 } }));
-        expect(replica.parametersSha256()).toBe(await quiet.get(microbatches));
-        for (const { samples } of epochs) expect(samples).toBe(150);
-      }),
-      { numRuns: 40, seed },
-    );
-    expect(numLate).toBeGreaterThan(0);
-  });
+  test.concurrent.each([fresh, 1, 4, 689807575])(
+    'or lost, at any moments, with any number of others: seed %i',
+    async (seed) => {
+      const pause = fc.oneof(
+        { weight: 18, arbitrary: fc.constant(0) },
+        { weight: 2, arbitrary: fc.integer({ min: 1, max: 60 }) },
+        { weight: 1, arbitrary: fc.constant('die' as const) },
+      );
+      const pauses = fc.array(pause, { maxLength: 30 });
+      const schedule = fc.record({
+        workers: fc.integer({ min: 2, max: 4 }),
+        microbatches: fc.integer({ min: 4, max: 7 }),
+        numBuckets: fc.constantFrom(1, 6),
+        pauses: fc.array(pauses, { minLength: 4, maxLength: 4 }),
+      });
+      const quiet = new Map<number, Promise<string>>();
+      let numLate = 0;
+      await fc.assert(
+        fc.asyncProperty(schedule, async ({ workers, microbatches, numBuckets, pauses: ofWorkers }) => {
+          const config = runConfig({ workers, microbatches, model: WIDE_MODEL });
+          const exact = { dataset: EXACT_DATASET, createEngine: createExactEngine };
+          let join!: () => Promise<string>;
+          const { replica, epochs } = await runCluster({
+            ...exact,
+            config,
+            numBuckets,
+            lateMs: 5,
+            waitMs: 10_000,
+            onStart: (given) => (join = given),
+            say(line) {
+              if (line.includes('is late')) numLate++;
+              if (line.startsWith('lost') || line.includes('has not joined')) void join();
+            },
+            tamper: (transport, index) => dawdling(transport, ofWorkers[index] ?? []),
+          });
+          if (!quiet.has(microbatches))
+            quiet.set(microbatches, hashOf({ ...exact, config: { ...config, workers: 1 } }));
+          expect(replica.parametersSha256()).toBe(await quiet.get(microbatches));
+          for (const { samples } of epochs) expect(samples).toBe(150);
+        }),
+        { numRuns: countOfCases(40, 400), seed },
+      );
+      expect(numLate).toBeGreaterThan(0);
+    },
+  );
 });
 
 /** What is tried here is when messages come: computing takes next to no time. */

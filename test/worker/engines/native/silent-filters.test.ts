@@ -4,9 +4,9 @@ import { MODELS } from '../../../../protocol/state/models.ts';
 import type { Engine, EngineOptions } from '../../../../worker/engines/engine.ts';
 import { nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 import { createNativeEngine } from '../../../../worker/engines/native/native-engine.ts';
-import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
 import { bitsOf, expectAgreement, resultsOf } from '../../../helpers/engine-results.ts';
 import { trainedState } from '../../../helpers/models.ts';
+import { createRememberedReference } from '../../../helpers/remembered-reference.ts';
 import { syntheticSamples } from '../../../helpers/samples.ts';
 
 const availability = nativeAvailability();
@@ -47,7 +47,7 @@ describe.each(instructionSets)('silent filters, %s', (device) => {
 
   it.each([5, 50, 100])('change no result of %i samples', async (numSamples) => {
     const judged = await setUp(numSamples);
-    const reference = await make(createReferenceEngine, { ...judged, maxBatch: numSamples, threads: 1 });
+    const reference = await make(createRememberedReference, { ...judged, maxBatch: numSamples, threads: 1 });
     await expectAgreement({ ...judged, reference }, numSamples);
     const { gradient } = await resultsOf(judged.engine, judged.plan, syntheticSamples(judged.plan, numSamples, 1));
     const rows = judged.tensor('dense1.weight', gradient);
