@@ -47,7 +47,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     const program = await createProgram(words);
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CommanderError)) return reportFailure(error);
+    if (!(error instanceof CommanderError)) { reportFailure(error); return; }
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
 }

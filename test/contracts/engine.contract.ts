@@ -21,12 +21,14 @@ export interface EngineContract {
   readonly sizes?: readonly number[];
   /** How many random models to try. */
   readonly numRandomModels?: number;
+  /** What is tried from call to call, which a slow engine takes seconds for. Default: `conv-pool-matched`. */
+  readonly modelOfCalls?: ModelSpec;
 }
 
 /** Registers the suite for one engine. */
 export function describeEngineContract(
   name: string,
-  { create, sizes = [1, 7, 64, 256], numRandomModels = 40 }: EngineContract,
+  { create, sizes = [1, 7, 64, 256], numRandomModels = 40, modelOfCalls = MODELS['conv-pool-matched'] }: EngineContract,
 ): void {
   const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH, labelSmoothing?: number) => {
     const state = trainedState(spec, 1);
@@ -75,7 +77,7 @@ export function describeEngineContract(
     describe('from call to call', () => {
       let judged: Awaited<ReturnType<typeof setUp>>;
       beforeAll(async () => {
-        judged = await setUp(MODELS['conv-pool-matched']);
+        judged = await setUp(modelOfCalls);
       });
       afterAll(() => judged.engine.dispose());
 

@@ -29,7 +29,8 @@ async function startTraining(...flags: string[]) {
 }
 
 /** A run of some seconds, and what it ends with when nothing happens to it. */
-const short = ['--model', 'dense', '--epochs', '60', '--microbatches', '4', ...SMALL];
+const EPOCHS = 40;
+const short = ['--model', 'dense', '--epochs', String(EPOCHS), '--microbatches', '4', ...SMALL];
 const quietHash = rememberOnce(async () => {
   const runDir = join(temporaryFolder(), 'run');
   const { code, output } = await runCli(['train', '--workers', '2', ...short, '--run-dir', runDir]);
@@ -78,9 +79,9 @@ describe('a worker that is', () => {
     expect(await cli.exit, cli.output()).toBe(0);
     await allGone(all);
     expect(cli.output().match(/lost worker/g)).toHaveLength(2);
-    expect(readResult(runDir)).toMatchObject({ status: 'completed', steps: 60 * (4096 / 256) });
+    expect(readResult(runDir)).toMatchObject({ status: 'completed', steps: EPOCHS * (4096 / 256) });
     const epochs = readEpochs(runDir);
-    expect(epochs).toHaveLength(60);
+    expect(epochs).toHaveLength(EPOCHS);
     for (const { samples, workers: of } of epochs) {
       expect([samples, of.reduce((sum, worker) => sum + worker.samples, 0)]).toEqual([4096, 4096]);
     }

@@ -10,7 +10,7 @@ const EPOCHS = 2;
 const STEPS_PER_EPOCH = 3;
 /** Slow steps: a worker that a busy machine holds up for a fraction of a second is not late. */
 const recipe = ['--model', 'conv-pool', '--engine', 'reference', '--optimizer', 'adam', '--microbatches', '2'];
-const sizes = ['--epochs', String(EPOCHS), '--train-samples', '768', '--test-samples', '64', '--global-batch', '256'];
+const sizes = ['--epochs', String(EPOCHS), '--train-samples', '288', '--test-samples', '64', '--global-batch', '96'];
 
 /** The bits of rounded sums are promised as long as the workers share the work as they should. */
 const isDisturbed = (runDir: string): boolean =>

@@ -15,10 +15,10 @@ export async function runInProcess(args: readonly string[], env: Readonly<Record
     return true;
   };
   const streams = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, 'write').mockImplementation(write));
-  // The test's own channel, by which it gets its modules: the program would let go of it as of a launcher's.
-  const channel = process.channel && vi.spyOn(process.channel, 'unref').mockImplementation(() => {});
   const before = SIGNALS.map((signal) => process.listeners(signal as 'SIGINT'));
   const { exitCode } = process;
+  const mostListeners = process.getMaxListeners();
+  process.setMaxListeners(0);
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   try {
     process.exitCode = 0;
@@ -32,6 +32,7 @@ export async function runInProcess(args: readonly string[], env: Readonly<Record
         if (!before[nth]!.includes(listener)) process.off(signal, listener);
       }
     }
-    for (const spy of [...streams, channel]) spy?.mockRestore();
+    process.setMaxListeners(mostListeners);
+    for (const stream of streams) stream.mockRestore();
   }
 }

@@ -591,7 +591,7 @@ describe('any schedule of deaths, cut links, delays, hanging and joins', () => {
       joinsAtProgress: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
     });
   };
-  const scale = countOfCases(200, 5000, 'GRADSOCK_SCHEDULES') / 500;
+  const scale = countOfCases(100, 5000, 'GRADSOCK_SCHEDULES') / 500;
   const seed = freshSeed('GRADSOCK_SEED_SCHEDULES');
 
   /** A worker's connections do what its list says, message by message; once it is through, what they should. */

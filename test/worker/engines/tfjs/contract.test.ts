@@ -1,5 +1,6 @@
 import { createTfjsEngine } from '../../../../worker/engines/tfjs/tfjs-engine.ts';
 import { describeEngineContract } from '../../../contracts/engine.contract.ts';
+import { QUICK_MODEL } from '../../../helpers/models.ts';
 
 describeEngineContract('tfjs on wasm', {
   create: (options) => createTfjsEngine({ device: 'wasm', ...options }),
@@ -8,4 +9,5 @@ describeEngineContract('tfjs on wasm', {
 describeEngineContract('tfjs on cpu', {
   create: (options) => createTfjsEngine({ device: 'cpu', ...options }),
   sizes: [1, 7],
+  modelOfCalls: QUICK_MODEL,
 });
