@@ -47,7 +47,10 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     const program = await createProgram(words);
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CommanderError)) { reportFailure(error); return; }
+    if (!(error instanceof CommanderError)) {
+      reportFailure(error);
+      return;
+    }
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
 }

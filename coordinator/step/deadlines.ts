@@ -1,20 +1,20 @@
 /**
- * Patience: how long a member's next answer may take, learnt from how long its answers took. So a worker that hangs is
+ * Deadlines: how long a member's next answer may take, learnt from how long its answers took. So a worker that hangs is
  * found in seconds where steps take milliseconds. Silence alone, pings that nobody answers, counts only after the longest
  * of these waits: see `members/limits.ts`.
  */
 import type { Member } from '../members/member.ts';
 
-/** A worker may be held up so long by what goes on on its machine. */
+/** The shortest deadline: other programs may hold a worker up for that long. */
 const LEAST_MS = 3000;
-/** And by so many times its longest answer of late. */
+/** A deadline is this many times the member's longest recent answer. */
 const FACTOR = 10;
-/** Of late: in the last so many answers, and up to so many before. One that was held up once is soon found again. */
-const ANSWERS_OF_LATE = 100;
-/** The first answers compile code and touch memory: nothing is learnt before there were so many. */
+/** Recent: among the last 100 to 200 answers. After one long answer, deadlines are soon short again. */
+const RECENT_ANSWERS = 100;
+/** Nothing is learnt from fewer answers: the first ones compile code and touch memory. */
 const ANSWERS_TO_LEARN = 3;
 
-export interface Patience {
+export interface Deadlines {
   /** Milliseconds that an answer of the member may take, whole ones. */
   of(member: Member): number;
   /** Tells how long one took. */
@@ -24,13 +24,13 @@ export interface Patience {
 interface Seen {
   /** Since the member came. */
   count: number;
-  /** The longest of the answers since `count` was last a multiple of `ANSWERS_OF_LATE`, and of as many before. */
+  /** The longest of the answers since `count` was last a multiple of `RECENT_ANSWERS`, and of as many before. */
   longestMs: number;
   longestBeforeMs: number;
 }
 
 /** `mostMs` bounds every wait. */
-export function createPatience(mostMs: number): Patience {
+export function createDeadlines(mostMs: number): Deadlines {
   const seen = new WeakMap<Member, Seen>();
   return {
     of(member) {
@@ -41,7 +41,7 @@ export function createPatience(mostMs: number): Patience {
     observe(member, milliseconds) {
       const found = seen.get(member) ?? { ...NOTHING };
       seen.set(member, found);
-      if (found.count++ % ANSWERS_OF_LATE === 0) {
+      if (found.count++ % RECENT_ANSWERS === 0) {
         found.longestBeforeMs = found.longestMs;
         found.longestMs = 0;
       }
@@ -52,10 +52,10 @@ export function createPatience(mostMs: number): Patience {
 
 const NOTHING: Seen = { count: 0, longestMs: 0, longestBeforeMs: 0 };
 
-/** A step that takes so many times as long as usual, and so much more, has late members. */
+/** A step has late members when it takes twice as long as usual, and 200 ms longer. */
 const LATE_FACTOR = 2;
 const LATE_MS = 200;
-/** What is usual is the median over so many steps. */
+/** The usual time is the median over the last 9 steps. */
 const STEPS_KEPT = 9;
 
 /** Pace: how long steps take until all answers are there, and so from when on those that are missing are late. */

@@ -1,8 +1,15 @@
 /**
- * Ledger: which microbatch of the open step is whose, and which are done. Every sample of a step counts exactly once.
+ * Ledger: where each part of the open step stands. A part is the sum over a node of the reduction tree, and every sample
+ * of the step is in one part.
  *
- * It is told of assignments and of results, and refuses a result that nobody was asked for, that came before, or that
- * belongs to another step. It moves no data.
+ *     unassigned --ask--> asked --begin--> arriving --enter--> here
+ *
+ * Several members may be asked for one part: the first answer counts. When the last member that was asked is lost, or its
+ * answer does not count, the part is unassigned again. A part that has begun to arrive must then be computed whole, as
+ * what comes of it twice is ignored; any other may be cut into its microbatches.
+ *
+ * The ledger is told of questions and of answers, and refuses an answer that nobody was asked for, that came before, or
+ * that belongs to another step. It moves no data.
  */
 import { countOf } from '../../protocol/counts.ts';
 import { internalError, ProtocolError } from '../../protocol/errors.ts';
@@ -14,147 +21,163 @@ import type { Member } from '../members/member.ts';
 import { samplesOf } from './step-plan.ts';
 import type { StepPlan } from './step-plan.ts';
 
-export interface Ledger {
-  /**
-   * Enters a member's result; whoever else was asked for it is asked no more. Throws `ProtocolError`: ERR_STALE_RESULT for
-   * another step or a node that is done, ERR_UNEXPECTED_MESSAGE for a node that is not this member's, ERR_SHAPE_MISMATCH
-   * for wrong numbers of samples.
-   */
-  enter(
-    member: Member,
-    result: Pick<MessageOf<'gradient'>, 'step' | 'firstMicrobatch' | 'microbatches'> & NodeSize,
-  ): Entry;
-  /** The node of a result, or of a part of one that is to come. Throws as `enter` does, and enters nothing. */
-  expect(
-    member: Member,
-    part: Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch' | 'numMicrobatches'> & {
-      readonly microbatches?: readonly Sums[];
-    },
-  ): TreeNode;
-  /** Whether everything that the member was asked for has been entered. */
-  isDone(member: Member): boolean;
-  /** What the member was asked for and has not finished. */
-  owedBy(member: Member): readonly TreeNode[];
-  /** Who owes a node. */
-  owing(node: TreeNode): readonly Member[];
-  /** Takes a node from a member that owes it. */
-  withdraw(member: Member, node: TreeNode): void;
-  /** Takes all that it owes from the member; returns what nobody else is asked for. */
-  release(member: Member): TreeNode[];
-  /** Asks a member for more: a range of microbatches that nobody is asked for, or a node that another owes too. */
-  assign(member: Member, range: Range): void;
-  /** Whether every microbatch has been entered. */
-  isComplete(): boolean;
-  /** Totals over the step, added in the order of the microbatches. Only when every one has been entered. */
-  close(): Sums;
-}
+export type PartState = 'unassigned' | 'asked' | 'arriving' | 'here';
 
-interface NodeSize {
-  readonly numMicrobatches: number;
-}
+/** What of a message names its part, with the samples of the part's microbatches where the message has them. */
+export type PartOf = Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch' | 'numMicrobatches'> & {
+  readonly microbatches?: readonly Sums[];
+};
 
-export interface Entry {
+export interface Entered {
   readonly node: TreeNode;
-  /** Members that owed it too: what they send of it comes late. */
+  /** Members that were asked for it too: what they send of it comes late. */
   readonly overtaken: readonly Member[];
 }
 
-/** Opens the ledger of one step. */
-export function openLedger(plan: StepPlan): Ledger {
-  const outstanding = new Map<Member, TreeNode[]>();
-  for (const [member, share] of plan.shares) outstanding.set(member, wholeSubtrees(share, plan.numMicrobatches));
-  const entered: (Sums | undefined)[] = Array.from({ length: plan.numMicrobatches }, () => undefined);
+export interface UnassignedPart {
+  readonly node: TreeNode;
+  /** Whether a bucket of it has come: then it is asked for whole. */
+  readonly hasBegun: boolean;
+}
 
-  /** The member's outstanding node of a result; where it stands among them. */
-  const find = (member: Member, result: Parameters<Ledger['expect']>[1]) => {
-    const context = { worker: member.id, step: plan.step };
-    const { firstMicrobatch: first, numMicrobatches: count } = result;
-    if (result.step !== plan.step) {
-      throw new ProtocolError('ERR_STALE_RESULT', `a result of step ${result.step} in step ${plan.step}`, context);
+const keyOf = ({ first, count }: TreeNode): string => `${first}+${count}`;
+
+/** The ledger of one step. */
+export class Ledger {
+  readonly #plan: StepPlan;
+  /** Parts that are not here, and who is asked for them. */
+  readonly #missing = new Map<string, { readonly node: TreeNode; readonly asked: Set<Member> }>();
+  readonly #begun = new Set<string>();
+  /** By microbatch. */
+  readonly #entered: (Sums | undefined)[];
+
+  /** Every member is asked for its share. Of a plan without members, every part is unassigned. */
+  constructor(plan: StepPlan) {
+    this.#plan = plan;
+    this.#entered = Array.from({ length: plan.numMicrobatches }, () => undefined);
+    for (const [member, share] of plan.shares) this.ask(member, share);
+    if (plan.shares.size > 0) return;
+    for (const node of wholeSubtrees({ first: 0, count: plan.numMicrobatches }, plan.numMicrobatches)) {
+      this.#missing.set(keyOf(node), { node, asked: new Set() });
+    }
+  }
+
+  /** Where the sum over a node stands that is or was a part of the step. */
+  stateOf(node: TreeNode): PartState {
+    if (this.#entered[node.first] !== undefined) return 'here';
+    if (this.askedFor(node).length === 0) return 'unassigned';
+    return this.#begun.has(keyOf(node)) ? 'arriving' : 'asked';
+  }
+
+  /** Asks a member for more: unassigned microbatches, or a part that another member is asked for too. */
+  ask(member: Member, range: Range): void {
+    for (const node of wholeSubtrees(range, this.#plan.numMicrobatches)) {
+      const part = this.#missing.get(keyOf(node)) ?? { node, asked: new Set<Member>() };
+      part.asked.add(member);
+      this.#missing.set(keyOf(node), part);
+    }
+  }
+
+  /** A bucket of a part has come. */
+  begin(node: TreeNode): void {
+    this.#begun.add(keyOf(node));
+  }
+
+  /**
+   * All of a part has come; nobody is asked for it any more. Throws `ProtocolError`: ERR_STALE_RESULT for another step or
+   * a part that is here, ERR_UNEXPECTED_MESSAGE for one that the member was not asked for, ERR_SHAPE_MISMATCH for wrong
+   * numbers of samples.
+   */
+  enter(member: Member, result: PartOf & { readonly microbatches: readonly Sums[] }): Entered {
+    const node = this.expect(member, result);
+    const overtaken = this.askedFor(node).filter((other) => other !== member);
+    this.#missing.delete(keyOf(node));
+    for (const [i, sums] of result.microbatches.entries()) this.#entered[node.first + i] = sums;
+    return { node, overtaken };
+  }
+
+  /** The node of an answer, or of a bucket of one. Throws as `enter` does, and enters nothing. */
+  expect(member: Member, part: PartOf): TreeNode {
+    const { firstMicrobatch: first, numMicrobatches: count, microbatches } = part;
+    const context = { worker: member.id, step: this.#plan.step };
+    if (part.step !== this.#plan.step) {
+      const message = `a result of step ${part.step} in step ${this.#plan.step}`;
+      throw new ProtocolError('ERR_STALE_RESULT', message, context);
     }
     const range = `microbatches ${first} to ${first + count - 1}`;
-    const nodes = outstanding.get(member) ?? [];
-    const at = nodes.findIndex((node) => node.first === first && node.count === count);
-    if (at === -1) {
-      const isRepeated = entered[first] !== undefined;
+    const missing = this.#missing.get(keyOf({ first, count }));
+    if (!missing?.asked.has(member)) {
+      const isHere = this.#entered[first] !== undefined;
       throw new ProtocolError(
-        isRepeated ? 'ERR_STALE_RESULT' : 'ERR_UNEXPECTED_MESSAGE',
-        `${range} ${isRepeated ? 'came before' : 'were not asked for'}`,
+        isHere ? 'ERR_STALE_RESULT' : 'ERR_UNEXPECTED_MESSAGE',
+        `${range} ${isHere ? 'came before' : 'were not asked for'}`,
         context,
       );
     }
-    return { context, range, nodes, at };
-  };
+    const samples = Array.from({ length: count }, (_, i) => samplesOf(this.#plan, first + i));
+    const counts = microbatches?.map((sums) => sums.numSamples) ?? samples;
+    if (counts.length !== samples.length || counts.some((number, i) => number !== samples[i])) {
+      const message = `${range}: samples [${counts.join(', ')}], expected [${samples.join(', ')}]`;
+      throw new ProtocolError('ERR_SHAPE_MISMATCH', message, context);
+    }
+    return missing.node;
+  }
 
-  const checkCounts = (
-    first: number,
-    microbatches: readonly Sums[],
-    numMicrobatches: number,
-    { context, range }: Found,
-  ) => {
-    const samples = Array.from({ length: numMicrobatches }, (_, i) => samplesOf(plan, first + i));
-    const counts = microbatches.map((sums) => sums.numSamples);
-    if (counts.length === samples.length && counts.every((count, i) => count === samples[i])) return;
-    throw new ProtocolError(
-      'ERR_SHAPE_MISMATCH',
-      `${range}: samples [${counts.join(', ')}], expected [${samples.join(', ')}]`,
-      context,
-    );
-  };
-  type Found = ReturnType<typeof find>;
+  /** Parts that a member is asked for and has not finished. */
+  owedBy(member: Member): readonly TreeNode[] {
+    return [...this.#missing.values()].filter(({ asked }) => asked.has(member)).map(({ node }) => node);
+  }
 
-  const owing = (node: TreeNode): Member[] =>
-    [...outstanding].filter(([, nodes]) => nodes.some((owed) => isSame(owed, node))).map(([member]) => member);
-  const withdraw = (member: Member, node: TreeNode) => {
-    const nodes = outstanding.get(member) ?? [];
-    const at = nodes.findIndex((owed) => isSame(owed, node));
-    if (at !== -1) nodes.splice(at, 1);
-  };
+  /** Whether all that the member was asked for is here. */
+  isDone(member: Member): boolean {
+    return this.owedBy(member).length === 0;
+  }
 
-  return {
-    expect(member, part) {
-      const found = find(member, part);
-      if (part.microbatches) checkCounts(part.firstMicrobatch, part.microbatches, part.numMicrobatches, found);
-      return found.nodes[found.at]!;
-    },
-    enter(member, result) {
-      const { firstMicrobatch, microbatches, numMicrobatches } = result;
-      const found = find(member, result);
-      checkCounts(firstMicrobatch, microbatches, numMicrobatches, found);
-      const node = found.nodes[found.at]!;
-      const overtaken = owing(node).filter((other) => other !== member);
-      for (const debtor of [member, ...overtaken]) withdraw(debtor, node);
-      for (const [i, sums] of microbatches.entries()) entered[firstMicrobatch + i] = sums;
-      return { node, overtaken };
-    },
-    owedBy: (member) => outstanding.get(member) ?? [],
-    owing,
-    withdraw,
-    release(member) {
-      const nodes = outstanding.get(member) ?? [];
-      outstanding.delete(member);
-      return nodes.filter((node) => owing(node).length === 0);
-    },
-    assign(member, range) {
-      const nodes = outstanding.get(member) ?? [];
-      outstanding.set(member, [...nodes, ...wholeSubtrees(range, plan.numMicrobatches)]);
-    },
-    isComplete: () => entered.every((sums) => sums !== undefined),
-    isDone: (member) => (outstanding.get(member) ?? []).length === 0,
-    close() {
-      const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };
-      for (const [index, sums] of entered.entries()) {
-        if (!sums) throw internalError(`step ${plan.step} closed without microbatch ${index}`);
-        totals.lossSum += sums.lossSum;
-        totals.numCorrect += sums.numCorrect;
-        totals.numSamples += sums.numSamples;
-      }
-      if (totals.numSamples !== plan.numSamples) {
-        throw internalError(`step ${plan.step} counted ${totals.numSamples} of ${countOf(plan.numSamples, 'sample')}`);
-      }
-      return totals;
-    },
-  };
+  /** Members that are asked for a part. */
+  askedFor(node: TreeNode): readonly Member[] {
+    return [...(this.#missing.get(keyOf(node))?.asked ?? [])];
+  }
+
+  /** A member is asked for a part no more. */
+  withdraw(member: Member, node: TreeNode): void {
+    this.#missing.get(keyOf(node))?.asked.delete(member);
+  }
+
+  /** A member is asked for nothing more. */
+  release(member: Member): void {
+    for (const { asked } of this.#missing.values()) asked.delete(member);
+  }
+
+  /** Whether there are parts that nobody is asked for. */
+  hasUnassigned(): boolean {
+    return [...this.#missing.values()].some(({ asked }) => asked.size === 0);
+  }
+
+  /** Takes out the parts that nobody is asked for, to be asked for anew, whole or in other parts. */
+  takeUnassigned(): readonly UnassignedPart[] {
+    const parts = [...this.#missing.values()].filter(({ asked }) => asked.size === 0);
+    for (const { node } of parts) this.#missing.delete(keyOf(node));
+    return parts.map(({ node }) => ({ node, hasBegun: this.#begun.has(keyOf(node)) }));
+  }
+
+  /** Whether every part is here. */
+  isComplete(): boolean {
+    return this.#entered.every((sums) => sums !== undefined);
+  }
+
+  /** Totals over the step, added in the order of the microbatches. Only when every part is here. */
+  close(): Sums {
+    const { step, numSamples } = this.#plan;
+    const totals = { lossSum: 0, numCorrect: 0, numSamples: 0 };
+    for (const [index, sums] of this.#entered.entries()) {
+      if (!sums) throw internalError(`step ${step} closed without microbatch ${index}`);
+      totals.lossSum += sums.lossSum;
+      totals.numCorrect += sums.numCorrect;
+      totals.numSamples += sums.numSamples;
+    }
+    if (totals.numSamples !== numSamples) {
+      throw internalError(`step ${step} counted ${totals.numSamples} of ${countOf(numSamples, 'sample')}`);
+    }
+    return totals;
+  }
 }
-
-const isSame = (a: TreeNode, b: TreeNode): boolean => a.first === b.first && a.count === b.count;

@@ -15,7 +15,7 @@ import type { Replica } from '../../../protocol/state/replica.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 import type { Fleet, FleetService } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
-import { createPatience } from '../../step/deadlines.ts';
+import { createDeadlines } from '../../step/deadlines.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
 import type { AllReduce } from '../all-reduce.ts';
 import type { Confirmation } from '../../members/state-proof.ts';
@@ -51,8 +51,8 @@ const HOLD_NEWCOMERS: FleetService = { numBuckets: 1, onMember() {}, holdsNewcom
 export async function createElasticRing(options: ElasticRingOptions): Promise<ElasticRing> {
   const { fleet, replica, stepTimeoutMs, say } = options;
   let { why } = options;
-  const sumPatience = createPatience(stepTimeoutMs);
-  const exchangePatience = createPatience(stepTimeoutMs);
+  const sumDeadlines = createDeadlines(stepTimeoutMs);
+  const exchangeDeadlines = createDeadlines(stepTimeoutMs);
   const trials = createRingTrials();
   const useStar = keepStar(options);
   let current: { ring: Ring; talk: RingTalk } | undefined;
@@ -74,11 +74,11 @@ export async function createElasticRing(options: ElasticRingOptions): Promise<El
       if (objection !== undefined) return objection;
       const members = [...fleet.members];
       const lose = fleet.lose.bind(fleet);
-      const talk = createRingTalk(members, { lose, isMember, leaveMs: (member) => sumPatience.of(member) });
+      const talk = createRingTalk(members, { lose, isMember, leaveMs: (member) => sumDeadlines.of(member) });
       talk.stand(replica.step);
       const inOrder = await setUpRing(members, { talk, stepTimeoutMs, apart: trials.apart });
       if (inOrder) {
-        current = { talk, ring: createRing(inOrder, { talk, sumPatience, exchangePatience }) };
+        current = { talk, ring: createRing(inOrder, { talk, sumDeadlines, exchangeDeadlines }) };
         say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}${why === undefined ? '' : `, because ${why}`}`);
         why = undefined;
         return undefined;

@@ -9,10 +9,9 @@
 import { ProtocolError } from '../../../protocol/errors.ts';
 import { wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
 import type { MessageOf } from '../../../protocol/wire/messages.ts';
-import { openLedger } from '../../step/ledger.ts';
-import type { Ledger } from '../../step/ledger.ts';
+import { Ledger } from '../../step/ledger.ts';
 import type { Member } from '../../members/member.ts';
-import type { Patience } from '../../step/deadlines.ts';
+import type { Deadlines } from '../../step/deadlines.ts';
 import { assignmentOf } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
 import type { Arrival, PeerExchange, ReducedStep } from '../all-reduce.ts';
@@ -21,8 +20,8 @@ import type { RingEnd, RingTalk, Wait } from './conversation.ts';
 export interface RingOptions {
   readonly talk: RingTalk;
   /** For a member's own sum, and for the exchange after the last sum. */
-  readonly sumPatience: Patience;
-  readonly exchangePatience: Patience;
+  readonly sumDeadlines: Deadlines;
+  readonly exchangeDeadlines: Deadlines;
 }
 
 export interface Ring {
@@ -41,27 +40,27 @@ export interface Ring {
 
 /** `members` are connected to each other, see `set-up.ts`. */
 export function createRing(members: readonly Member[], options: RingOptions): Ring {
-  const { talk, sumPatience, exchangePatience } = options;
+  const { talk, sumDeadlines, exchangeDeadlines } = options;
 
   /** What one member tells of a step; undefined when the ring has ended before it was through. */
   const follow = async (member: Member, plan: StepPlan, ledger: Ledger, longestSumMs: number) => {
     const { step } = plan;
     const sinceMs = performance.now();
-    const sum = await hear(member, { step, timeoutMs: sumPatience.of(member) }, 'ringSum');
+    const sum = await hear(member, { step, timeoutMs: sumDeadlines.of(member) }, 'ringSum');
     if (!sum) return undefined;
     const atMs = performance.now();
-    sumPatience.observe(member, atMs - sinceMs);
+    sumDeadlines.observe(member, atMs - sinceMs);
     const numSamples = enterSum(ledger, plan, member, sum);
     const { computeMs, encodeMs, applyMs } = sum;
     const arrival: Arrival = { member, atMs, numSamples, computeMs, encodeMs, applyMs };
     // It waits for the slowest sum, and for every neighbour: one that is late here need not be at fault.
-    const timeoutMs = longestSumMs + exchangePatience.of(member);
+    const timeoutMs = longestSumMs + exchangeDeadlines.of(member);
     const ifLate = { reason: `${member.name} did not get the average of step ${step} in time` };
     const done = await hear(member, { step, timeoutMs, ifLate }, 'ringDone');
     if (!done) {
       // An exchange that was slow once may be so again.
       const waitedMs = performance.now() - atMs;
-      if (waitedMs >= timeoutMs) exchangePatience.observe(member, waitedMs);
+      if (waitedMs >= timeoutMs) exchangeDeadlines.observe(member, waitedMs);
       return undefined;
     }
     checkStep(done, plan, member);
@@ -103,8 +102,8 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
     },
 
     async collect(plan) {
-      const ledger = openLedger(plan);
-      const longestSumMs = Math.max(...members.map((member) => sumPatience.of(member)));
+      const ledger = new Ledger(plan);
+      const longestSumMs = Math.max(...members.map((member) => sumDeadlines.of(member)));
       const followed = await Promise.all(
         members.map((member) =>
           follow(member, plan, ledger, longestSumMs).catch((error: unknown) => talk.lose(member, plan.step, error)),
@@ -120,7 +119,7 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
       }
       const totals = ledger.close();
       const lastSumMs = Math.max(...parts.map(({ arrival }) => arrival.atMs));
-      for (const { arrival, doneMs } of parts) exchangePatience.observe(arrival.member, doneMs - lastSumMs);
+      for (const { arrival, doneMs } of parts) exchangeDeadlines.observe(arrival.member, doneMs - lastSumMs);
       const arrivals = parts
         .map(({ arrival }) => arrival)
         .filter(({ member }) => plan.shares.has(member))

@@ -1,171 +1,184 @@
 /**
- * Collection: waits for all members' parts of a step, so that every microbatch is entered in the ledger once, whoever
- * computed it. What a member that is lost had not finished is given to the others. What one is late with is asked of
- * others as well when they are idle, and whoever answers first is taken at his word: the answers are the same.
+ * Collection: waits until every part of a step is here, whoever computed it. What a member that is lost had not finished
+ * is given to the others. What one is late with is asked of others as well when they are idle, and the first answer
+ * counts: the answers are the same.
  */
-import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 import type { Range } from '../../../protocol/data/sharding.ts';
 import type { Fleet } from '../../members/fleet.ts';
-import type { Ledger } from '../../step/ledger.ts';
 import type { Member } from '../../members/member.ts';
+import type { Ledger, UnassignedPart } from '../../step/ledger.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
+import { createAlarm } from '../../step/alarm.ts';
+import type { IncomingParts, NotFinite } from './incoming-parts.ts';
+import type { Verdict } from './non-finite.ts';
 
 export interface CollectionOptions {
   readonly plan: StepPlan;
   readonly fleet: Fleet;
   readonly ledger: Ledger;
-  /**
-   * Receives what a member is asked for, to the end; rejects with what it did wrong, or with `NotTaken` for a node that
-   * somebody else is to compute.
-   */
-  readonly receiveFrom: (member: Member) => Promise<void>;
+  readonly incoming: IncomingParts;
   /** Tells a member to compute these microbatches too; one that cannot be told is lost. */
   readonly ask: (member: Member, range: Range) => void;
-  /** Whether a part of the sum over a node has come: then it is given away whole, and what comes twice is ignored. */
-  readonly isBegun: (node: TreeNode) => boolean;
+  readonly judge: (found: NotFinite) => Verdict;
   /** Settles when no member owes anything else: before that it must not be asked for more. */
   readonly isFree: Promise<unknown>;
-  /** Members that are not done so long after the beginning are late; nobody is when left out. */
+  /** Members that are not done so long after the beginning are late. Default: nobody is. */
   readonly lateAfterMs?: number | undefined;
-  /** Whether a member has sent all that it can send before others' parts are here. */
-  readonly isHeldBack: (member: Member) => boolean;
 }
 
-/** A node is to be computed by `taker`: what the member that owed it has to say of it does not count. */
-export class NotTaken extends Error {
-  readonly node: TreeNode;
-  readonly taker: Member;
+export interface Collected {
+  /** Members that were late. */
+  readonly late: ReadonlySet<Member>;
+  /** Which numbers are the model's own and not finite: then not every part is here. */
+  readonly diverged?: string;
+}
 
-  constructor(node: TreeNode, taker: Member) {
-    super(`microbatches from ${node.first} on are given to another`);
-    this.node = node;
-    this.taker = taker;
+/** Rejects when no member is left and none joins, see `Fleet`. */
+export function collectStep(options: CollectionOptions): Promise<Collected> {
+  return new Collection(options).run();
+}
+
+class Collection {
+  readonly #options: CollectionOptions;
+  /** The members that are received from. */
+  readonly #receiving = new Map<Member, Promise<void>>();
+  readonly #late = new Set<Member>();
+  #diverged: string | undefined;
+
+  constructor(options: CollectionOptions) {
+    this.#options = options;
   }
-}
 
-/** Returns the members that were late. Rejects when no member is left and none joins, see `Fleet`. */
-export async function collectAll(options: CollectionOptions): Promise<ReadonlySet<Member>> {
-  const { plan, fleet, ledger, receiveFrom, ask, isBegun, isFree, lateAfterMs, isHeldBack } = options;
-  const isMember = (member: Member): boolean => fleet.members.includes(member);
-  /** What nobody is asked for. */
-  const orphans: TreeNode[] = [];
-  const receiving = new Map<Member, Promise<void>>();
-  const late = new Set<Member>();
-
-  const receive = (member: Member) => {
-    if (receiving.has(member)) return;
-    const received = receiveFrom(member)
-      .catch((error: unknown) => {
-        if (error instanceof NotTaken) {
-          ledger.withdraw(member, error.node);
-          // Another may owe it already: then that one's answer is waited for.
-          if (ledger.owing(error.node).length === 0) give(error.taker, error.node);
-          return;
+  async run(): Promise<Collected> {
+    const { plan, fleet, ledger, isFree, lateAfterMs } = this.#options;
+    const alarm = lateAfterMs === undefined ? undefined : createAlarm(lateAfterMs);
+    try {
+      for (const member of plan.shares.keys()) this.#receiveOrRelease(member);
+      while (!ledger.isComplete() && this.#diverged === undefined) {
+        if (ledger.hasUnassigned()) {
+          await isFree;
+          // The last member may be lost while this wait ends.
+          while (fleet.members.length === 0) await fleet.whenAny();
+          this.#placeUnassigned();
+          continue;
         }
-        fleet.lose(member, plan.step, error);
-        orphans.push(...ledger.release(member));
-      })
-      .finally(() => {
-        receiving.delete(member);
-        // It may have been asked for more after its last answer was taken and before this.
-        if (!ledger.isDone(member)) receive(member);
-      });
-    // Whoever waits for it finds out; when nobody does any more, nobody needs to.
+        await Promise.race(alarm ? [alarm.rung(), ...this.#receiving.values()] : this.#receiving.values());
+        if (!alarm?.isRinging()) continue;
+        await isFree;
+        if (!ledger.hasUnassigned() && !ledger.isComplete()) this.#overtake();
+        alarm.set();
+      }
+    } finally {
+      alarm?.stop();
+    }
+    return { late: this.#late, ...(this.#diverged !== undefined && { diverged: this.#diverged }) };
+  }
+
+  #receive(member: Member): void {
+    if (this.#receiving.has(member)) return;
+    const received = this.#receiveAll(member).finally(() => {
+      this.#receiving.delete(member);
+      // It may have been asked for more after its last answer was taken and before this.
+      if (this.#diverged === undefined && !this.#options.ledger.isDone(member)) this.#receive(member);
+    });
+    // Who waits for it finds out; when nobody does any more, nobody needs to.
     received.catch(() => {});
-    receiving.set(member, received);
-  };
+    this.#receiving.set(member, received);
+  }
 
-  const receiveOrRelease = (member: Member) => {
-    if (isMember(member)) receive(member);
-    else orphans.push(...ledger.release(member));
-  };
+  async #receiveAll(member: Member): Promise<void> {
+    const { plan, fleet, ledger, incoming } = this.#options;
+    let found: NotFinite | undefined;
+    try {
+      found = await incoming.receiveFrom(member);
+    } catch (error) {
+      fleet.lose(member, plan.step, error);
+      ledger.release(member);
+    }
+    if (found) this.#recompute(found);
+  }
 
-  const give = (member: Member, range: Range) => {
-    ledger.assign(member, range);
-    ask(member, range);
-    receiveOrRelease(member);
-  };
+  /** Has a part that is not finite computed once more, unless that is the model's own doing. */
+  #recompute(found: NotFinite): void {
+    const { ledger, judge } = this.#options;
+    const verdict = judge(found);
+    if ('diverged' in verdict) {
+      this.#diverged = verdict.diverged;
+      return;
+    }
+    ledger.withdraw(found.member, found.node);
+    // Another may be asked for it already: then that one's answer is waited for.
+    if (ledger.askedFor(found.node).length === 0) this.#give(verdict.recomputedBy, found.node);
+  }
 
-  /** Gives orphans to members, in equal parts. */
-  const placeOrphans = () => {
-    const ranges = orphans.splice(0).flatMap((node) => (isBegun(node) ? [node] : leavesOf(node)));
+  #receiveOrRelease(member: Member): void {
+    const { fleet, ledger } = this.#options;
+    if (fleet.members.includes(member)) this.#receive(member);
+    else ledger.release(member);
+  }
+
+  #give(member: Member, range: Range): void {
+    this.#options.ledger.ask(member, range);
+    this.#options.ask(member, range);
+    this.#receiveOrRelease(member);
+  }
+
+  /** Gives unassigned parts to members, in equal numbers. */
+  #placeUnassigned(): void {
+    const { fleet, ledger, ask } = this.#options;
+    const pieces = ledger.takeUnassigned().flatMap(piecesOf);
     const takers = [...fleet.members];
     for (const [index, member] of takers.entries()) {
-      const { first, count } = part({ first: 0, count: ranges.length }, takers.length, index);
-      for (const range of joinRanges(ranges.slice(first, first + count), isBegun)) {
-        ledger.assign(member, range);
+      const { first, count } = part({ first: 0, count: pieces.length }, takers.length, index);
+      for (const range of joinPieces(pieces.slice(first, first + count))) {
+        ledger.ask(member, range);
         ask(member, range);
       }
-      receiveOrRelease(member);
+      this.#receiveOrRelease(member);
     }
-  };
+  }
 
   /** Asks those that are idle for what others are late with; not where most are late: then it is the machine's doing. */
-  const overtake = () => {
-    const slow = [...receiving.keys()].filter((member) => !isHeldBack(member));
+  #overtake(): void {
+    const { fleet, ledger, incoming } = this.#options;
+    const slow = [...this.#receiving.keys()].filter((member) => !incoming.isHeldBack(member));
     const idle = fleet.members.filter((member) => !slow.includes(member));
     if (slow.length > idle.length) return;
-    for (const member of slow) late.add(member);
-    const nodes = slow.flatMap((member) => ledger.owedBy(member).filter((node) => ledger.owing(node).length === 1));
-    for (const [i, node] of nodes.entries()) give(idle[i % idle.length]!, node);
-  };
-
-  const alarm = lateAfterMs === undefined ? undefined : createAlarm(lateAfterMs);
-  try {
-    for (const member of plan.shares.keys()) receiveOrRelease(member);
-    // Of a step that was planned when nobody was there.
-    if (plan.shares.size === 0) orphans.push({ first: 0, count: plan.numMicrobatches });
-    while (!ledger.isComplete()) {
-      if (orphans.length > 0) {
-        await isFree;
-        // The last member may be lost while this wait ends.
-        while (fleet.members.length === 0) await fleet.whenAny();
-        placeOrphans();
-        continue;
-      }
-      await Promise.race(alarm ? [alarm.rung(), ...receiving.values()] : receiving.values());
-      if (!alarm?.isRinging()) continue;
-      await isFree;
-      if (orphans.length === 0 && !ledger.isComplete()) overtake();
-      alarm.set();
-    }
-  } finally {
-    alarm?.stop();
+    for (const member of slow) this.#late.add(member);
+    const nodes = slow.flatMap((member) => ledger.owedBy(member).filter((node) => ledger.askedFor(node).length === 1));
+    for (const [i, node] of nodes.entries()) this.#give(idle[i % idle.length]!, node);
   }
-  return late;
 }
 
-/** Rings once in `milliseconds`, until it is set again. */
-function createAlarm(milliseconds: number) {
-  let isRinging = false;
-  let ring!: () => void;
-  let rung: Promise<void>;
-  let timer: NodeJS.Timeout;
-  const set = () => {
-    isRinging = false;
-    rung = new Promise((resolve) => (ring = resolve));
-    timer = setTimeout(() => {
-      isRinging = true;
-      ring();
-    }, milliseconds);
-  };
-  set();
-  return { set, rung: () => rung, isRinging: () => isRinging, stop: () => clearTimeout(timer) };
+/** Microbatches that go to one member together. */
+interface Piece {
+  readonly range: Range;
+  /** Whether it must stay as it is: a bucket of its sum is here. */
+  readonly isWhole: boolean;
 }
 
-/** A node's microbatches one by one. */
-const leavesOf = ({ first, count }: TreeNode): Range[] =>
-  Array.from({ length: count }, (_, i) => ({ first: first + i, count: 1 }));
+/** A part as it is if it has begun to arrive, else its microbatches one by one. */
+function piecesOf({ node, hasBegun }: UnassignedPart): Piece[] {
+  if (hasBegun) return [{ range: node, isWhole: true }];
+  return Array.from({ length: node.count }, (_, i) => ({
+    range: { first: node.first + i, count: 1 },
+    isWhole: false,
+  }));
+}
 
-/** Ranges in order, each joined to the one before where they meet; those that `isWhole` names stay as they are. */
-function joinRanges(ranges: readonly Range[], isWhole: (range: Range) => boolean): Range[] {
-  const joined: Range[] = [];
-  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
+/** Their ranges in order, each joined to the one before where they meet and neither must stay as it is. */
+function joinPieces(pieces: readonly Piece[]): Range[] {
+  const joined: Piece[] = [];
+  for (const piece of [...pieces].sort((a, b) => a.range.first - b.range.first)) {
     const before = joined.at(-1);
-    const meets = before && before.first + before.count === range.first && !isWhole(before) && !isWhole(range);
-    if (meets) joined[joined.length - 1] = { first: before.first, count: before.count + range.count };
-    else joined.push(range);
+    const meets = before && before.range.first + before.range.count === piece.range.first;
+    if (meets && !before.isWhole && !piece.isWhole) {
+      const range = { first: before.range.first, count: before.range.count + piece.range.count };
+      joined[joined.length - 1] = { range, isWhole: false };
+    } else {
+      joined.push(piece);
+    }
   }
-  return joined;
+  return joined.map(({ range }) => range);
 }

@@ -5,50 +5,40 @@
 import { ProtocolError } from '../../../protocol/errors.ts';
 import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
 import type { Member } from '../../members/member.ts';
-import { NotTaken } from './collect-step.ts';
+import type { NotFinite } from './incoming-parts.ts';
 
-/** The model's own numbers are not finite. */
-export class Diverged extends Error {
-  /** Which numbers, and who found it. */
-  readonly what: string;
-
-  constructor(what: string) {
-    super(what);
-    this.what = what;
-  }
-}
-
-interface Finding {
-  readonly member: Member;
-  readonly what: string;
-}
+/** What follows from a sum that a member found not finite. */
+export type Verdict =
+  /** The part is to be computed by this member: another one or, where there is none, the same once more. */
+  | { readonly recomputedBy: Member }
+  /** The model's own numbers are not finite: which, and who found it. */
+  | { readonly diverged: string };
 
 export interface SecondOpinions {
   /**
-   * A member has found the sum over a node not finite. Throws `NotTaken`, naming who is to compute it now: another member
-   * or, where there is none, the same once more; and `Diverged` when it is the second opinion that says so. A member's own
-   * second finding, when it was asked for the node again in place of a slow member, is no second opinion as long as there
-   * are others.
+   * Judges a finding. A member's own second finding, when it was asked for the part again in place of a slow member, is no
+   * second opinion as long as there are others.
    */
-  found(finding: Finding, node: TreeNode, members: readonly Member[]): never;
+  judge(found: NotFinite, members: readonly Member[]): Verdict;
   /** The sum over the node is finite: who said otherwise, with what is to be held against each. */
   refuted(node: TreeNode, by: Member): (readonly [Member, ProtocolError])[];
 }
 
 export function createSecondOpinions(): SecondOpinions {
-  const findings = new Map<string, Finding[]>();
+  const findings = new Map<string, NotFinite[]>();
   const keyOf = ({ first, count }: TreeNode) => `${first}+${count}`;
   return {
-    found(finding, node, members) {
-      const before = findings.get(keyOf(node)) ?? [];
-      const other = members.find((member) => member !== finding.member);
-      const isSecond = before.some(({ member }) => member !== finding.member) || (!other && before.length > 0);
+    judge(found, members) {
+      const key = keyOf(found.node);
+      const before = findings.get(key) ?? [];
+      const other = members.find((member) => member !== found.member);
+      const isSecond = before.some(({ member }) => member !== found.member) || (!other && before.length > 0);
       if (isSecond) {
-        const names = new Set([...before, finding].map(({ member }) => member.name));
-        throw new Diverged(`${finding.what}, as ${[...names].join(' and ')} found`);
+        const names = new Set([...before, found].map(({ member }) => member.name));
+        return { diverged: `${found.what}, as ${[...names].join(' and ')} found` };
       }
-      findings.set(keyOf(node), [finding]);
-      throw new NotTaken(node, other ?? finding.member);
+      findings.set(key, [found]);
+      return { recomputedBy: other ?? found.member };
     },
     refuted(node, by) {
       const before = findings.get(keyOf(node)) ?? [];

@@ -2,39 +2,41 @@
  * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
  * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
  *
- * Members read an average where it lies, or are sent it from there, so it must not be overwritten while a member may still
- * read it. There are two memories, which the steps use in turn: an average is overwritten two steps later. By then each
- * member has answered the update that came with it, by gradients of the next step or by proof of the state that it led to.
- * A member that has not answered because others did its part is set aside, and is sent the whole state.
- *
  * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
  * bits whoever computes it. One that is late is set aside until it has caught up.
+ *
+ * A step in the star, by file: `step/ledger.ts` says where each part of its sum stands, `incoming-parts.ts` receives the
+ * parts, `collect-step.ts` sees to it that all of them come, `bucket-average.ts` adds them up.
  */
+import { internalError } from '../../../protocol/errors.ts';
 import { createGradientExchange } from '../../../protocol/state/exchange.ts';
 import type { Exchange } from '../../../protocol/state/exchange.ts';
 import type { VectorLayout } from '../../../protocol/vectors/layout.ts';
 import type { Replica } from '../../../protocol/state/replica.ts';
 import type { Range } from '../../../protocol/data/sharding.ts';
 import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
-import { bucketsOf, cutIntoBuckets } from '../../../protocol/vectors/buckets.ts';
+import { bucketsOf } from '../../../protocol/vectors/buckets.ts';
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
 import type { Message } from '../../../protocol/wire/messages.ts';
 import { allocateOwn } from '../../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
 import type { Fleet } from '../../members/fleet.ts';
-import { openLedger } from '../../step/ledger.ts';
 import type { Member } from '../../members/member.ts';
-import { createPace, createPatience } from '../../step/deadlines.ts';
+import { confirmMember } from '../../members/state-proof.ts';
+import type { Confirmation } from '../../members/state-proof.ts';
+import { createDeadlines, createPace } from '../../step/deadlines.ts';
+import type { Deadlines, Pace } from '../../step/deadlines.ts';
+import { Ledger } from '../../step/ledger.ts';
 import { assignmentOfRange, planRepeat } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
 import type { AllReduce, ReducedStep } from '../all-reduce.ts';
-import type { Confirmation } from '../../members/state-proof.ts';
-import { createAnswers } from './incoming-parts.ts';
-import { createBucketAverage } from './bucket-average.ts';
 import { areLocal } from '../choose.ts';
-import { collectAll } from './collect-step.ts';
-import { confirmMember } from '../../members/state-proof.ts';
-import { createSecondOpinions, Diverged } from './non-finite.ts';
+import { createAverageMemories } from './averages.ts';
+import type { AverageMemories } from './averages.ts';
+import { collectStep } from './collect-step.ts';
+import { IncomingParts } from './incoming-parts.ts';
+import { createSecondOpinions } from './non-finite.ts';
+import { SupersededAnswers } from './superseded.ts';
 
 export interface StarOptions {
   /** The longest wait for a member's answer. */
@@ -42,11 +44,11 @@ export interface StarOptions {
   readonly wire: WireFormat;
   /** Where averages lie: in memory that members share, if any do. */
   readonly allocateAverage?: PayloadAllocator;
-  /** How many buckets a vector is cut into; as many as pay when left out. */
+  /** How many buckets a vector is cut into. Default: as many as pay. */
   readonly numBuckets?: number;
-  /** What travels; gradients when left out. */
+  /** What travels. Default: gradients. */
   readonly exchange?: Exchange;
-  /** Milliseconds that a step may take beyond the usual before members are late; as `createPace` has it when left out. */
+  /** Milliseconds that a step may take beyond the usual before members are late. Default: that of `createPace`. */
   readonly lateMs?: number;
   /** Told into how many buckets averages are cut, and what a new member is to be sent. Default: the fleet's own. */
   readonly serve?: Fleet['serve'] | undefined;
@@ -61,194 +63,224 @@ export function createStar(
   options: StarOptions,
   vectorMath = plainVectorMath,
 ): AllReduce {
-  const { stepTimeoutMs, wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
+  const { wire, allocateAverage = allocateOwn, exchange = createGradientExchange(replica) } = options;
   const { layout } = exchange;
-  const { numBuckets = bucketsFor(fleet.members, layout), say = () => {} } = options;
-  const vectorBytes = (layout.numParameters + layout.numBuffers) * Float32Array.BYTES_PER_ELEMENT;
-  const parts = cutIntoBuckets(layout, numBuckets);
-  const last = parts.length - 1;
-  const createAverage = () => {
-    // What travels lies where members may read it: the average itself, or its encoded form.
-    const allocate = wire === 'f32' ? allocateAverage : allocateOwn;
-    const { buffer, byteOffset, byteLength } = allocate(vectorBytes);
-    const vector = new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT);
-    const buckets = parts.map((bucket) => createBucketAverage(bucket, vector, wire, vectorMath, allocateAverage));
-    return { vector, buckets };
-  };
-  /** This step's average, and the one that members may still be reading. */
-  let average = createAverage();
-  let averageBefore = createAverage();
-  const patience = createPatience(stepTimeoutMs);
-  const pace = createPace(options.lateMs);
+  const { numBuckets = bucketsFor(fleet.members, layout) } = options;
+  const averages = createAverageMemories({ layout, wire, vectorMath, allocate: allocateAverage, numBuckets });
+  return new Star({ fleet, replica, exchange, averages, options });
+}
+
+interface StarParts {
+  readonly fleet: Fleet;
+  readonly replica: Replica;
+  readonly exchange: Exchange;
+  readonly averages: AverageMemories;
+  readonly options: StarOptions;
+}
+
+/** A step that was collected, or the numbers of the model itself that are not finite. */
+type Outcome = ReducedStep | { readonly diverged: string };
+
+class Star implements AllReduce {
+  readonly isExact: boolean;
+  readonly #fleet: Fleet;
+  readonly #replica: Replica;
+  readonly #exchange: Exchange;
+  readonly #averages: AverageMemories;
+  readonly #deadlines: Deadlines;
+  readonly #pace: Pace;
+  readonly #say: (line: string) => void;
+  readonly #superseded = new SupersededAnswers();
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
-  const owingProof = new Set<Member>();
+  readonly #owingProof = new Set<Member>();
   /** Averages of the open step that have been sent. */
-  const sent: Extract<Message, { kind: 'averageBucket' }>[] = [];
-  const answers = createAnswers({ patience, numBuckets: parts.length, numAverages: () => sent.length });
+  #sent: Extract<Message, { kind: 'averageBucket' }>[] = [];
 
-  const isMember = (member: Member): boolean => fleet.members.includes(member);
-  const isAlone = (): boolean => fleet.members.length === 1;
+  constructor({ fleet, replica, exchange, averages, options }: StarParts) {
+    const { stepTimeoutMs, wire, lateMs, say = () => {} } = options;
+    const serve: Fleet['serve'] = options.serve ?? ((service) => fleet.serve(service));
+    // A shorter format rounds every sum that a member sends.
+    this.isExact = wire === 'f32';
+    this.#fleet = fleet;
+    this.#replica = replica;
+    this.#exchange = exchange;
+    this.#averages = averages;
+    this.#deadlines = createDeadlines(stepTimeoutMs);
+    this.#pace = createPace(lateMs);
+    this.#say = say;
+    serve({
+      numBuckets: averages.numBuckets,
+      onMember: (member) => {
+        for (const message of this.#sent) this.#sendTo(member, message.step, message);
+      },
+    });
+  }
 
-  /** Sends; a member that cannot be sent to is lost. */
-  const sendTo = (member: Member, step: number, message: Message) => {
+  open(plan: StepPlan): void {
+    for (const [member, share] of plan.shares) this.#ask(member, plan, share);
+  }
+
+  async collect(plan: StepPlan): Promise<ReducedStep> {
+    this.#averages.turn();
+    const reduced = await this.#attempt(plan);
+    if ('diverged' in reduced) throw internalError(`step ${plan.step} diverged before it was computed once more`);
+    if (reduced.isFinite) return reduced;
+    this.#say(`step ${plan.step}: the average is not finite; it is not applied, and computed once more`);
     try {
-      member.transport.send(message);
-    } catch (error) {
-      fleet.lose(member, step, error);
+      return await this.#computeOnceMore(plan, reduced);
+    } finally {
+      this.#fleet.dismissSpare();
     }
-  };
+  }
 
-  /** Tells a member to compute these microbatches. */
-  const ask = (member: Member, plan: StepPlan, range: Range) => {
-    answers.asked(member);
-    sendTo(member, plan.step, { kind: 'step', assignment: openingOf(plan, range) });
-  };
-  const openingOf = (plan: StepPlan, range: Range) => {
-    return { ...assignmentOfRange(plan, range), numBuckets: parts.length };
-  };
+  distribute(plan: StepPlan, next?: StepPlan): void {
+    const { step, numSteps, rates } = plan;
+    const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
+    const { payload } = this.#averages.current.buckets.at(-1)!;
+    const update = { kind: 'update', ...steps, payload } as const;
+    for (const member of [...this.#fleet.members]) {
+      const share = next?.shares.get(member);
+      if (!share) this.#owingProof.add(member);
+      this.#sendTo(member, step, { ...update, ...(share && { next: this.#openingOf(next!, share) }) });
+    }
+    const sent = this.#sent;
+    this.#fleet.follow(step + numSteps - 1, () => [...sent, update]);
+    this.#sent = [];
+  }
 
-  /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
-  const sendAverage = (bucket: number, step: number) => {
-    const { payload } = average.buckets[bucket]!;
-    const message = { kind: 'averageBucket', step, bucket, payload } as const;
-    sent.push(message);
-    answers.averageSent();
-    for (const member of [...fleet.members]) sendTo(member, step, message);
-  };
+  apply(plan: StepPlan): void {
+    this.#exchange.apply(this.#averages.current.vector, plan);
+  }
 
   /** Takes the proofs that are owed, and compares each with the replica. */
-  const takeProofs = async (): Promise<Confirmation[]> => {
-    const members = [...owingProof].filter(isMember);
-    owingProof.clear();
+  async confirm(): Promise<Confirmation[]> {
+    const members = [...this.#owingProof].filter((member) => this.#fleet.members.includes(member));
+    this.#owingProof.clear();
     const confirmations = await Promise.all(
       members.map((member) =>
-        confirmMember(member, replica, patience.of(member), (part) => answers.isSuperseded(member, part)).catch(
-          (error: unknown) => {
-            fleet.lose(member, replica.step, error);
-          },
-        ),
+        confirmMember(member, this.#replica, this.#deadlines.of(member), (part) =>
+          this.#superseded.includes(member, part),
+        ).catch((error: unknown) => {
+          this.#fleet.lose(member, this.#replica.step, error);
+        }),
       ),
     );
     return confirmations.filter((confirmation) => confirmation !== undefined);
-  };
+  }
 
-  const serve = options.serve ?? ((service) => fleet.serve(service));
-  serve({
-    numBuckets: parts.length,
-    onMember(member) {
-      for (const message of sent) sendTo(member, message.step, message);
-    },
-  });
-
-  /** Waits for a member if there is none. Where there is one alone, a second one is taken in if there is a worker for it. */
-  const seekSecondMember = async () => {
-    while (fleet.members.length === 0) await fleet.whenAny();
-    if (isAlone()) await fleet.takeInSpare();
-    while (fleet.members.length === 0) await fleet.whenAny();
-  };
+  /** Computes a step again whose average was not finite, until it is, or until it is clear that it cannot be. */
+  async #computeOnceMore(plan: StepPlan, reduced: ReducedStep): Promise<ReducedStep> {
+    this.#sent = [];
+    await this.#seekSecondMember();
+    for (;;) {
+      const wasAlone = this.#isAlone();
+      const again = planRepeat(plan, this.#fleet.members);
+      this.open(again);
+      const outcome = await this.#attempt(again);
+      if (!('diverged' in outcome)) return outcome;
+      this.#sent = [];
+      // Another may have come while the only one computed.
+      if (wasAlone) await this.#seekSecondMember();
+      if (!wasAlone || this.#isAlone()) return { ...reduced, notFinite: outcome.diverged };
+    }
+  }
 
   /** Collects and averages a step that has been opened. */
-  const attempt = async (plan: StepPlan): Promise<ReducedStep> => {
+  async #attempt(plan: StepPlan): Promise<Outcome> {
     const startMs = performance.now();
-    const ledger = openLedger(plan);
+    const fleet = this.#fleet;
+    const ledger = new Ledger(plan);
     const opinions = createSecondOpinions();
-    const { buckets } = average;
+    const { buckets } = this.#averages.current;
     for (const bucket of buckets) bucket.open(plan.numMicrobatches);
-    const verdicts: boolean[] = [];
-    const finish = (bucket: number) => {
-      verdicts.push(buckets[bucket]!.finish(exchange.divisorOf(plan.numSamples)));
-      // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
-      if (bucket !== last) sendAverage(bucket, plan.step);
-    };
-    const proofs = takeProofs();
-    answers.open({
-      ledger,
-      add({ transport }, bucket, node, payload) {
+    const areFinite: boolean[] = [];
+    const incoming = new IncomingParts({
+      ...{ plan, ledger, numBuckets: buckets.length },
+      ...{ deadlines: this.#deadlines, superseded: this.#superseded },
+      take: ({ transport }, nth, node, payload) => {
+        const bucket = buckets[nth]!;
         // Another has sent it before: a member that is lost by now, or one that was faster.
-        if (buckets[bucket]!.has(node)) transport.recycle(payload);
-        else if (buckets[bucket]!.add(node, payload, transport)) finish(bucket);
+        if (bucket.has(node)) transport.recycle(payload);
+        else if (bucket.add(node, payload, transport)) finish(nth);
       },
-      entered(by, node) {
+      onHere: (by, node) => {
         for (const [member, error] of opinions.refuted(node, by)) fleet.lose(member, plan.step, error);
       },
-      notFinite: (member, node, what) => opinions.found({ member, what }, node, fleet.members),
     });
-    const late = await collectAll({
-      plan,
-      fleet,
-      ledger,
-      receiveFrom: (member) => answers.collectFrom(member),
-      ask: (member, range) => ask(member, plan, range),
-      isBegun: (node) => buckets[0]!.has(node),
-      isFree: proofs,
-      lateAfterMs: fleet.members.length > 1 ? pace.lateAfterMs() : undefined,
-      isHeldBack: (member) => answers.isHeldBack(member),
+    const finish = (nth: number) => {
+      areFinite.push(buckets[nth]!.finish(this.#exchange.divisorOf(plan.numSamples)));
+      if (nth === buckets.length - 1) return;
+      // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
+      incoming.averageSent();
+      this.#sendAverage(nth, plan.step);
+    };
+    const proofs = this.confirm();
+    const { late, diverged } = await collectStep({
+      ...{ plan, fleet, ledger, incoming, isFree: proofs },
+      ask: (member, range) => {
+        incoming.asked(member);
+        this.#ask(member, plan, range);
+      },
+      judge: (found) => opinions.judge(found, fleet.members),
+      lateAfterMs: fleet.members.length > 1 ? this.#pace.lateAfterMs() : undefined,
     });
+    if (diverged !== undefined) return { diverged };
     await proofs;
-    pace.observe(performance.now() - startMs);
-    for (const member of late) {
-      if (!answers.isOvertaken(member)) continue;
-      answers.forget(member);
-      fleet.setAside(member, plan.step);
-    }
+    this.#pace.observe(performance.now() - startMs);
+    this.#setAside(
+      [...late].filter((member) => incoming.isOvertaken(member)),
+      plan.step,
+    );
     const totals = ledger.close();
-    const isFinite = verdicts.every(Boolean) && Number.isFinite(totals.lossSum);
-    return { totals, isFinite, arrivals: answers.arrivals().filter(({ numSamples }) => numSamples > 0) };
-  };
+    const isFinite = areFinite.every(Boolean) && Number.isFinite(totals.lossSum);
+    return { totals, isFinite, arrivals: incoming.arrivals() };
+  }
 
-  return {
-    // A shorter format rounds every sum that a member sends.
-    isExact: wire === 'f32',
+  /** Members that were late have others' answers in place of theirs: they are sent the state anew. */
+  #setAside(members: readonly Member[], step: number): void {
+    for (const member of members) {
+      this.#superseded.forget(member);
+      this.#fleet.setAside(member, step);
+    }
+  }
 
-    open(plan) {
-      for (const [member, share] of plan.shares) ask(member, plan, share);
-    },
+  /** Waits for a member if there is none. Where there is one alone, a second one is taken in if there is a worker for it. */
+  async #seekSecondMember(): Promise<void> {
+    const fleet = this.#fleet;
+    while (fleet.members.length === 0) await fleet.whenAny();
+    if (this.#isAlone()) await fleet.takeInSpare();
+    while (fleet.members.length === 0) await fleet.whenAny();
+  }
 
-    async collect(plan) {
-      [average, averageBefore] = [averageBefore, average];
-      const reduced = await attempt(plan);
-      if (reduced.isFinite) return reduced;
-      say(`step ${plan.step}: the average is not finite; it is not applied, and computed once more`);
-      sent.length = 0;
-      await seekSecondMember();
-      try {
-        for (;;) {
-          const wasAlone = isAlone();
-          const again = planRepeat(plan, fleet.members);
-          for (const [member, share] of again.shares) ask(member, again, share);
-          try {
-            return await attempt(again);
-          } catch (error) {
-            if (!(error instanceof Diverged)) throw error;
-            sent.length = 0;
-            // Another may have come while the only one computed.
-            if (wasAlone) await seekSecondMember();
-            if (!wasAlone || isAlone()) return { ...reduced, notFinite: error.what };
-          }
-        }
-      } finally {
-        fleet.dismissSpare();
-      }
-    },
+  #isAlone(): boolean {
+    return this.#fleet.members.length === 1;
+  }
 
-    distribute(plan, next) {
-      const { step, numSteps, rates } = plan;
-      const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
-      const { payload } = average.buckets[last]!;
-      const update = { kind: 'update', ...steps, payload } as const;
-      for (const member of [...fleet.members]) {
-        const share = next?.shares.get(member);
-        if (!share) owingProof.add(member);
-        sendTo(member, step, { ...update, ...(share && { next: openingOf(next!, share) }) });
-      }
-      fleet.follow(step + numSteps - 1, () => [...sent, update]);
-      sent.length = 0;
-    },
+  /** Tells a member to compute these microbatches. */
+  #ask(member: Member, plan: StepPlan, range: Range): void {
+    this.#sendTo(member, plan.step, { kind: 'step', assignment: this.#openingOf(plan, range) });
+  }
 
-    apply: (plan) => exchange.apply(average.vector, plan),
+  #openingOf(plan: StepPlan, range: Range) {
+    return { ...assignmentOfRange(plan, range), numBuckets: this.#averages.numBuckets };
+  }
 
-    confirm: takeProofs,
-  };
+  /** Sends the finished average of a bucket to everyone; the last one goes with the update. */
+  #sendAverage(bucket: number, step: number): void {
+    const { payload } = this.#averages.current.buckets[bucket]!;
+    const message = { kind: 'averageBucket', step, bucket, payload } as const;
+    this.#sent.push(message);
+    for (const member of [...this.#fleet.members]) this.#sendTo(member, step, message);
+  }
+
+  /** Sends; a member that cannot be sent to is lost. */
+  #sendTo(member: Member, step: number, message: Message): void {
+    try {
+      member.transport.send(message);
+    } catch (error) {
+      this.#fleet.lose(member, step, error);
+    }
+  }
 }
 
 /** One within a machine: what buckets gain is a link that carries both ways at once, and there is none. */

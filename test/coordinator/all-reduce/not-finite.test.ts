@@ -184,3 +184,27 @@ test('with local steps, too', async () => {
   });
   expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config: local }));
 });
+
+test('a worker that says so of a step which is computed for the first time is lost, and the run goes on', async () => {
+  const said: string[] = [];
+  const outcome = await runCluster({
+    config,
+    say: (line) => said.push(line),
+    tamper: (transport, index) => ({
+      ...transport,
+      send(message) {
+        if (index !== 1 || message.kind !== 'gradient' || message.step !== 3) {
+          transport.send(message);
+          return;
+        }
+        const { step, firstMicrobatch, numMicrobatches } = message;
+        transport.send({ kind: 'notFinite', step, firstMicrobatch, numMicrobatches, what: 'the loss' });
+      },
+    }),
+  });
+  expect(said).toEqual([
+    expect.stringMatching(/^lost worker worker-1 \(w2\), step 3: the loss is not finite, which it was not asked for/),
+  ]);
+  expect(outcome.sessions[1]).toMatchObject({ status: 'rejected', reason: { code: 'ERR_UNEXPECTED_MESSAGE' } });
+  expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
+});

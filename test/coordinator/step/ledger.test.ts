@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { openLedger } from '../../../coordinator/step/ledger.ts';
+import { Ledger } from '../../../coordinator/step/ledger.ts';
 import type { Member } from '../../../coordinator/members/member.ts';
 import { planStep } from '../../../coordinator/step/step-plan.ts';
 import { wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
+import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 
@@ -31,6 +32,12 @@ function resultsOf(plan: ReturnType<typeof planStep>, member: Member) {
   }));
 }
 
+type Result = ReturnType<typeof resultsOf>[number];
+const nodeOf = ({ firstMicrobatch, numMicrobatches }: Result): TreeNode => ({
+  first: firstMicrobatch,
+  count: numMicrobatches,
+});
+
 describe('the ledger', () => {
   test('counts every sample of an epoch once when rounds have several steps, the ragged end included', () => {
     const sizesOf = fc.record({
@@ -47,7 +54,7 @@ describe('the ledger', () => {
         let step = 1;
         while (step <= perEpoch) {
           const plan = planStep(step, members, { ...some, ratesAt });
-          const ledger = openLedger(plan);
+          const ledger = new Ledger(plan);
           for (const [member, share] of plan.shares) {
             for (const { first, count } of wholeSubtrees(share, plan.numMicrobatches)) {
               const microbatches = Array.from({ length: count }, (_, i) => {
@@ -83,7 +90,7 @@ describe('the ledger', () => {
         (numMembers, microbatches, globalBatch, seed) => {
           const members = makeMembers(numMembers);
           const plan = planStep(1 + (seed % 5), members, { ...sizes, globalBatch, microbatches, numTrainSamples: 70 });
-          const ledger = openLedger(plan);
+          const ledger = new Ledger(plan);
           const owed = members.flatMap((member) => resultsOf(plan, member).map((result) => ({ member, result })));
           owed.sort(
             (a, b) => ((a.result.firstMicrobatch * 7919 + seed) % 13) - ((b.result.firstMicrobatch * 7919 + seed) % 13),
@@ -99,7 +106,7 @@ describe('the ledger', () => {
   test('adds losses in the order of microbatches', () => {
     const [a, b] = makeMembers(2) as [Member, Member];
     const plan = planStep(1, [a, b], sizes);
-    const ledger = openLedger(plan);
+    const ledger = new Ledger(plan);
     for (const member of [b, a]) for (const result of resultsOf(plan, member)) ledger.enter(member, result);
     expect(ledger.close()).toEqual({ lossSum: 0 + 1 + 2 + 3, numCorrect: 4, numSamples: 32 });
   });
@@ -107,7 +114,7 @@ describe('the ledger', () => {
   const refusal = (change: (result: ReturnType<typeof resultsOf>[number]) => object, times = 1) => {
     const [a, b] = makeMembers(2) as [Member, Member];
     const plan = planStep(2, [a, b], sizes);
-    const ledger = openLedger(plan);
+    const ledger = new Ledger(plan);
     const [result] = resultsOf(plan, a);
     return () => {
       for (let i = 0; i < times; i++) ledger.enter(a, { ...result!, ...change(result!) });
@@ -130,10 +137,61 @@ describe('the ledger', () => {
     expect(enter).toThrow(expect.objectContaining({ code, worker: 'w1' }));
   });
 
+  describe('says of each part where it stands', () => {
+    const [a, b] = makeMembers(2) as [Member, Member];
+    const plan = planStep(1, [a, b], sizes);
+    const [ofA, ofB] = [a, b].map((member) => resultsOf(plan, member)[0]!) as [Result, Result];
+    const [nodeA, nodeB] = [ofA, ofB].map(nodeOf) as [TreeNode, TreeNode];
+
+    test('asked of a member, arriving, and here', () => {
+      const ledger = new Ledger(plan);
+      expect([ledger.stateOf(nodeA), ledger.askedFor(nodeA), ledger.owedBy(a)]).toEqual(['asked', [a], [nodeA]]);
+      ledger.begin(ledger.expect(a, ofA));
+      expect(ledger.stateOf(nodeA)).toBe('arriving');
+      expect(ledger.enter(a, ofA)).toEqual({ node: nodeA, overtaken: [] });
+      expect([ledger.stateOf(nodeA), ledger.askedFor(nodeA), ledger.isDone(a)]).toEqual(['here', [], true]);
+    });
+
+    test('asked of two: the first answer counts, and the other member is asked no more', () => {
+      const ledger = new Ledger(plan);
+      ledger.ask(b, nodeA);
+      expect(ledger.enter(b, ofA)).toEqual({ node: nodeA, overtaken: [a] });
+      expect([ledger.isDone(a), ledger.owedBy(b)]).toEqual([true, [nodeB]]);
+      expect(() => ledger.enter(a, ofA)).toThrow(expect.objectContaining({ code: 'ERR_STALE_RESULT' }));
+    });
+
+    test('unassigned when the last member that was asked is lost: taken out to be asked for anew', () => {
+      const ledger = new Ledger(plan);
+      ledger.ask(b, nodeA);
+      ledger.release(a);
+      expect([ledger.stateOf(nodeA), ledger.hasUnassigned()]).toEqual(['asked', false]);
+      ledger.withdraw(b, nodeA);
+      expect([ledger.stateOf(nodeA), ledger.hasUnassigned()]).toEqual(['unassigned', true]);
+      expect(ledger.takeUnassigned()).toEqual([{ node: nodeA, hasBegun: false }]);
+      expect(ledger.hasUnassigned()).toBe(false);
+      ledger.ask(b, { first: nodeA.first, count: 1 });
+      expect(ledger.stateOf({ first: nodeA.first, count: 1 })).toBe('asked');
+    });
+
+    test('begun even when it is unassigned and asked for again: it must come whole', () => {
+      const ledger = new Ledger(plan);
+      ledger.begin(nodeA);
+      ledger.release(a);
+      expect(ledger.takeUnassigned()).toEqual([{ node: nodeA, hasBegun: true }]);
+      ledger.ask(b, nodeA);
+      expect(ledger.stateOf(nodeA)).toBe('arriving');
+    });
+
+    test('unassigned, all of it, in a step that was planned when nobody was there', () => {
+      const ledger = new Ledger(planStep(1, [], sizes));
+      expect(ledger.takeUnassigned()).toEqual([{ node: { first: 0, count: 4 }, hasBegun: false }]);
+    });
+  });
+
   test('does not close while a microbatch is missing', () => {
     const members = makeMembers(2);
     const plan = planStep(1, members, sizes);
-    const ledger = openLedger(plan);
+    const ledger = new Ledger(plan);
     for (const result of resultsOf(plan, members[0]!)) ledger.enter(members[0]!, result);
     expect(ledger.isDone(members[1]!)).toBe(false);
     expect(() => ledger.close()).toThrow('internal: step 1 closed without microbatch 2');
