@@ -1,18 +1,20 @@
 /**
  * Fleet: the members that a run has now. Workers are lost and join while it goes on; whoever needs members asks here.
  *
- * A newcomer is given a copy of the state, and of every average after it, while the others go on. When it has proved the
- * state that the replica has, it is a member, unless there is no work for one more: then it stands by, up to date, until
- * a member is lost. Where the coordinator does not see the averages, newcomers wait until it has the state that they need.
+ * A worker that joins while the run goes on is a newcomer (`newcomer.ts`) until it has the state that the replica has. Then
+ * it is a member, unless there is no work for one more: it stands by, up to date, until a member is lost. Where the
+ * coordinator does not see the averages, it waits (`waiting-room.ts`) until the coordinator has the state that it needs.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { LIMITS } from '../../protocol/wire/limits.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
-import { receiveKind } from '../../protocol/wire/transport.ts';
-import type { Transport } from '../../protocol/wire/transport.ts';
 import { asBlame } from './blame.ts';
+import { awaitEvent } from './await-event.ts';
 import type { Member } from './member.ts';
+import { Newcomers } from './newcomers.ts';
+import type { Place } from './newcomers.ts';
+import { createStandByNotices, RING_TAKES_IN_LATER, whyNoWork } from './stand-by.ts';
+import type { StandByNotices } from './stand-by.ts';
 import { giveState } from './state-proof.ts';
 import { createWaitingRoom } from './waiting-room.ts';
 
@@ -78,308 +80,192 @@ export interface FleetOptions {
   readonly say?: (line: string) => void;
 }
 
-/**
- * A newcomer that has not answered so many messages, or averages of so many bytes, is sent no more; when it has caught up,
- * the state again. Less than may be queued for it, see `limits.ts`.
- */
-const MAX_UNANSWERED = 16;
-const MAX_UNANSWERED_BYTES = 16 * 2 ** 20;
-
-const NOT_PROVEN = -2;
-
-/** What may come before the proof of one that was set aside. */
-const LATE_KINDS = ['applied', 'gradientBucket', 'gradient', 'notFinite', 'evaluation'] as const;
-
-interface Newcomer {
-  readonly member: Member;
-  /** Whether it has been a member, and may still send results. */
-  readonly wasSetAside: boolean;
-  /** The last step that it was sent, and that it has proved. */
-  sentStep: number;
-  provenStep: number;
-  numUnanswered: number;
+export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
+  return new RunFleet(initial, options);
 }
 
-export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
-  const { replica, stepTimeoutMs, waitMs, maxMembers, signal, say = () => {} } = options;
-  const members = [...initial];
-  const newcomers = new Set<Newcomer>();
-  const waitingRoom = createWaitingRoom();
-  let waitedMs = 0;
-  /** What those who stand by have been told of why, by connection. */
-  const toldWhy = new WeakMap<Transport, string>();
-  let service: FleetService = { numBuckets: 1, onMember: () => {} };
-  let lastLoss: ProtocolError | undefined;
-  let arrived = () => {};
-  /** Called when a newcomer has failed. */
-  let failed = () => {};
-  let isClosed = false;
+class RunFleet implements Fleet {
+  readonly members: Member[];
+  waitedMs = 0;
+  readonly #options: FleetOptions;
+  readonly #say: (line: string) => void;
+  readonly #newcomers: Newcomers;
+  readonly #waitingRoom = createWaitingRoom();
+  readonly #notices: StandByNotices;
+  #service: FleetService = { numBuckets: 1, onMember: () => {} };
+  #lastLoss: ProtocolError | undefined;
+  #isClosed = false;
   /** Newcomers are made members up to this number: one more than `maxMembers` while a spare one is taken in. */
-  let mostMembers = maxMembers;
+  #mostMembers: number;
+  /** Called when there is a new member, and when a newcomer has failed. */
+  #onArrival = () => {};
+  #onFailure = () => {};
 
-  const refuse = (member: Member, error: unknown) => {
-    const blamed = asBlame(member, replica.step, error);
-    if (!(blamed instanceof ProtocolError)) throw blamed;
-    say(`${member.name} has not joined: ${blamed.message}`);
-  };
-
-  const fail = (newcomer: Newcomer, error: unknown) => {
-    if (!newcomers.delete(newcomer)) return;
-    refuse(newcomer.member, error);
-    failed();
-  };
-
-  const isHolding = (): boolean => service.holdsNewcomers === true && members.length > 0;
-
-  const welcome = (member: Member) => {
-    toldWhy.delete(member.transport);
-    members.push(member);
-    say(`${member.name} (${member.id}) takes part from step ${replica.step + 1} on`);
-    service.onMember(member);
-    arrived();
-  };
-
-  /** Tells a worker without work, and the user, why that is. */
-  const standBy = ({ name, id, transport }: Member, reason: string) => {
-    if (toldWhy.get(transport) === reason) return;
-    toldWhy.set(transport, reason);
-    say(`${name} (${id}) stands by: ${reason}`);
-    transport.send({ kind: 'standBy', reason });
-  };
-
-  const fullReason = () => {
-    if (maxMembers === 1) return 'the only microbatch of a step has a worker; it takes its place when that is lost';
-    return `each of the ${maxMembers} microbatches of a step has a worker; it takes the place of one that is lost`;
-  };
-
-  /** A newcomer that is where the replica is becomes a member, if there is work for it. */
-  const promote = () => {
-    for (const newcomer of newcomers) {
-      if (members.length >= mostMembers || isHolding()) return;
-      if (newcomer.provenStep !== replica.step || newcomer.sentStep !== replica.step) continue;
-      newcomers.delete(newcomer);
-      welcome(newcomer.member);
-    }
-  };
-
-  const sendState = (newcomer: Newcomer) => {
-    const { step } = replica;
-    newcomer.sentStep = step;
-    newcomer.numUnanswered++;
-    newcomer.member.transport.send({
-      kind: 'snapshot',
-      step,
-      numBuckets: service.numBuckets,
-      parametersSha256: replica.parametersSha256(),
-      payload: replica.state.slice(),
+  constructor(initial: readonly Member[], options: FleetOptions) {
+    const { replica, stepTimeoutMs, maxMembers, say = () => {} } = options;
+    this.members = [...initial];
+    this.#options = options;
+    this.#say = say;
+    this.#notices = createStandByNotices(say);
+    this.#mostMembers = maxMembers;
+    this.#newcomers = new Newcomers({
+      ...{ replica, stepTimeoutMs },
+      numBuckets: () => this.#service.numBuckets,
+      placeFor: () => this.#placeForOneMore(),
+      handOver: (member, place) => (place === 'member' ? this.#welcome(member) : this.#hold(member)),
+      onStandBy: (member) => this.#notices.tell(member, whyNoWork(maxMembers)),
+      onFailure: (member, error) => {
+        this.#refuse(member, error);
+        this.#onFailure();
+      },
     });
-  };
+  }
 
-  /** Has those who stand by prove their state once more: their answer makes them members. */
-  const recall = () => {
-    for (const newcomer of newcomers) {
-      if (newcomer.provenStep !== newcomer.sentStep) continue;
-      try {
-        sendState(newcomer);
-        newcomer.provenStep = NOT_PROVEN;
-      } catch (error) {
-        fail(newcomer, error);
-      }
+  get canAdmit(): boolean {
+    return this.#waitingRoom.size > 0 && this.members.length < this.#options.maxMembers;
+  }
+
+  lose(member: Member, step: number | undefined, error: unknown): void {
+    const blamed = asBlame(member, step, error);
+    if (!(blamed instanceof ProtocolError)) throw blamed;
+    if (!this.members.includes(member) || this.#isClosed) return;
+    this.#lastLoss = blamed;
+    this.#say(`lost ${blamed.message}`);
+    this.#takeOut(member);
+  }
+
+  setAside(member: Member, step: number | undefined): void {
+    if (!this.#takeOut(member)) return;
+    const { name, id } = member;
+    const when = step === undefined ? 'in evaluation' : `in step ${step}`;
+    this.#say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
+    this.#newcomers.add(member, true);
+  }
+
+  async whenAny(): Promise<void> {
+    if (this.members.length > 0) return;
+    const { replica, waitMs, signal } = this.#options;
+    const sinceMs = performance.now();
+    this.#say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
+    try {
+      const hasCome = await awaitEvent((happened) => (this.#onArrival = happened), waitMs, signal);
+      if (!hasCome) throw this.#lastLoss ?? new ProtocolError('ERR_TIMEOUT', 'no worker is left, and none has joined');
+    } finally {
+      this.#onArrival = () => {};
+      this.waitedMs += performance.now() - sinceMs;
     }
-  };
+  }
+
+  join(member: Member): void {
+    if (this.#isHolding()) this.#hold(member);
+    else this.#newcomers.add(member, false);
+  }
+
+  admit(): Promise<void> {
+    return this.#admitWaiting(this.#options.maxMembers - this.members.length);
+  }
+
+  async takeInSpare(): Promise<void> {
+    if (this.#waitingRoom.size > 0) return this.#admitWaiting(1);
+    if (this.#newcomers.size === 0) return;
+    this.#mostMembers = this.members.length + 1;
+    this.#newcomers.recall();
+    await awaitEvent((happened) => {
+      this.#onArrival = happened;
+      this.#onFailure = () => {
+        if (this.#newcomers.size === 0) happened();
+      };
+      this.#onFailure();
+    }, this.#options.stepTimeoutMs);
+    this.#onArrival = () => {};
+    this.#onFailure = () => {};
+    this.#mostMembers = this.#options.maxMembers;
+  }
+
+  dismissSpare(): void {
+    while (this.members.length > this.#options.maxMembers) this.#newcomers.add(this.members.pop()!, true);
+  }
+
+  follow(lastStep: number, messages: () => readonly Message[]): void {
+    this.#newcomers.follow(lastStep, messages);
+  }
+
+  serve(service: FleetService): void {
+    this.#service = service;
+    // Those who stand by answer once more, and then wait like others.
+    if (this.#isHolding()) this.#newcomers.recall();
+    else this.#release();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#newcomers.clear();
+    this.#waitingRoom.leave();
+    this.#onFailure();
+  }
+
+  #isHolding(): boolean {
+    return this.#service.holdsNewcomers === true && this.members.length > 0;
+  }
+
+  #placeForOneMore(): Place {
+    if (this.#isHolding()) return 'waiting';
+    return this.members.length < this.#mostMembers ? 'member' : 'standingBy';
+  }
+
+  #welcome(member: Member): void {
+    this.#notices.forget(member);
+    this.members.push(member);
+    this.#say(`${member.name} (${member.id}) takes part from step ${this.#options.replica.step + 1} on`);
+    this.#service.onMember(member);
+    this.#onArrival();
+  }
+
+  #refuse(member: Member, error: unknown): void {
+    const blamed = asBlame(member, this.#options.replica.step, error);
+    if (!(blamed instanceof ProtocolError)) throw blamed;
+    this.#say(`${member.name} has not joined: ${blamed.message}`);
+  }
 
   /** Has a worker wait for `admit`. */
-  const hold = (member: Member) => {
-    const isSurplus = members.length + waitingRoom.size >= maxMembers;
-    waitingRoom.enter(member);
+  #hold(member: Member): void {
+    const { maxMembers } = this.#options;
+    const isSurplus = this.members.length + this.#waitingRoom.size >= maxMembers;
+    this.#waitingRoom.enter(member);
     try {
-      standBy(member, isSurplus ? fullReason() : 'the ring takes in workers between epochs');
+      this.#notices.tell(member, isSurplus ? whyNoWork(maxMembers) : RING_TAKES_IN_LATER);
     } catch (error) {
-      refuse(member, error);
+      this.#refuse(member, error);
     }
-  };
-
-  const catchUp = async (newcomer: Newcomer) => {
-    sendState(newcomer);
-    while (newcomers.has(newcomer)) {
-      const { transport } = newcomer.member;
-      const isIdle = newcomer.provenStep === newcomer.sentStep;
-      // One that stands by has nothing to answer until a step ends.
-      const timeoutMs = isIdle ? LIMITS.longestWaitMs : stepTimeoutMs;
-      const kinds = newcomer.wasSetAside ? LATE_KINDS : (['applied'] as const);
-      const answer = await receiveKind(transport, timeoutMs, ...kinds);
-      if (answer.kind !== 'applied') {
-        if ('payload' in answer) transport.recycle(answer.payload);
-        continue;
-      }
-      const { step, parametersSha256 } = answer;
-      newcomer.provenStep = step;
-      newcomer.numUnanswered--;
-      if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
-        throw new ProtocolError('ERR_STATE_MISMATCH', `its parameters at step ${step} are not the coordinator's`);
-      }
-      if (isHolding() && step === newcomer.sentStep) {
-        newcomers.delete(newcomer);
-        hold(newcomer.member);
-        return;
-      }
-      if (step === newcomer.sentStep && step < replica.step) sendState(newcomer);
-      promote();
-      if (newcomers.has(newcomer) && step === replica.step && members.length >= maxMembers) {
-        standBy(newcomer.member, fullReason());
-      }
-      // A member's answers are for whoever gives it work.
-      if (members.includes(newcomer.member)) return;
-    }
-  };
-
-  const bringUp = (member: Member, wasSetAside: boolean) => {
-    const newcomer = { member, wasSetAside, sentStep: -1, provenStep: NOT_PROVEN, numUnanswered: 0 };
-    newcomers.add(newcomer);
-    catchUp(newcomer).catch((error: unknown) => fail(newcomer, error));
-  };
-
-  const join = (member: Member) => {
-    if (isHolding()) hold(member);
-    else bringUp(member, false);
-  };
+  }
 
   /** Those who wait need wait no longer, unless there is still a reason to. */
-  const release = () => {
-    for (const member of waitingRoom.leave()) join(member);
-  };
+  #release(): void {
+    for (const member of this.#waitingRoom.leave()) this.join(member);
+  }
 
   /** Gives the state to `most` of the workers in the waiting room, those that came first, and makes members of them. */
-  const admitWaiting = async (most: number) => {
+  async #admitWaiting(most: number): Promise<void> {
+    const { replica, stepTimeoutMs } = this.#options;
     await Promise.all(
-      waitingRoom.leave(most).map((member) =>
+      this.#waitingRoom.leave(most).map((member) =>
         giveState(member, replica, stepTimeoutMs).then(
-          () => welcome(member),
-          (error: unknown) => refuse(member, error),
+          () => this.#welcome(member),
+          (error: unknown) => this.#refuse(member, error),
         ),
       ),
     );
-  };
+  }
 
   /** Returns whether it was one. */
-  const takeOut = (member: Member): boolean => {
-    const at = members.indexOf(member);
+  #takeOut(member: Member): boolean {
+    const at = this.members.indexOf(member);
     if (at === -1) return false;
-    members.splice(at, 1);
-    if (members.length < maxMembers) recall();
-    if (members.length === 0) release();
+    this.members.splice(at, 1);
+    if (this.members.length < this.#options.maxMembers) this.#newcomers.recall();
+    if (this.members.length === 0) this.#release();
     return true;
-  };
-
-  return {
-    members,
-    get canAdmit() {
-      return waitingRoom.size > 0 && members.length < maxMembers;
-    },
-    lose(member, step, error) {
-      const blamed = asBlame(member, step, error);
-      if (!(blamed instanceof ProtocolError)) throw blamed;
-      if (!members.includes(member) || isClosed) return;
-      lastLoss = blamed;
-      say(`lost ${blamed.message}`);
-      takeOut(member);
-    },
-    setAside(member, step) {
-      if (!takeOut(member)) return;
-      const { name, id } = member;
-      const when = step === undefined ? 'in evaluation' : `in step ${step}`;
-      say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
-      bringUp(member, true);
-    },
-    get waitedMs() {
-      return waitedMs;
-    },
-    async whenAny() {
-      if (members.length > 0) return;
-      const sinceMs = performance.now();
-      say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
-      await new Promise<void>((resolve, reject) => {
-        const stop = (settle: () => void) => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', abort);
-          arrived = () => {};
-          waitedMs += performance.now() - sinceMs;
-          settle();
-        };
-        const timer = setTimeout(() => {
-          stop(() => reject(lastLoss ?? new ProtocolError('ERR_TIMEOUT', 'no worker is left, and none has joined')));
-        }, waitMs);
-        const abort = () => stop(() => reject(signal!.reason as Error));
-        signal?.addEventListener('abort', abort);
-        arrived = () => stop(resolve);
-        if (signal?.aborted) abort();
-      });
-    },
-    join,
-    admit: () => admitWaiting(maxMembers - members.length),
-    async takeInSpare() {
-      if (waitingRoom.size > 0) {
-        await admitWaiting(1);
-        return;
-      }
-      if (newcomers.size === 0) return;
-      mostMembers = members.length + 1;
-      recall();
-      await new Promise<void>((resolve) => {
-        const stop = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        const timer = setTimeout(stop, stepTimeoutMs);
-        arrived = stop;
-        failed = () => {
-          if (newcomers.size === 0) stop();
-        };
-        failed();
-      });
-      arrived = () => {};
-      failed = () => {};
-      mostMembers = maxMembers;
-    },
-    dismissSpare() {
-      while (members.length > maxMembers) bringUp(members.pop()!, true);
-    },
-    follow(lastStep, messages) {
-      if (newcomers.size === 0) return;
-      const copies = messages().map((message) => {
-        return 'payload' in message ? ({ ...message, payload: message.payload.slice() } as Message) : message;
-      });
-      const numBytes = copies.reduce(
-        (sum, message) => sum + ('payload' in message ? message.payload.byteLength : 0),
-        0,
-      );
-      const mostUnanswered = Math.min(MAX_UNANSWERED, Math.max(2, Math.floor(MAX_UNANSWERED_BYTES / numBytes)));
-      for (const newcomer of newcomers) {
-        const { sentStep, numUnanswered, member } = newcomer;
-        // Too far behind, or the state that it has been sent is not the one that this average is for.
-        if (sentStep !== replica.step || numUnanswered >= mostUnanswered) continue;
-        try {
-          for (const message of copies) member.transport.send(message);
-          newcomer.sentStep = lastStep;
-          newcomer.numUnanswered++;
-        } catch (error) {
-          fail(newcomer, error);
-        }
-      }
-    },
-    serve(given) {
-      service = given;
-      // Those who stand by answer once more, and then wait like others.
-      if (isHolding()) recall();
-      else release();
-    },
-    close() {
-      isClosed = true;
-      newcomers.clear();
-      waitingRoom.leave();
-      failed();
-    },
-  };
+  }
 }
 
 /** Gives every member the whole state, and waits for the proof that it has it. One that fails is lost. */
