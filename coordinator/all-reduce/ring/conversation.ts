@@ -1,5 +1,5 @@
 /**
- * RingTalk: what the coordinator says to the members of one ring and hears from them, from the set-up to the end.
+ * Conversation: what the coordinator says to the members of one ring and hears from them, from the set-up to the end.
  *
  * A ring ends for all of its members at once. Whoever finds it broken, everyone is told to let go, and what was on its way
  * from them is read until each has said that it has: so nothing of it is left over for what comes next, and who does not
@@ -17,7 +17,7 @@ export interface RingEnd {
   readonly between?: readonly [Member, Member] | undefined;
 }
 
-export interface RingTalkOptions {
+export interface ConversationOptions {
   /** Takes out a member that failed; see `Fleet`. */
   readonly lose: (member: Member, step: number | undefined, error: unknown) => void;
   /** Whether it still is a member; one that was set aside lets go of the ring by itself, with the state that it is sent. */
@@ -35,7 +35,7 @@ export interface Wait {
   readonly ifLate?: RingEnd | undefined;
 }
 
-export interface RingTalk {
+export interface Conversation {
   /** Why the ring has ended, once it has. */
   readonly end: RingEnd | undefined;
   /** Whether a member was lost. */
@@ -67,7 +67,10 @@ const LEFT_OVER = [
 /** A sum, what became of the exchange, and its last word. */
 const MOST_LEFT_OVER = 3;
 
-export function createRingTalk(members: readonly Member[], { lose, isMember, leaveMs }: RingTalkOptions): RingTalk {
+export function createConversation(
+  members: readonly Member[],
+  { lose, isMember, leaveMs }: ConversationOptions,
+): Conversation {
   /** Those that have let go, or are lost. */
   const gone = new Set<Member>();
   let end: RingEnd | undefined;
@@ -84,7 +87,7 @@ export function createRingTalk(members: readonly Member[], { lose, isMember, lea
     endFor({ reason: `${member.name} was lost` });
   };
 
-  const tell: RingTalk['tell'] = (to, step, messageFor) => {
+  const tell: Conversation['tell'] = (to, step, messageFor) => {
     const failures: (readonly [Member, unknown])[] = [];
     for (const member of to) {
       if (isGone(member)) continue;

@@ -16,16 +16,17 @@ import { part } from '../../../protocol/data/sharding.ts';
 import type { Fleet, FleetService } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
 import { createDeadlines } from '../../step/deadlines.ts';
+import type { Deadlines } from '../../step/deadlines.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { AllReduce } from '../all-reduce.ts';
+import type { AllReduce, ReducedStep } from '../all-reduce.ts';
 import type { Confirmation } from '../../members/state-proof.ts';
 import { createRing } from './ring.ts';
 import type { Ring } from './ring.ts';
 import { setUpRing } from './set-up.ts';
 import { bringHome } from './recover-state.ts';
-import { createRingTalk } from './conversation.ts';
-import type { RingTalk } from './conversation.ts';
-import { createRingTrials } from './retry-policy.ts';
+import { createConversation } from './conversation.ts';
+import type { Conversation } from './conversation.ts';
+import { createRetryPolicy } from './retry-policy.ts';
 
 export interface ElasticRingOptions {
   readonly fleet: Fleet;
@@ -49,163 +50,198 @@ const HOLD_NEWCOMERS: FleetService = { numBuckets: 1, onMember() {}, holdsNewcom
 
 /** Resolves when a ring stands, or the star is taken and the reason told. The fleet's members have the replica's state. */
 export async function createElasticRing(options: ElasticRingOptions): Promise<ElasticRing> {
-  const { fleet, replica, stepTimeoutMs, say } = options;
-  let { why } = options;
-  const sumDeadlines = createDeadlines(stepTimeoutMs);
-  const exchangeDeadlines = createDeadlines(stepTimeoutMs);
-  const trials = createRingTrials();
-  const useStar = keepStar(options);
-  let current: { ring: Ring; talk: RingTalk } | undefined;
-  let star: AllReduce | undefined;
-  /** The step at hand, with the shares that members were told of. */
-  let opened: StepPlan | undefined;
-  /** Whether a ring must be formed before the step at hand can be opened. */
-  let isDue = false;
-  /** Steps whose average the members have applied, and the replica has not. */
-  let ahead: StepPlan[] = [];
+  const ring = new RingOrStar(options);
+  await ring.begin();
+  return ring;
+}
 
-  const isMember = (member: Member): boolean => fleet.members.includes(member);
+class RingOrStar implements ElasticRing {
+  /** Members' sums are added in the order of the ring. */
+  readonly isExact = false;
+  readonly #options: ElasticRingOptions;
+  /** Why a ring is taken, until that is told. */
+  #why: string | undefined;
+  readonly #sumDeadlines: Deadlines;
+  readonly #exchangeDeadlines: Deadlines;
+  readonly #retries = createRetryPolicy();
+  readonly #useStar: () => AllReduce;
+  /** The ring that stands, or the star that stands in for one; both undefined between two rings. */
+  #current: { readonly ring: Ring; readonly conversation: Conversation } | undefined;
+  #star: AllReduce | undefined;
+  /** The step at hand, with the shares that members were told of. */
+  #opened: StepPlan | undefined;
+  /** Whether a ring must be formed before the step at hand can be opened. */
+  #isDue = false;
+  /** Steps whose average the members have applied, and the replica has not. */
+  #ahead: StepPlan[] = [];
+
+  constructor(options: ElasticRingOptions) {
+    this.#options = options;
+    this.#why = options.why;
+    this.#sumDeadlines = createDeadlines(options.stepTimeoutMs);
+    this.#exchangeDeadlines = createDeadlines(options.stepTimeoutMs);
+    this.#useStar = keepStar(options);
+  }
+
+  async begin(): Promise<void> {
+    const objection = await this.#formRing();
+    if (objection !== undefined) await this.#takeStar(objection);
+  }
+
+  get isGivenUp(): boolean {
+    return this.#retries.areOver;
+  }
+
+  open(plan: StepPlan): void {
+    const { fleet } = this.#options;
+    this.#retries.epochBegins();
+    if (this.#star && this.#retries.objection(fleet.members.length) === undefined) this.#star = undefined;
+    this.#opened = plan;
+    if (this.#star) {
+      this.#star.open(plan);
+      return;
+    }
+    this.#isDue = !this.#current || fleet.canAdmit || !isSameSet(this.#current.ring.members, fleet.members);
+    if (!this.#isDue) this.#current!.ring.open(plan);
+  }
+
+  async collect(plan: StepPlan): Promise<ReducedStep> {
+    const { say } = this.#options;
+    let rotation = 0;
+    for (;;) {
+      if (this.#isDue) await this.#renew(plan);
+      if (this.#star) return this.#star.collect(this.#opened!);
+      const { ring, conversation } = this.#current!;
+      const reduced = await ring.collect(this.#opened!);
+      if (!reduced) {
+        this.#retries.failed(conversation);
+        if (!conversation.hasLost)
+          say(`all-reduce: the ring is broken in step ${plan.step}: ${conversation.end!.reason}`);
+        this.#isDue = true;
+        continue;
+      }
+      this.#retries.succeeded();
+      if (reduced.isFinite || rotation > 0) return reduced;
+      // A worker that computes nonsense now and then, unlike a loss that diverges, does so elsewhere or not again.
+      rotation = 1;
+      say(`step ${plan.step}: the average is not finite: taking the step again, each microbatch on another worker`);
+      this.#openShared(plan, rotation);
+    }
+  }
+
+  distribute(plan: StepPlan, next?: StepPlan): void {
+    this.#opened = next;
+    if (this.#star) {
+      this.#star.distribute(plan, next);
+      return;
+    }
+    this.#ahead.push(plan);
+    if (next) this.#current!.ring.open(next);
+  }
+
+  apply(plan: StepPlan): void {
+    this.#star?.apply(plan);
+  }
+
+  async confirm(): Promise<Confirmation[]> {
+    if (this.#star) return this.#star.confirm();
+    const { step, numSteps } = this.#ahead.at(-1)!;
+    const lastStep = step + numSteps - 1;
+    const proofs = await this.#follow(lastStep);
+    if (proofs.length > 0) return proofs;
+    return (await this.#takeStar(this.#whyAgain(lastStep))).confirm();
+  }
 
   /** Forms a ring of all members; returns why not, if there can be none. */
-  const formRing = async (): Promise<string | undefined> => {
+  async #formRing(): Promise<string | undefined> {
+    const { fleet, replica, stepTimeoutMs, say } = this.#options;
+    const [sumDeadlines, exchangeDeadlines] = [this.#sumDeadlines, this.#exchangeDeadlines];
     fleet.serve(HOLD_NEWCOMERS);
     for (;;) {
-      const objection = trials.objection(fleet.members.length);
+      const objection = this.#retries.objection(fleet.members.length);
       if (objection !== undefined) return objection;
       const members = [...fleet.members];
-      const lose = fleet.lose.bind(fleet);
-      const talk = createRingTalk(members, { lose, isMember, leaveMs: (member) => sumDeadlines.of(member) });
-      talk.stand(replica.step);
-      const inOrder = await setUpRing(members, { talk, stepTimeoutMs, apart: trials.apart });
+      const conversation = createConversation(members, {
+        lose: (member, step, error) => fleet.lose(member, step, error),
+        isMember: this.#isMember,
+        leaveMs: (member) => sumDeadlines.of(member),
+      });
+      conversation.stand(replica.step);
+      const inOrder = await setUpRing(members, { conversation, stepTimeoutMs, apart: this.#retries.apart });
       if (inOrder) {
-        current = { talk, ring: createRing(inOrder, { talk, sumDeadlines, exchangeDeadlines }) };
-        say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}${why === undefined ? '' : `, because ${why}`}`);
-        why = undefined;
+        this.#current = { conversation, ring: createRing(inOrder, { conversation, sumDeadlines, exchangeDeadlines }) };
+        const because = this.#why === undefined ? '' : `, because ${this.#why}`;
+        say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}${because}`);
+        this.#why = undefined;
         return undefined;
       }
-      trials.failed(talk);
+      this.#retries.failed(conversation);
     }
-  };
+  }
 
   /** Brings the replica to where the ring's members stand; returns their proofs: none when nobody is left to give them. */
-  const follow = async (step: number): Promise<Confirmation[]> => {
-    const members = current!.ring.members.filter(isMember);
+  async #follow(step: number): Promise<Confirmation[]> {
+    const { fleet, replica, stepTimeoutMs } = this.#options;
+    const members = this.#current!.ring.members.filter(this.#isMember);
     const proofs = await bringHome(members, { fleet, replica, step, timeoutMs: stepTimeoutMs });
-    if (proofs.length > 0) ahead = [];
+    if (proofs.length > 0) this.#ahead = [];
     return proofs;
-  };
+  }
 
   /** Takes the star instead of a ring, and opens `next` in it; before it, whatever was lost with all members is done again. */
-  const takeStar = async (reason: string, next?: StepPlan): Promise<AllReduce> => {
-    say(`all-reduce: star, because ${reason}`);
-    current = undefined;
-    star = useStar();
-    const plans = ahead;
-    ahead = [];
-    const openNext = async (plan: StepPlan | undefined, open: (shared: StepPlan | undefined) => void) => {
-      while (plan && fleet.members.length === 0) await fleet.whenAny();
-      opened = plan && shareOut(plan, fleet.members);
-      open(opened);
-    };
-    await openNext(plans[0] ?? next, (first) => first && star!.open(first));
+  async #takeStar(reason: string, next?: StepPlan): Promise<AllReduce> {
+    this.#options.say(`all-reduce: star, because ${reason}`);
+    this.#current = undefined;
+    const star = this.#useStar();
+    this.#star = star;
+    const plans = this.#ahead;
+    this.#ahead = [];
+    await this.#shareAmongMembers(plans[0] ?? next, (first) => first && star.open(first));
     for (const [i, plan] of plans.entries()) {
-      const { isFinite } = await star.collect(opened!);
+      const { isFinite } = await star.collect(this.#opened!);
       if (!isFinite) throw lostForGood(plan);
-      await openNext(plans[i + 1] ?? next, (following) => star!.distribute(plan, following));
+      await this.#shareAmongMembers(plans[i + 1] ?? next, (following) => star.distribute(plan, following));
       star.apply(plan);
     }
     return star;
-  };
+  }
+
+  /** Opens a plan as soon as there are members to share it; without a plan, at once. */
+  async #shareAmongMembers(plan: StepPlan | undefined, open: (shared?: StepPlan) => void): Promise<void> {
+    const { fleet } = this.#options;
+    while (plan && fleet.members.length === 0) await fleet.whenAny();
+    this.#opened = plan && shareOut(plan, fleet.members);
+    open(this.#opened);
+  }
 
   /** Ends the ring that there was, takes in newcomers, and opens the step in a new ring or in the star. */
-  const renew = async (plan: StepPlan): Promise<void> => {
-    isDue = false;
-    if (current) {
-      await current.ring.close('another ring is formed', plan.step - 1);
-      if (ahead.length > 0) await follow(plan.step - 1);
-      current = undefined;
+  async #renew(plan: StepPlan): Promise<void> {
+    this.#isDue = false;
+    if (this.#current) {
+      await this.#current.ring.close('another ring is formed', plan.step - 1);
+      if (this.#ahead.length > 0) await this.#follow(plan.step - 1);
+      this.#current = undefined;
     }
-    if (ahead.length > 0) {
-      await takeStar(`the workers that had step ${plan.step - 1} are lost: going on from step ${replica.step}`, plan);
+    if (this.#ahead.length > 0) {
+      await this.#takeStar(this.#whyAgain(plan.step - 1), plan);
       return;
     }
-    await fleet.admit();
-    const objection = await formRing();
-    if (objection !== undefined) await takeStar(objection, plan);
-    else openShared(plan, 0);
-  };
+    await this.#options.fleet.admit();
+    const objection = await this.#formRing();
+    if (objection !== undefined) await this.#takeStar(objection, plan);
+    else this.#openShared(plan, 0);
+  }
 
-  const openShared = (plan: StepPlan, rotation: number) => {
-    opened = shareOut(plan, fleet.members, rotation);
-    current!.ring.open(opened);
-  };
+  #openShared(plan: StepPlan, rotation: number): void {
+    this.#opened = shareOut(plan, this.#options.fleet.members, rotation);
+    this.#current!.ring.open(this.#opened);
+  }
 
-  const objection = await formRing();
-  if (objection !== undefined) await takeStar(objection);
+  #whyAgain(lastStep: number): string {
+    return `the workers that had step ${lastStep} are lost: going on from step ${this.#options.replica.step}`;
+  }
 
-  return {
-    // Members' sums are added in the order of the ring.
-    isExact: false,
-
-    get isGivenUp() {
-      return trials.areOver;
-    },
-
-    open(plan) {
-      trials.epochBegins();
-      if (star && trials.objection(fleet.members.length) === undefined) star = undefined;
-      opened = plan;
-      if (star) {
-        star.open(plan);
-        return;
-      }
-      isDue = !current || fleet.canAdmit || !isSameSet(current.ring.members, fleet.members);
-      if (!isDue) current!.ring.open(plan);
-    },
-
-    async collect(plan) {
-      let rotation = 0;
-      for (;;) {
-        if (isDue) await renew(plan);
-        if (star) return star.collect(opened!);
-        const { ring, talk } = current!;
-        const reduced = await ring.collect(opened!);
-        if (!reduced) {
-          trials.failed(talk);
-          if (!talk.hasLost) say(`all-reduce: the ring is broken in step ${plan.step}: ${talk.end!.reason}`);
-          isDue = true;
-          continue;
-        }
-        trials.succeeded();
-        if (reduced.isFinite || rotation > 0) return reduced;
-        // A worker that computes nonsense now and then, unlike a loss that diverges, does so elsewhere or not again.
-        rotation = 1;
-        say(`step ${plan.step}: the average is not finite: taking the step again, each microbatch on another worker`);
-        openShared(plan, rotation);
-      }
-    },
-
-    distribute(plan, next) {
-      opened = next;
-      if (star) {
-        star.distribute(plan, next);
-        return;
-      }
-      ahead.push(plan);
-      if (next) current!.ring.open(next);
-    },
-
-    apply: (plan) => star?.apply(plan),
-
-    async confirm() {
-      if (star) return star.confirm();
-      const { step, numSteps } = ahead.at(-1)!;
-      const proofs = await follow(step + numSteps - 1);
-      if (proofs.length > 0) return proofs;
-      const reason = `the workers that had step ${step + numSteps - 1} are lost: going on from step ${replica.step}`;
-      return (await takeStar(reason)).confirm();
-    },
-  };
+  readonly #isMember = (member: Member): boolean => this.#options.fleet.members.includes(member);
 }
 
 /** The star, made when it is first taken; the fleet serves it whenever it is. */

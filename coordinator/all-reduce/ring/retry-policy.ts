@@ -3,10 +3,10 @@
  * more.
  */
 import type { Member } from '../../members/member.ts';
-import type { RingTalk } from './conversation.ts';
+import type { Conversation } from './conversation.ts';
 import { countOf } from '../../../protocol/counts.ts';
 
-export interface RingTrials {
+export interface RetryPolicy {
   /** Why there should be no ring of so many members now; undefined where there should be one. */
   objection(numMembers: number): string | undefined;
   /** Whether there should be no ring ever again. */
@@ -14,7 +14,7 @@ export interface RingTrials {
   /** Two members whose link has failed: better not neighbours. */
   readonly apart: readonly [Member, Member] | undefined;
   /** A ring has ended, or could not be formed. */
-  failed(talk: Pick<RingTalk, 'end' | 'hasLost'>): void;
+  failed(conversation: Pick<Conversation, 'end' | 'hasLost'>): void;
   /** A ring has completed a step. */
   succeeded(): void;
   /** An epoch begins: what was only a row of losses is forgotten. */
@@ -28,11 +28,11 @@ const MOST_UNEXPLAINED = 2;
 /** Each lost a member, and new ones may come and be lost for ever: in a star the step is completed by the others. */
 const MOST_WITH_LOSSES = 4;
 
-export function createRingTrials(): RingTrials {
+export function createRetryPolicy(): RetryPolicy {
   let numUnexplained = 0;
   let numWithLosses = 0;
   let lastReason = '';
-  let apart: RingTrials['apart'];
+  let apart: RetryPolicy['apart'];
   const areOver = () => numUnexplained >= MOST_UNEXPLAINED;
   return {
     get areOver() {

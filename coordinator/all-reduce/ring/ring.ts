@@ -15,10 +15,10 @@ import type { Deadlines } from '../../step/deadlines.ts';
 import { assignmentOf } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
 import type { Arrival, PeerExchange, ReducedStep } from '../all-reduce.ts';
-import type { RingEnd, RingTalk, Wait } from './conversation.ts';
+import type { RingEnd, Conversation, Wait } from './conversation.ts';
 
 export interface RingOptions {
-  readonly talk: RingTalk;
+  readonly conversation: Conversation;
   /** For a member's own sum, and for the exchange after the last sum. */
   readonly sumDeadlines: Deadlines;
   readonly exchangeDeadlines: Deadlines;
@@ -40,7 +40,7 @@ export interface Ring {
 
 /** `members` are connected to each other, see `set-up.ts`. */
 export function createRing(members: readonly Member[], options: RingOptions): Ring {
-  const { talk, sumDeadlines, exchangeDeadlines } = options;
+  const { conversation, sumDeadlines, exchangeDeadlines } = options;
 
   /** What one member tells of a step; undefined when the ring has ended before it was through. */
   const follow = async (member: Member, plan: StepPlan, ledger: Ledger, longestSumMs: number) => {
@@ -73,10 +73,10 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
     wait: Wait,
     kind: K,
   ): Promise<MessageOf<K> | undefined> => {
-    const message = await talk.hear<K | 'ringBroken'>(member, wait, kind, 'ringBroken');
+    const message = await conversation.hear<K | 'ringBroken'>(member, wait, kind, 'ringBroken');
     if (message?.kind !== 'ringBroken') return message as MessageOf<K> | undefined;
-    talk.endFor(endOf(member, message as MessageOf<'ringBroken'>));
-    await talk.hear(member, wait);
+    conversation.endFor(endOf(member, message as MessageOf<'ringBroken'>));
+    await conversation.hear(member, wait);
     return undefined;
   };
 
@@ -91,9 +91,9 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
 
     open(plan) {
       const { step, numSteps, numSamples, rates } = plan;
-      talk.stand(step - 1);
+      conversation.stand(step - 1);
       const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
-      talk.tell(members, step, (member) => {
+      conversation.tell(members, step, (member) => {
         const assignment = assignmentOf(plan, member);
         // Between workers vectors are cut in another way, see `worker/ring/pieces.ts`.
         const work = assignment ? { assignment: { ...assignment, numBuckets: 1 } } : {};
@@ -106,15 +106,18 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
       const longestSumMs = Math.max(...members.map((member) => sumDeadlines.of(member)));
       const followed = await Promise.all(
         members.map((member) =>
-          follow(member, plan, ledger, longestSumMs).catch((error: unknown) => talk.lose(member, plan.step, error)),
+          follow(member, plan, ledger, longestSumMs).catch((error: unknown) =>
+            conversation.lose(member, plan.step, error),
+          ),
         ),
       );
       const parts = followed.filter((part) => part !== undefined);
       const isFinite = parts[0]?.done.isFinite ?? false;
       const dissenter = parts.find(({ done }) => done.isFinite !== isFinite);
-      if (dissenter) talk.endFor({ reason: `${dissenter.arrival.member.name} sees another average than others do` });
-      if (talk.end) {
-        await talk.allGone();
+      if (dissenter)
+        conversation.endFor({ reason: `${dissenter.arrival.member.name} sees another average than others do` });
+      if (conversation.end) {
+        await conversation.allGone();
         return undefined;
       }
       const totals = ledger.close();
@@ -128,9 +131,9 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
     },
 
     async close(reason, step) {
-      talk.stand(step);
-      talk.endFor({ reason });
-      await talk.allGone();
+      conversation.stand(step);
+      conversation.endFor({ reason });
+      await conversation.allGone();
     },
   };
 }

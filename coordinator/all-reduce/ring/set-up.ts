@@ -5,10 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../../../protocol/wire/limits.ts';
 import type { Member } from '../../members/member.ts';
-import type { RingTalk } from './conversation.ts';
+import type { Conversation } from './conversation.ts';
 
 export interface RingSetUpOptions {
-  readonly talk: RingTalk;
+  readonly conversation: Conversation;
   /** Told to the members: the longest that each other's part of a step may take. */
   readonly stepTimeoutMs: number;
   /** Two members that are not to be neighbours, if there are enough others. */
@@ -21,36 +21,36 @@ interface Listener {
   readonly url: string;
 }
 
-/** The members in their order around a ring that stands; undefined when there can be none, and the talk says why. */
+/** The members in their order around a ring that stands; undefined when there can be none, and the conversation says why. */
 export async function setUpRing(
   members: readonly Member[],
   options: RingSetUpOptions,
 ): Promise<readonly Member[] | undefined> {
-  const { talk } = options;
-  const isOver = () => talk.end !== undefined;
+  const { conversation } = options;
+  const isOver = () => conversation.end !== undefined;
   const token = randomBytes(32).toString('hex');
-  talk.tell(members, undefined, () => ({ kind: 'ringPrepare', token }));
-  const listeners = await Promise.all(members.map((member) => hearListener(member, talk)));
+  conversation.tell(members, undefined, () => ({ kind: 'ringPrepare', token }));
+  const listeners = await Promise.all(members.map((member) => hearListener(member, conversation)));
   if (!isOver()) {
     const ring = keepApart(orderByMachine(listeners.filter((listener) => listener !== undefined)), options.apart);
     await connectAll(ring, options);
     if (!isOver()) return ring.map(({ member }) => member);
   }
-  await talk.allGone();
+  await conversation.allGone();
   return undefined;
 }
 
-async function hearListener(member: Member, talk: RingTalk): Promise<Listener | undefined> {
-  const answer = await talk.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringListening', 'ringUnavailable');
+async function hearListener(member: Member, conversation: Conversation): Promise<Listener | undefined> {
+  const answer = await conversation.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringListening', 'ringUnavailable');
   if (answer?.kind === 'ringListening') return { member, url: answer.url };
-  if (answer) talk.endFor({ reason: `${member.name} cannot listen for other workers: ${answer.reason}` });
+  if (answer) conversation.endFor({ reason: `${member.name} cannot listen for other workers: ${answer.reason}` });
   return undefined;
 }
 
 /** Tells all members their places, and waits until everyone's neighbours are connected. */
-async function connectAll(ring: readonly Listener[], { talk, stepTimeoutMs }: RingSetUpOptions): Promise<void> {
+async function connectAll(ring: readonly Listener[], { conversation, stepTimeoutMs }: RingSetUpOptions): Promise<void> {
   const members = ring.map(({ member }) => member);
-  talk.tell(members, undefined, (member) => {
+  conversation.tell(members, undefined, (member) => {
     const rank = members.indexOf(member);
     const successor = neighbour(ring, rank + 1);
     return {
@@ -65,11 +65,11 @@ async function connectAll(ring: readonly Listener[], { talk, stepTimeoutMs }: Ri
   });
   await Promise.all(
     members.map(async (member, rank) => {
-      const answer = await talk.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringReady', 'ringUnavailable');
+      const answer = await conversation.hear(member, { timeoutMs: LIMITS.prepareMs }, 'ringReady', 'ringUnavailable');
       if (answer?.kind !== 'ringUnavailable') return;
       const [from, to] = answer.because === 'predecessor' ? [rank - 1, rank] : [rank, rank + 1];
       const between = [neighbour(ring, from).member, neighbour(ring, to).member] as const;
-      talk.endFor({ reason: `${between[0].name} cannot reach ${between[1].name}: ${answer.reason}`, between });
+      conversation.endFor({ reason: `${between[0].name} cannot reach ${between[1].name}: ${answer.reason}`, between });
     }),
   );
 }
