@@ -8,9 +8,11 @@ import { createAssembler } from './assembler.ts';
 import { encodeFrame, PIECE_BYTES } from './frame.ts';
 import { LIMITS } from './limits.ts';
 import type { Message } from './messages.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { createRateLimit, NO_PEER_LIMITS } from './peer-limits.ts';
+import type { PeerLimits } from './peer-limits.ts';
 import { createInbox, errorMessage } from './transport.ts';
-import type { Transport } from './transport.ts';
+import type { Inbox, Transport } from './transport.ts';
 
 /** What is used of a `ws` WebSocket that is open. */
 export interface OpenSocket {
@@ -40,206 +42,229 @@ const NORMAL_CLOSURE = 1000;
 const PROTOCOL_VIOLATION = 1002;
 
 export function socketTransport(socket: OpenSocket, stream: CorkableStream, peer: string): Transport {
-  const inbox = createInbox(peer);
-  const assembler = createAssembler();
-  const bytes = { sent: 0, received: 0 };
-  /** Of those: payloads that lie in memory that both ends share. */
-  const sharedBytes = { sent: 0, received: 0 };
-  /** Received before the message that is arriving. */
-  let bytesBefore = 0;
-  let memories: readonly ArrayBuffer[] = [];
-  let lastHeardMs = performance.now();
-  let lastBeatMs = lastHeardMs;
-  let numMeasured = 0;
-  let closing = false;
-  let isPaused = false;
-  let limits = NO_PEER_LIMITS;
-  let messageRate = createRateLimit(limits.messagesPerSecond);
-  const pingRate = createRateLimit(LIMITS.messagesPerSecond);
-  let overflow: ProtocolError | undefined;
-
-  const heard = () => (lastHeardMs = performance.now());
-  /** What to do with the answer to a ping, while one is measured. */
-  let pong: (data: Buffer) => void = () => {};
-
-  /** Stops reading when too much waits unread, and goes on when half of that has been read: always, if all of it has. */
-  const pace = () => {
-    const { messages, bytes: unreadBytes } = inbox.unread;
-    const fill = Math.max(messages / limits.maxUnreadMessages, unreadBytes / limits.maxUnreadBytes);
-    if (!isPaused && fill > 1) {
-      isPaused = true;
-      socket.pause();
-    } else if (isPaused && fill <= 0.5) {
-      isPaused = false;
-      heard();
-      socket.resume();
-    }
-  };
-
-  const closedByPeer = (why: string) => new ProtocolError('ERR_CLOSED', `the connection to ${peer} was lost${why}`);
-
-  const tooManyMessages = (limit: string) =>
-    new ProtocolError('ERR_TOO_MANY_MESSAGES', `${peer} sends more than ${limit} a second`);
-
-  /** Ends everything; `error` is told to the peer, the peer has `closeMs` to say goodbye, then the socket is cut. */
-  const close = (error: ProtocolError | undefined, tellPeer: boolean) => {
-    inbox.end(error ?? new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`));
-    if (closing) return;
-    closing = true;
-    clearInterval(heartbeat);
-    // The other end's goodbye must be read.
-    if (isPaused) socket.resume();
-    if (error && tellPeer) sendFrame(errorMessage(error));
-    socket.close(error ? PROTOCOL_VIOLATION : NORMAL_CLOSURE, error?.code ?? '');
-    // Not waited for: a peer that is hung must not keep this process alive.
-    setTimeout(() => socket.terminate(), LIMITS.closeMs).unref();
-  };
-
-  const sendFrame = (message: Message) => {
-    const { head, payload, payloadFollows } = encodeFrame(message, memories);
-    bytes.sent += head.length + payload.length;
-    if (!payloadFollows) {
-      sharedBytes.sent += payload.length;
-      socket.send(head);
-      return;
-    }
-    // All of it in as few writes as the system takes; the payload goes there from where it lies.
-    stream.cork();
-    socket.send(head);
-    for (let at = 0; at < payload.length; at += PIECE_BYTES) socket.send(payload.subarray(at, at + PIECE_BYTES));
-    stream.uncork();
-  };
-
-  socket.on('message', (data, isBinary) => {
-    heard();
-    if (closing) return;
-    try {
-      if (!isBinary) throw new ProtocolError('ERR_MALFORMED_FRAME', 'a text message; gradsock frames are binary');
-      const part = data as Buffer<ArrayBuffer>;
-      bytes.received += part.length;
-      if (!messageRate.allows()) throw tooManyMessages(`${limits.messagesPerSecond} messages`);
-      if (part.length > limits.maxMessageBytes) {
-        const message = `a message of ${countOf(part.length, 'byte')}, expected at most ${limits.maxMessageBytes} before a proof`;
-        throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
-      }
-      const message = assembler.accept(part);
-      if (!message) return;
-      if ('payload' in message && memories.includes(message.payload.buffer)) {
-        bytes.received += message.payload.byteLength;
-        sharedBytes.received += message.payload.byteLength;
-      }
-      inbox.push(message, bytes.received - bytesBefore);
-      bytesBefore = bytes.received;
-      pace();
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      close(error, true);
-    }
-  });
-  socket.on('ping', () => {
-    heard();
-    if (!closing && !pingRate.allows()) close(tooManyMessages(`${LIMITS.messagesPerSecond} pings`), true);
-  });
-  socket.on('pong', (data) => {
-    heard();
-    pong(data);
-  });
-  socket.on('error', (error) => {
-    const tooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    const code = tooLarge
-      ? 'ERR_FRAME_TOO_LARGE'
-      : error.code?.startsWith('WS_ERR')
-        ? 'ERR_MALFORMED_FRAME'
-        : 'ERR_CLOSED';
-    close(new ProtocolError(code, `${peer}: ${error.message}`, { cause: error }), code !== 'ERR_CLOSED');
-  });
-  socket.on('close', (code, reason) => {
-    closing = true;
-    clearInterval(heartbeat);
-    inbox.end(closedByPeer(reason.length > 0 ? ` (${code}, ${reason.toString()})` : ''));
-  });
-
-  const heartbeat = setInterval(() => {
-    const nowMs = performance.now();
-    // When this process itself was stopped or busy, answers may lie unread: ask again before blaming the peer.
-    const wasAway = nowMs - lastBeatMs > 2 * LIMITS.pingIntervalMs;
-    lastBeatMs = nowMs;
-    // Its answers wait behind what was not read.
-    if (isPaused) heard();
-    if (nowMs - lastHeardMs > limits.maxSilenceMs && !wasAway) {
-      const error = new ProtocolError('ERR_TIMEOUT', `${peer} has not answered for ${limits.maxSilenceMs / 1000} s`);
-      close(error, false);
-      socket.terminate();
-    } else {
-      socket.ping();
-    }
-  }, LIMITS.pingIntervalMs);
-  heartbeat.unref();
-
+  const connection = new SocketConnection(socket, stream, peer);
+  const { inbox } = connection;
   return {
     peer,
     get bytesSent() {
-      return bytes.sent;
+      return connection.bytes.sent;
     },
     get bytesReceived() {
-      return bytes.received;
+      return connection.bytes.received;
     },
     get sharedBytesSent() {
-      return sharedBytes.sent;
+      return connection.sharedBytes.sent;
     },
     get sharedBytesReceived() {
-      return sharedBytes.received;
+      return connection.sharedBytes.received;
     },
     get sharesMemory() {
-      return memories.length > 0;
+      return connection.sharesMemory;
     },
-    send(message) {
-      if (closing) throw overflow ?? new ProtocolError('ERR_CLOSED', `the connection to ${peer} is closed`);
-      if (socket.bufferedAmount > limits.maxQueuedBytes) {
-        const sizes = `${socket.bufferedAmount} bytes are waiting to be sent, expected at most ${limits.maxQueuedBytes}`;
-        overflow = new ProtocolError('ERR_SEND_QUEUE_FULL', `${peer} reads too slowly: ${sizes}`);
-        close(overflow, false);
-        socket.terminate();
-        throw overflow;
-      }
-      sendFrame(message);
-    },
-    receive(timeoutMs, awaited) {
-      const received = inbox.receive(timeoutMs, awaited);
-      if (isPaused && !closing) pace();
-      return received;
-    },
+    send: (message) => connection.send(message),
+    receive: (timeoutMs, awaited) => connection.receive(timeoutMs, awaited),
     interrupt: () => inbox.interrupt(),
-    recycle: (payload) => assembler.recycle(payload),
-    shareMemory(shared) {
-      memories = shared;
-      assembler.shareMemory(shared);
-    },
-    measureRoundTrip(timeoutMs) {
-      if (closing) return Promise.resolve(undefined);
-      return new Promise((resolve) => {
-        const sentMs = performance.now();
-        const stop = (roundTripMs?: number) => {
-          clearTimeout(timer);
-          pong = () => {};
-          resolve(roundTripMs);
-        };
-        const timer = setTimeout(stop, timeoutMs);
-        void inbox.ended.then(() => stop());
-        // Not the answer to one of the pings that go out all the time, nor to one that was given up.
-        const mark = Buffer.from(String(numMeasured++));
-        pong = (data) => {
-          if (data.equals(mark)) stop(performance.now() - sentMs);
-        };
-        socket.ping(mark);
-      });
-    },
-    limit(newLimits) {
-      limits = newLimits;
-      messageRate = createRateLimit(limits.messagesPerSecond);
-      assembler.limitPayload(limits.maxPayloadBytes);
-    },
-    close: (error) => close(error, true),
+    recycle: (payload) => connection.recycle(payload),
+    shareMemory: (shared) => connection.shareMemory(shared),
+    measureRoundTrip: (timeoutMs) => connection.measureRoundTrip(timeoutMs),
+    limit: (limits) => connection.limit(limits),
+    close: (error) => connection.close(error, true),
     closed: inbox.ended,
   };
+}
+
+class SocketConnection {
+  readonly inbox: Inbox;
+  readonly bytes = { sent: 0, received: 0 };
+  /** Of those: payloads that lie in memory that both ends share. */
+  readonly sharedBytes = { sent: 0, received: 0 };
+  readonly #socket: OpenSocket;
+  readonly #stream: CorkableStream;
+  readonly #peer: string;
+  readonly #assembler = createAssembler();
+  readonly #heartbeat: Heartbeat;
+  readonly #pingRate = createRateLimit(LIMITS.messagesPerSecond);
+  /** Received before the message that is arriving. */
+  #bytesBefore = 0;
+  #memories: readonly ArrayBuffer[] = [];
+  #isClosing = false;
+  #isPaused = false;
+  #limits = NO_PEER_LIMITS;
+  #messageRate = createRateLimit(NO_PEER_LIMITS.messagesPerSecond);
+  #overflow: ProtocolError | undefined;
+
+  constructor(socket: OpenSocket, stream: CorkableStream, peer: string) {
+    this.#socket = socket;
+    this.#stream = stream;
+    this.#peer = peer;
+    this.inbox = createInbox(peer);
+    this.#heartbeat = new Heartbeat(socket, {
+      maxSilenceMs: () => this.#limits.maxSilenceMs,
+      isPaused: () => this.#isPaused,
+      onSilence: () => this.#endSilent(),
+    });
+    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    socket.on('ping', () => this.#onPing());
+    socket.on('pong', (data) => this.#heartbeat.heardPong(data));
+    socket.on('error', (error) => this.#onError(error));
+    socket.on('close', (code, reason) => this.#onClose(code, reason.toString()));
+  }
+
+  get sharesMemory(): boolean {
+    return this.#memories.length > 0;
+  }
+
+  send(message: Message): void {
+    const { maxQueuedBytes } = this.#limits;
+    const { bufferedAmount } = this.#socket;
+    if (this.#isClosing) throw this.#overflow ?? this.#closedHere();
+    if (bufferedAmount > maxQueuedBytes) {
+      const sizes = `${bufferedAmount} bytes are waiting to be sent, expected at most ${maxQueuedBytes}`;
+      this.#overflow = new ProtocolError('ERR_SEND_QUEUE_FULL', `${this.#peer} reads too slowly: ${sizes}`);
+      this.close(this.#overflow, false);
+      this.#socket.terminate();
+      throw this.#overflow;
+    }
+    this.#sendFrame(message);
+  }
+
+  receive(timeoutMs: number, awaited: Parameters<Transport['receive']>[1]): Promise<Message> {
+    const received = this.inbox.receive(timeoutMs, awaited);
+    if (this.#isPaused && !this.#isClosing) this.#pace();
+    return received;
+  }
+
+  recycle(payload: Parameters<Transport['recycle']>[0]): void {
+    this.#assembler.recycle(payload);
+  }
+
+  shareMemory(memories: readonly ArrayBuffer[]): void {
+    this.#memories = memories;
+    this.#assembler.shareMemory(memories);
+  }
+
+  measureRoundTrip(timeoutMs: number): Promise<number | undefined> {
+    if (this.#isClosing) return Promise.resolve(undefined);
+    return this.#heartbeat.measureRoundTrip(timeoutMs, this.inbox.ended);
+  }
+
+  limit(limits: PeerLimits): void {
+    this.#limits = limits;
+    this.#messageRate = createRateLimit(limits.messagesPerSecond);
+    this.#assembler.limitPayload(limits.maxPayloadBytes);
+  }
+
+  /** Ends everything; `error` is told to the peer, the peer has `closeMs` to say goodbye, then the socket is cut. */
+  close(error: ProtocolError | undefined, tellPeer: boolean): void {
+    this.inbox.end(error ?? this.#closedHere());
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#heartbeat.stop();
+    // The other end's goodbye must be read.
+    if (this.#isPaused) this.#socket.resume();
+    if (error && tellPeer) this.#sendFrame(errorMessage(error));
+    this.#socket.close(error ? PROTOCOL_VIOLATION : NORMAL_CLOSURE, error?.code ?? '');
+    // Not waited for: a peer that is hung must not keep this process alive.
+    setTimeout(() => this.#socket.terminate(), LIMITS.closeMs).unref();
+  }
+
+  #onMessage(data: unknown, isBinary: boolean): void {
+    this.#heartbeat.heard();
+    if (this.#isClosing) return;
+    try {
+      if (!isBinary) throw new ProtocolError('ERR_MALFORMED_FRAME', 'a text message; gradsock frames are binary');
+      this.#accept(data as Buffer<ArrayBuffer>);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error, true);
+    }
+  }
+
+  /** Takes a part of a frame; the message goes to the inbox when it is whole. */
+  #accept(part: Buffer<ArrayBuffer>): void {
+    const { messagesPerSecond, maxMessageBytes } = this.#limits;
+    this.bytes.received += part.length;
+    if (!this.#messageRate.allows()) throw this.#tooMany(`${messagesPerSecond} messages`);
+    if (part.length > maxMessageBytes) {
+      const message = `a message of ${countOf(part.length, 'byte')}, expected at most ${maxMessageBytes} before a proof`;
+      throw new ProtocolError('ERR_FRAME_TOO_LARGE', message);
+    }
+    const message = this.#assembler.accept(part);
+    if (!message) return;
+    if ('payload' in message && this.#memories.includes(message.payload.buffer)) {
+      this.bytes.received += message.payload.byteLength;
+      this.sharedBytes.received += message.payload.byteLength;
+    }
+    this.inbox.push(message, this.bytes.received - this.#bytesBefore);
+    this.#bytesBefore = this.bytes.received;
+    this.#pace();
+  }
+
+  #onPing(): void {
+    this.#heartbeat.heard();
+    if (!this.#isClosing && !this.#pingRate.allows()) {
+      this.close(this.#tooMany(`${LIMITS.messagesPerSecond} pings`), true);
+    }
+  }
+
+  #onError(error: Error & { code?: string }): void {
+    const code =
+      error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+        ? 'ERR_FRAME_TOO_LARGE'
+        : error.code?.startsWith('WS_ERR')
+          ? 'ERR_MALFORMED_FRAME'
+          : 'ERR_CLOSED';
+    this.close(new ProtocolError(code, `${this.#peer}: ${error.message}`, { cause: error }), code !== 'ERR_CLOSED');
+  }
+
+  #onClose(code: number, reason: string): void {
+    this.#isClosing = true;
+    this.#heartbeat.stop();
+    const why = reason === '' ? '' : ` (${code}, ${reason})`;
+    this.inbox.end(new ProtocolError('ERR_CLOSED', `the connection to ${this.#peer} was lost${why}`));
+  }
+
+  #endSilent(): void {
+    const message = `${this.#peer} has not answered for ${this.#limits.maxSilenceMs / 1000} s`;
+    this.close(new ProtocolError('ERR_TIMEOUT', message), false);
+    this.#socket.terminate();
+  }
+
+  /** Stops reading when too much waits unread, and goes on when half of that has been read: always, if all of it has. */
+  #pace(): void {
+    const { maxUnreadMessages, maxUnreadBytes } = this.#limits;
+    const { messages, bytes } = this.inbox.unread;
+    const fill = Math.max(messages / maxUnreadMessages, bytes / maxUnreadBytes);
+    if (!this.#isPaused && fill > 1) {
+      this.#isPaused = true;
+      this.#socket.pause();
+    } else if (this.#isPaused && fill <= 0.5) {
+      this.#isPaused = false;
+      this.#heartbeat.heard();
+      this.#socket.resume();
+    }
+  }
+
+  #sendFrame(message: Message): void {
+    const { head, payload, payloadFollows } = encodeFrame(message, this.#memories);
+    this.bytes.sent += head.length + payload.length;
+    if (!payloadFollows) {
+      this.sharedBytes.sent += payload.length;
+      this.#socket.send(head);
+      return;
+    }
+    // All of it in as few writes as the system takes; the payload goes there from where it lies.
+    this.#stream.cork();
+    this.#socket.send(head);
+    for (let at = 0; at < payload.length; at += PIECE_BYTES) this.#socket.send(payload.subarray(at, at + PIECE_BYTES));
+    this.#stream.uncork();
+  }
+
+  #closedHere(): ProtocolError {
+    return new ProtocolError('ERR_CLOSED', `the connection to ${this.#peer} is closed`);
+  }
+
+  #tooMany(limit: string): ProtocolError {
+    return new ProtocolError('ERR_TOO_MANY_MESSAGES', `${this.#peer} sends more than ${limit} a second`);
+  }
 }
