@@ -57,9 +57,9 @@ export interface RunOptions extends OpenRunOptions {
   readonly dataDir?: string | undefined;
   /** For sums and updates on this side. */
   readonly vectorMath: VectorMath;
-  /** For payloads to and from workers on this machine; they are sent when left out. */
+  /** For payloads to and from workers on this machine. Default: they are sent. */
   readonly sharedMemory?: SharedMemorySystem | undefined;
-  /** What workers must prove to know; nothing when left out. Kept out of every file of the run directory. */
+  /** What workers must prove to know. Default: nothing. Kept out of every file of the run directory. */
   readonly token?: string | undefined;
   /** Why its workers cannot average in a ring, if they cannot: the star is taken, with this reason. */
   readonly ringObstacle?: string | undefined;

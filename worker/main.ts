@@ -38,7 +38,7 @@ export interface WorkerProcessOptions {
   readonly reconnectSeconds: number;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
-  /** Told how the run goes for this worker; nobody when left out. */
+  /** Told how the run goes for this worker. Default: nobody. */
   readonly tell?: ((line: string) => void) | undefined;
   /** What goes as it should, and what the user should know. */
   readonly log: (line: string) => void;

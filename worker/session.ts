@@ -39,7 +39,7 @@ import type { PeerSockets } from './ring/set-up.ts';
 export interface WorkerOptions {
   /** How people call this worker: "local-1". */
   readonly name: string;
-  /** The run's: proved to the coordinator, and demanded of it. A run without one is joined when left out. */
+  /** The run's: proved to the coordinator, and demanded of it. Default: a run without one is joined. */
   readonly token?: string | undefined;
   /** Whom this worker was on a connection before, to be that one again. */
   readonly identity?: WorkerIdentity | undefined;
@@ -49,7 +49,7 @@ export interface WorkerOptions {
   loadDataset(welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset>;
   /** Creates and probes the engine that the user chose. */
   createEngine(options: Omit<EngineOptions, 'threads' | 'device'>): Promise<Engine>;
-  /** For sums and updates; the plain one when left out. */
+  /** For sums and updates. Default: the plain one. */
   readonly vectorMath?: VectorMath;
   /** For payloads, where the coordinator offers it. */
   readonly sharedMemory?: SharedMemorySystem | undefined;

@@ -5,7 +5,7 @@ import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 
 export interface GreetingOptions {
-  /** What a worker must prove to know; whoever says hello is let in when left out. */
+  /** What a worker must prove to know. Default: every worker that says hello is let in. */
   readonly token?: string | undefined;
   /** The key of a worker's id; without it nobody is known again. */
   readonly keyOf?: (id: string) => string;

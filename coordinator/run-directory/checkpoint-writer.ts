@@ -1,7 +1,7 @@
 /**
  * Writes checkpoints in the background: a step only copies the state, the disk is waited for at the run's end alone.
  *
- * While one is being written the newest other waits; one that would wait behind it is left out, unless it is the best.
+ * While one is being written the newest other waits; one that would wait behind it is skipped, unless it is the best.
  */
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';

@@ -9,7 +9,7 @@ import type { RunDirectory } from './run-directory.ts';
 import type { StepDone } from '../trainer.ts';
 
 export interface CheckpointSettings {
-  /** Steps between checkpoints, besides the one at the end of each epoch; only that one when left out. */
+  /** Steps between checkpoints, besides the one at the end of each epoch. Default: only that one. */
   readonly every?: number | undefined;
   readonly keep: number;
 }

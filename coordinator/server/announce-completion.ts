@@ -17,7 +17,7 @@ export interface FarewellOptions {
   readonly token?: string | undefined;
   /** When so many have been told, it is over. */
   readonly numWorkers: number;
-  /** And after this time in any case; that of `LIMITS` when left out. */
+  /** And after this time in any case. Default: that of `LIMITS`. */
   readonly patienceMs?: number;
   /** Aborted: it is over at once. */
   readonly signal: AbortSignal;

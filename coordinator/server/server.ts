@@ -38,13 +38,13 @@ export interface ServerTls {
 }
 
 export interface ServerOptions {
-  /** Plain HTTP and WebSockets when left out. */
+  /** Default: plain HTTP and WebSockets. */
   readonly tls?: ServerTls | undefined;
   /** By what workers reach the server, where its user knows better. */
   readonly advertised?: AdvertisedAddress | undefined;
   /** How many connections of the run's own workers may come on top of the limits on those that are not members yet. */
   readonly numWorkers?: number;
-  /** Those of `LIMITS` when left out. */
+  /** Default: those of `LIMITS`. */
   readonly limits?: Partial<DoorLimits & { readonly handshakeMs: number }>;
 }
 

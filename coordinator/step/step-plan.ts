@@ -35,13 +35,13 @@ export interface Sizes {
   readonly globalBatch: number;
   readonly microbatches: number;
   readonly numTrainSamples: number;
-  /** Steps between averages; 1 when left out. */
+  /** Steps between averages. Default: 1. */
   readonly localSteps?: number;
   /** The run's last step, which a round may not go beyond. */
   readonly lastStep?: number;
   /** The rates of a step, by its number in the run and its epoch's. */
   readonly ratesAt: (step: number, epoch: number) => UpdateRates;
-  /** How microbatches are shared out; equally when left out. */
+  /** How microbatches are shared out. Default: equally. */
   readonly sharedBy?: Pick<Shares, 'divide'>;
 }
 

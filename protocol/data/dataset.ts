@@ -42,7 +42,7 @@ export interface Dataset {
   readonly evaluation: SampleSet;
 }
 
-/** How many samples of the files a run uses, from the first on; all when left out. */
+/** How many samples of the files a run uses, from the first on. Default: all. */
 export interface DatasetCounts {
   /** Without those that are held back. */
   readonly numTrainSamples?: number | undefined;

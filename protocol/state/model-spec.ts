@@ -136,7 +136,7 @@ export function planModel(spec: ModelSpec): ModelPlan {
       case 'maxPool': {
         if (!isMap) fail('a feature map [channels, height, width] (no flatten before it)');
         if (Math.min(height!, width!) < layer.size) fail(`a map of at least ${layer.size}x${layer.size}`);
-        // Rows and columns that do not fill a window are left out, as every framework does by default.
+        // Rows and columns that do not fill a window are ignored, as every framework does by default.
         const outputShape = [channels!, Math.floor(height! / layer.size), Math.floor(width! / layer.size)];
         layers.push({ kind: 'maxPool', inputShape: shape, outputShape, size: layer.size });
         break;

@@ -158,7 +158,7 @@ export const MESSAGES = {
     header: z.strictObject({
       step: index,
       parametersSha256: sha256,
-      /** Into how many buckets the averages are cut that follow without an assignment; one when left out. */
+      /** Into how many buckets the averages are cut that follow without an assignment. Default: one. */
       numBuckets: count.optional(),
     }),
   },

@@ -61,7 +61,7 @@ const command = new Command('bench:allreduce')
   .option('--wires <names>', 'wire formats, separated by commas', parseWires, [...WIRE_FORMATS])
   .option('--ways <names>', 'star through shared memory, star and ring through sockets', parseWays, Object.keys(WAYS))
   .option('--pairs <n>', 'measurements of each side', parseCount, 7)
-  .option('--python <path>', 'a Python that has torch; the first found when left out')
+  .option('--python <path>', 'a Python that has torch; default: the first found')
   .option('--no-gloo', 'measure ours and bare TCP alone')
   .option('--json', 'print everything measured as JSON');
 

@@ -28,7 +28,7 @@ function readVariable(command: Command, option: Option, environment: NodeJS.Proc
   const isEmpty = value.trim() === '';
   if (!isEmpty && (takesValue(option) || isOn(envVar, value))) return;
   Reflect.deleteProperty(environment, envVar);
-  // Said, and not merely left out: it has priority over what a recipe would set.
+  // Said, and not merely unset: it has priority over what a recipe would set.
   if (!isEmpty) command.setOptionValueWithSource(option.attributeName(), negate, 'env');
 }
 

@@ -114,7 +114,7 @@ export const RECIPE_SOURCE = 'recipe';
 
 /**
  * The flags with the values of the recipe that was asked for, where the command line and the environment give none. The
- * recipe is that for `model`, the flags' own when left out.
+ * recipe is that for `model`. Default: the flags' own model.
  */
 export function withRecipe<F extends { readonly model: string; readonly recipe: RecipeName }>(
   flags: F,

@@ -8,7 +8,7 @@ export interface DrawnCurve {
   readonly name?: string;
   /** By x; with gaps where there is no point. */
   readonly points: readonly Point[];
-  /** When left out, one of the palette, by name. */
+  /** Default: one of the palette, by name. */
   readonly color?: string;
   readonly isDashed?: boolean;
 }

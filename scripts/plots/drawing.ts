@@ -9,11 +9,11 @@ import { parseHTML } from 'linkedom';
 export interface Axis {
   /** With the unit, in parentheses. */
   readonly label: string;
-  /** Linear when left out. `category`: values are names, in the order in which they come. */
+  /** Default: linear. `category`: values are names, in the order in which they come. */
   readonly scale?: 'linear' | 'log' | 'category';
-  /** Lowest and highest value that is drawn; from the data when left out. */
+  /** Lowest and highest value that is drawn. Default: from the data. */
   readonly domain?: readonly [number, number];
-  /** Where the axis has its marks; at round values when left out. */
+  /** Where the axis has its marks. Default: at round values. */
   readonly ticks?: readonly number[];
 }
 

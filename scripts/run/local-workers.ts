@@ -27,7 +27,7 @@ export interface LocalWorkersOptions {
   readonly token?: string | undefined;
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
-  /** The longest that a step may take; 60 s when left out. */
+  /** The longest that a step may take. Default: 60 s. */
   readonly stepTimeoutMs?: number;
   readonly log: (line: string) => void;
   /** A worker cannot work: it was asked for what is not there, or died again and again. */

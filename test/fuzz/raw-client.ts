@@ -14,9 +14,9 @@ export interface FrameOptions {
   /** The three reserved bits. */
   readonly reserved?: number;
   readonly masked?: boolean;
-  /** The length that the frame claims; the payload's when left out. */
+  /** The length that the frame claims. Default: the payload's. */
   readonly length?: number;
-  /** How the length is written: in 7 bits, 16 or 64; the shortest form when left out. */
+  /** How the length is written: in 7 bits, 16 or 64. Default: the shortest form. */
   readonly lengthBits?: 7 | 16 | 64;
 }
 

@@ -111,7 +111,7 @@ export function countGradientBytes() {
 export interface ClusterOptions {
   readonly config: RunConfig;
   readonly dataset?: Dataset;
-  /** The engine of worker `index`; the reference engine when left out. */
+  /** The engine of worker `index`. Default: the reference engine. */
   readonly createEngine?: (options: EngineOptions, index: number) => Promise<Engine>;
   /** The worker's end of connection `index`, to be tampered with. */
   readonly tamper?: (transport: Transport, index: number) => Transport;
@@ -119,12 +119,12 @@ export interface ClusterOptions {
   readonly tamperPeers?: (peers: PeerSockets, index: number) => PeerSockets;
   /** Whether the first worker uses the coordinator's replica, as the baseline does. */
   readonly shareReplica?: boolean;
-  /** How many buckets vectors are cut into; one when left out. */
+  /** How many buckets vectors are cut into. Default: one. */
   readonly numBuckets?: number;
   /** See `StarOptions`. */
   readonly lateMs?: number;
   readonly signal?: AbortSignal;
-  /** How long the run waits for a worker when none is left; not at all when left out. */
+  /** How long the run waits for a worker when none is left. Default: not at all. */
   readonly waitMs?: number;
   readonly say?: (line: string) => void;
   /**

@@ -13,7 +13,7 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
 /**
- * The pause before attempt `attempt` (from 0): 0.1 s, doubled each time up to 5 s, of which a random half is left out so
+ * The pause before attempt `attempt` (from 0): 0.1 s, doubled each time up to 5 s, of which a random half is taken off so
  * that workers do not all come at once.
  */
 export function pauseMs(attempt: number, random: () => number = Math.random): number {

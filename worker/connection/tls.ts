@@ -4,7 +4,7 @@ import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 
-/** Which certificate to accept: one of the system's authorities when both are left out; with both it must meet both. */
+/** Which certificate to accept: one that meets both conditions. Default: one of the system's authorities. */
 export interface TlsTrust {
   /** PEM: authorities to trust in place of the system's. */
   readonly ca?: string;

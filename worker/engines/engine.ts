@@ -60,10 +60,10 @@ export interface EngineOptions {
   readonly maxBatch: number;
   readonly threads: number;
   /**
-   * s, 0 to below 1; 0 when left out. In training, not in evaluation, the loss is that against targets of 1 - s + s/K at the
+   * s, 0 to below 1. Default: 0. In training, not in evaluation, the loss is that against targets of 1 - s + s/K at the
    * label and s/K at each other one of K classes. Source: Szegedy et al., Rethinking the Inception architecture, 2016.
    */
   readonly labelSmoothing?: number | undefined;
-  /** One of the engine's device names; its default when left out. */
+  /** One of the engine's device names. Default: its default. */
   readonly device?: string | undefined;
 }

@@ -28,7 +28,7 @@ interface TaskOptions {
   readonly welcome: BatchSizes & Pick<MessageOf<'welcome'>, 'wire'>;
   readonly contribution: Contribution;
   readonly vectorMath: VectorMath;
-  /** Where what travels lies; in the process's own memory when left out. */
+  /** Where what travels lies. Default: in the process's own memory. */
   readonly allocate?: PayloadAllocator;
 }
 

@@ -5,7 +5,7 @@ import type { EngineEntry, EngineName } from '../../../worker/engines/registry.t
 
 export interface EngineChoice {
   readonly engine: string;
-  /** The engine's default when left out. */
+  /** Default: the engine's own. */
   readonly device?: string | undefined;
   /** Asked for by name: that it is missing is an error, not a line in the report. */
   readonly isRequired: boolean;

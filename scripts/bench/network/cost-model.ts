@@ -25,7 +25,7 @@ export interface StepInput {
   /** Of one gradient, or one average, as it is encoded. */
   readonly payloadBytes: number;
   readonly link: Link;
-  /** Between two workers; the link's when left out. */
+  /** Between two workers. Default: the link's. */
   readonly peerRoundTripMs?: number;
   /** Of one worker's gradient and update, with a core to itself. */
   readonly computeMs: number;

@@ -109,7 +109,7 @@ export function maxPoolLayer(
         isOpen = isOpen === undefined ? isLess : graph.op('And', [isOpen, isLess]);
         return graph.op('Mul', [upstream, graph.cast(isFirst, 'float32')]);
       });
-      // Back in place: columns j of a window side by side, then its rows i, then the rows and columns left out.
+      // Back in place: columns j of a window side by side, then its rows i, then the ignored rows and columns.
       const rows = Array.from({ length: k }, (_, i) =>
         interleave(graph, gradients.slice(i * k, (i + 1) * k), 3, [channels, outputHeight, outputWidth * k, -1]),
       );

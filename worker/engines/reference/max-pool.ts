@@ -4,7 +4,7 @@ import type { AppliedLayer } from './layer.ts';
 
 /**
  * y[s,c,h,w] = the largest of x[s,c,h k + i,w k + j] over i, j < k. Rows and columns of the input that do not fill a
- * window are left out.
+ * window are ignored.
  *
  * The output moves with the entry that was taken and with no other, so the gradient goes to that entry alone; of equal
  * entries the first in row-major order is taken.

@@ -25,7 +25,7 @@ interface Pending {
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './from-sources.mjs' : './entry.js', import.meta.url);
 
 export interface EngineThreadOptions {
-  /** Of its JavaScript heap; what Node gives a thread when left out. Vectors lie outside of it. */
+  /** Of its JavaScript heap. Default: what Node gives a thread. Vectors lie outside of it. */
   readonly maxHeapMb?: number;
 }
 

@@ -11,9 +11,9 @@ interface Machine {
   /** Backends that do not start. */
   readonly broken?: Record<string, Error | false>;
   readonly environment?: NodeJS.ProcessEnv;
-  /** Of every package; 4.22.0 when left out. */
+  /** Of every package. Default: 4.22.0. */
   readonly version?: string;
-  /** Of NVIDIA; that which the backend uses when left out. */
+  /** Of NVIDIA. Default: that which the backend uses. */
   readonly hasGpu?: boolean;
   /** What Node's `util` has. */
   readonly util?: Record<string, unknown>;
