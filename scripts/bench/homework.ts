@@ -23,7 +23,7 @@ import type { TableRow } from './homework/table.ts';
 import { RECIPE_NAMES, recipeOf } from '../flags/recipe.ts';
 import type { RecipeName } from '../flags/recipe.ts';
 
-const HOMEWORK = fileURLToPath(new URL('../../docs/results/homework/homework.json', import.meta.url));
+const HOMEWORK = fileURLToPath(new URL('../../docs/results/data/homework/homework.json', import.meta.url));
 
 interface Flags {
   recipe: RecipeName;
@@ -41,7 +41,7 @@ const flags = new Command('homework')
   .option('--models <names>', 'which models to run', list, ['dense', 'conv', 'conv-pool'])
   .option('--modes <names>', `of ${Object.keys(MODES).join(', ')}`, list, Object.keys(MODES))
   .option('--seeds <numbers>', 'which seeds', list, ['1', '2', '3', '4', '5'])
-  .option('--out <folder>', 'where the records are kept', 'docs/results/homework')
+  .option('--out <folder>', 'where the records are kept', 'docs/results/data/homework')
   .option('--table', 'run nothing', false)
   .parse()
   .opts<Flags>();

@@ -30,7 +30,7 @@ const { models, wires, seeds, epochs, out } = new Command('wire-accuracy')
   .option('--wires <names>', 'which wire formats', list, [...WIRE_FORMATS])
   .option('--seeds <numbers>', 'which seeds', list, ['1', '2', '3'])
   .option('--epochs <n>', 'epochs of each run', '10')
-  .option('--out <folder>', 'where the records are kept', 'docs/results/wire')
+  .option('--out <folder>', 'where the records are kept', 'docs/results/data/wire')
   .parse()
   .opts<Flags>();
 

@@ -3,7 +3,7 @@
  * it.
  *
  * `homework` is the plain setting whose training curves follow the homework's, for every model alike. `best` is what a
- * search on held-back training samples found for each model; the files that it was searched with are in `docs/results/recipes`.
+ * search on held-back training samples found for each model; the files that it was searched with are in `docs/results/data/recipes`.
  */
 import type { Command } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
