@@ -137,7 +137,7 @@ function pixelAfter(augmentation: Augmentation, at: number): [number, number] | 
 
 describe('over 10,000 samples', () => {
   const samples = Array.from({ length: 10_000 }, (_, at) => at);
-  /** Of so many independent ones, a share deviates by 0.005 at p = 0.5; four times as much is never seen. */
+  /** Of 10,000 independent samples, a share deviates by 0.005 at p = 0.5; four times as much is never seen. */
   const SHARE_ERROR = 0.02;
 
   test('as many are mirrored as the probability says', () => {

@@ -28,6 +28,15 @@ function takeSteps(config: OptimizerConfig, gradientAt: (step: number) => Float3
   return [parameters, ...state];
 }
 
+test.each([1.0001, 1.5, 1.9999, 2, 1000])('a norm of %d times the bound is scaled down to the bound', (times) => {
+  const clipNorm = 0.7;
+  expect(clipScale((times * clipNorm) ** 2, clipNorm) * times).toBeCloseTo(1, 6);
+});
+
+test.each([0, 0.5, 0.9999, 1])('a norm of %d times the bound stays as it is', (times) => {
+  expect(clipScale(4 * times ** 2, 2)).toBe(1);
+});
+
 describe.each(RULES)('clipping with $name, momentum $momentum', (config) => {
   const gradientAt = (step: number) => vectorOf(301, step);
 
