@@ -23,10 +23,10 @@ const LATE_FACTOR = 4;
 const LATE_MS = 2000;
 
 /**
- * Evaluates the members' replicas, which are equal. Chunks go to whoever is free, several at a time, fewer
- * towards the end: so unlike members are done at about the same time. Neither chunks nor the order in which their sums are
- * added depend on the members, so neither does the result. One that fails is lost, one that is late set aside, and its
- * chunks are given to the others.
+ * Evaluates the members' replicas, which are equal. Chunks go to any member that is free, several at a time, fewer
+ * towards the end: so unlike members finish at about the same time. Neither chunks nor the order in which their sums
+ * are added depend on the members, so neither does the result. A member that fails is lost. A member that is late is
+ * set aside. The chunks of either are given to the others.
  */
 export async function evaluateSamples(
   {

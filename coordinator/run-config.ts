@@ -41,7 +41,7 @@ export const runConfigSchema = z.strictObject({
   /** Only the first this many samples of the files; all when absent. */
   trainSamples: count.optional(),
   testSamples: count.optional(),
-  /** The last so many of the training samples are held back and evaluated, the test samples are not. */
+  /** The last this many training samples are held back and evaluated; the test samples are not evaluated. */
   validationSamples: count.optional(),
   /** See `EngineOptions.labelSmoothing`. */
   labelSmoothing: z.number().min(0).lt(1).optional(),

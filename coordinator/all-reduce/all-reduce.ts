@@ -41,7 +41,7 @@ export interface PeerExchange {
 }
 
 export interface AllReduce {
-  /** Whether an average has the same bits whoever computes which microbatches. */
+  /** Whether an average has the same bits no matter which member computes which microbatches. */
   readonly isExact: boolean;
   /** Opens the first step of an epoch: tells every member its assignment. */
   open(plan: StepPlan): void;

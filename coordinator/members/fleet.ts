@@ -1,5 +1,5 @@
 /**
- * Fleet: the members that a run has now. Workers are lost and join while it goes on; whoever needs members asks here.
+ * Fleet: the members that a run has now. Workers are lost and join meanwhile; code that needs members asks here.
  *
  * A worker that joins while the run goes on is a newcomer (`newcomer.ts`) until it has the state that the replica has. Then
  * it is a member, unless there is no work for one more: it stands by, up to date, until a member is lost. Where the

@@ -8,8 +8,8 @@ import type { Member } from './member.ts';
 import { Newcomer } from './newcomer.ts';
 
 /**
- * A newcomer that has not answered so many messages, or averages of so many bytes, is sent no more; when it has caught up,
- * the state again. Less than may be queued for it, see `limits.ts`.
+ * A newcomer that has not answered this many messages, or averages of this many bytes, is sent no more. When it has
+ * caught up, it is sent the state again. Both limits are below what may be queued for it, see `limits.ts`.
  */
 const MAX_UNANSWERED = 16;
 const MAX_UNANSWERED_BYTES = 16 * 2 ** 20;
@@ -109,7 +109,7 @@ export class Newcomers {
       }
       if (isUpToDate && step < replica.step) this.#sendState(newcomer);
       this.#promote();
-      // A member's answers are for whoever gives it work.
+      // A member's answers are for the code that gives it work.
       if (!this.#newcomers.has(newcomer)) return;
       if (step === replica.step && placeFor() === 'standingBy') onStandBy(newcomer.member);
     }

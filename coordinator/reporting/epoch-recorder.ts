@@ -71,7 +71,7 @@ export function createEpochRecorder(place: EpochPlace): EpochRecorder {
       totals.numCorrect += step.totals.numCorrect;
       totals.numSamples += step.totals.numSamples;
       totals.steps += numSteps;
-      // Whoever joined in this epoch has been sent the state in it.
+      // A member that joined in this epoch was sent the state during it.
       for (const { member } of step.arrivals) if (!seen.has(member)) seen.set(member, NO_BYTES);
       peerBytes.sent += step.peerExchange?.bytesSent ?? 0;
       peerBytes.received += step.peerExchange?.bytesReceived ?? 0;

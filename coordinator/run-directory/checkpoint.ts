@@ -24,7 +24,7 @@ const MAGIC = 'gradsckp';
 const VERSION = 1;
 const HEAD_BYTES = 24;
 const HASH_BYTES = 32;
-/** Headers of one run differ by some digits: memory with so much to spare serves for the next file too. */
+/** Headers of one run differ by some digits: memory with this much to spare fits the next file too. */
 const SLACK_BYTES = 256;
 
 /** Of a configuration: what does not change what the run computes. */
@@ -88,8 +88,8 @@ export interface CheckpointOwner {
 }
 
 /**
- * The file but for its hash: a copy of the state, in `memory` if that is enough, else in fresh memory with a little to
- * spare. {@link sealCheckpoint} makes it whole.
+ * The file except for its hash: a copy of the state, in `memory` if that is large enough, else in fresh memory with a
+ * little to spare. {@link sealCheckpoint} completes it.
  */
 export function encodeCheckpoint(
   header: CheckpointHeader,

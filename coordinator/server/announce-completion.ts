@@ -15,7 +15,7 @@ export interface FarewellOptions {
   readonly reason: string;
   /** What they must prove to know before that. */
   readonly token?: string | undefined;
-  /** When so many have been told, it is over. */
+  /** It is over when this many workers have been told. */
   readonly numWorkers: number;
   /** And after this time in any case. Default: that of `LIMITS`. */
   readonly patienceMs?: number;

@@ -9,7 +9,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 export type Admit = (transport: Transport, isSameMachine: boolean) => Promise<void>;
 
 export interface Entrance {
-  /** What workers join by, but for the token. Only after `take`. */
+  /** The URL by which workers join, without the token. Only after `take`. */
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first. Only after `take`. */
   readonly joinUrls: Server['joinUrls'];

@@ -23,7 +23,7 @@ export interface ListenAddress {
 }
 
 export interface Server {
-  /** What workers join by, but for the token: "ws://127.0.0.1:7878". The likeliest of `joinUrls`. */
+  /** The URL by which workers join, without the token: "ws://127.0.0.1:7878". The likeliest of `joinUrls`. */
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first; the advertised one alone where there is one. */
   readonly joinUrls: readonly [string, ...string[]];

@@ -5,8 +5,8 @@
  *     unassigned --ask--> asked --begin--> arriving --enter--> here
  *
  * Several members may be asked for one part: the first answer counts. When the last member that was asked is lost, or its
- * answer does not count, the part is unassigned again. A part that has begun to arrive must then be computed whole, as
- * what comes of it twice is ignored; any other may be cut into its microbatches.
+ * answer does not count, the part is unassigned again. A part that has begun to arrive must then be computed whole:
+ * what arrives of it a second time is ignored. Any other part may be cut into its microbatches.
  *
  * The ledger is told of questions and of answers, and refuses an answer that nobody was asked for, that came before, or
  * that belongs to another step. It moves no data.

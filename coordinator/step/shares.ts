@@ -36,9 +36,9 @@ export const EQUAL_SHARES: Shares = {
   observe() {},
 };
 
-/** What is known of a member is the median over so many of its answers, all of them there: a hiccup changes nothing. */
+/** A member's cost is the median of its last answers, unknown until it has this many: a hiccup changes nothing. */
 const ANSWERS_KEPT = 9;
-/** Shares change where the step is expected to take so much less time: others' noise is not worth following. */
+/** Shares change where the step is expected to take at least this fraction less time: less would be following noise. */
 const LEAST_GAIN = 0.1;
 
 /**
@@ -95,8 +95,8 @@ function keep(values: number[], value: number): void {
 }
 
 /**
- * One microbatch after the other goes to whoever would be done with it first, so that the last one is done as early as can
- * be. Everyone gets one if there are enough: whoever has none would never be found to have become faster.
+ * Each microbatch in turn goes to the member that would be done with it first, so that the last one is done as early as
+ * possible. Every member gets one if there are enough: a member without any would never be found to have become faster.
  */
 export function divideByCost(costs: readonly number[], numMicrobatches: number): number[] {
   const counts = costs.map((_, index) => (index < numMicrobatches ? 1 : 0));

@@ -103,7 +103,7 @@ export function assignmentOf(plan: StepPlan, member: Member): Omit<Assignment, '
   return share && assignmentOfRange(plan, share);
 }
 
-/** What whoever computes these microbatches is told. */
+/** What a member that computes these microbatches is told. */
 export function assignmentOfRange(plan: StepPlan, { first, count }: Range): Omit<Assignment, 'numBuckets'> {
   const { step, epoch, stepInEpoch, localRates, isRepeat } = plan;
   const range = { firstMicrobatch: first, numMicrobatches: count };

@@ -17,7 +17,7 @@ export type WireFormat = (typeof WIRE_FORMATS)[number];
 /** The formats that are not the vector's own bytes. */
 export type CompactFormat = Exclude<WireFormat, 'f32'>;
 
-/** Values that share a scale in int8: so many that the scales of a million values are a thousand bytes. */
+/** Number of values that share a scale in int8: the scales of a million values are then about a thousand bytes. */
 export const BLOCK = 4096;
 /** A block whose largest value is below this is sent as zeros: its scale would lose precision, or its inverse overflow. */
 const SMALLEST_SCALED = 2 ** -100;

@@ -20,7 +20,7 @@ export const optimizerConfigSchema = z.strictObject({
   epsilon: z.number().gt(0),
   /** The gradient's largest L2 norm over all parameters: a longer one is scaled down to it. Any, when absent. */
   clipNorm: z.number().gt(0).optional(),
-  /** Averages of the weights are kept with this decay, by every so many steps; see `weight-average.ts`. None, when absent. */
+  /** Decay of the weights' averages, updated every `emaEvery` steps; see `weight-average.ts`. None, when absent. */
   emaDecay: z.number().gt(0).lt(1).optional(),
   emaEvery: z.int().min(1).optional(),
 });

@@ -2,8 +2,8 @@
  * The fixed reduction tree: in which order the gradients of a step's microbatches are added.
  *
  * Floating-point addition is not associative, so the order is part of the result. It is a binary tree over microbatch
- * indices that depends on their number alone. Whoever holds all leaves below a node can add them and pass on the node;
- * the root has the same bits whoever added what, and when.
+ * indices that depends on their number alone. A worker that holds all leaves below a node can add them and pass on the
+ * node. The root has the same bits no matter who added what, and when.
  *
  *     5 microbatches:        root
  *                           /    \

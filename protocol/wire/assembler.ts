@@ -19,7 +19,7 @@ export interface Assembler {
   recycle(payload: ArrayBufferView<ArrayBuffer>): void;
 }
 
-/** Payloads of a length come again and again, the buckets of a vector at a time: so many are kept. */
+/** Payloads of one length come again and again, a vector's buckets at a time: the memory of this many is kept. */
 const MAX_KEPT = 64;
 
 /**

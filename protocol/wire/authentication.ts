@@ -12,8 +12,8 @@
  *     worker       proof                 HMAC-SHA256(key, "gradsock returning" | worker's nonce | coordinator's nonce)
  *
  * Both nonces are fresh, so a recorded conversation proves nothing; the labels differ, so neither proof can be sent back
- * as the other. Whoever sees a proof can try tokens on it: a token must be too long to be guessed. Source: Bellare and
- * Rogaway, Entity Authentication and Key Distribution, 1993.
+ * as the other. Anyone who sees a proof can try tokens on it: a token must be too long to be guessed. Source: Bellare
+ * and Rogaway, Entity Authentication and Key Distribution, 1993.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 

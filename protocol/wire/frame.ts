@@ -41,7 +41,7 @@ const KIND_BY_CODE = new Map(
 // Headers are plain maps: no shared structures between messages, so that each frame can be read by itself.
 const packr = new Packr({ useRecords: false });
 
-/** The length of a piece of a payload, but for the last one. */
+/** The length of every piece of a payload except the last. */
 export const PIECE_BYTES = 16 * 1024;
 
 /** The longest WebSocket message that a frame can need. */

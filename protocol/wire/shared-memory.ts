@@ -3,8 +3,8 @@
  *
  * The coordinator makes two memories: one for averages, which all such workers map, and one for each worker's gradients.
  * It offers them in `welcome`, by names that mean something on this machine only, with a nonce that lies at the start of
- * each: a worker that finds the nonce there has mapped the right memory. Whoever cannot map it says so in `ready`, and
- * payloads travel through the socket.
+ * each: a worker that finds the nonce there has mapped the right memory. A worker that cannot map it says so in
+ * `ready`, and its payloads travel through the socket.
  *
  * Only the coordinator makes memory, and nobody opens what a worker names.
  */

@@ -75,8 +75,9 @@ export class ReceiveInterrupted extends Error {
 }
 
 /**
- * Receives a message that must be of one of `kinds`; anything else rejects with ERR_UNEXPECTED_MESSAGE, but for what may
- * come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED, as `RunEnded`.
+ * Receives a message that must be of one of `kinds`. Any other rejects with ERR_UNEXPECTED_MESSAGE, except those that
+ * may come at any time: a worker's `leave` rejects with ERR_LEFT, a coordinator's `shutdown` with ERR_CLOSED, as
+ * `RunEnded`.
  */
 export async function receiveKind<K extends MessageKind>(
   transport: Transport,
@@ -102,7 +103,7 @@ export function asKind<K extends MessageKind>(message: Message, kinds: readonly 
 export interface Inbox {
   receive(timeoutMs: number, awaited: string): Promise<Message>;
   interrupt(): void;
-  /** Delivers a message of so many bytes; an `error` message ends the inbox instead, with the peer's code. */
+  /** Delivers a message of `numBytes` bytes; an `error` message ends the inbox instead, with the peer's code. */
   push(message: Message, numBytes?: number): void;
   /** What has arrived and was not received yet. */
   readonly unread: { readonly messages: number; readonly bytes: number };

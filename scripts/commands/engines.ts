@@ -1,4 +1,4 @@
-/** `gradsock engines`: what this machine can compute with, put to the proof and timed, and why not the rest. */
+/** `gradsock engines`: the engines that this machine can use, probed and timed, and why it cannot use the others. */
 import { Command } from 'commander';
 import { createLiveLine } from '../../coordinator/reporting/text.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';

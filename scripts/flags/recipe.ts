@@ -52,7 +52,7 @@ const HOMEWORK = {
   emaEvery: 8,
 } satisfies Recipe;
 
-/** What the best recipes have in common, but for single values. */
+/** What the best recipes have in common, except for single values. */
 const ADAMW = {
   ...HOMEWORK,
   optimizer: 'adamw',

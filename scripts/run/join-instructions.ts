@@ -1,4 +1,4 @@
-/** What a coordinator prints for whoever starts its workers. */
+/** What a coordinator prints for anyone who starts its workers. */
 import { countOf } from '../../protocol/counts.ts';
 
 export interface JoinInstructions {

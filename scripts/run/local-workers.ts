@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ConfigError, printable, ProtocolError } from '../../protocol/errors.ts';
-import type { WorkerSource } from '../../coordinator/main.ts';
+import type { WorkerSource } from '../../coordinator/run-options.ts';
 import { MEMORY_ENVIRONMENT } from '../../worker/machine/memory.ts';
 import { EXIT } from '../process.ts';
 import { adviceOn, createRestarts } from './restarts.ts';

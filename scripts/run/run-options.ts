@@ -1,5 +1,5 @@
 /** What the commands that carry out a run have in common. */
-import type { RunOptions } from '../../coordinator/main.ts';
+import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { createTerminalReporter } from '../../coordinator/reporting/terminal.ts';
 import { printableLines } from '../../protocol/errors.ts';

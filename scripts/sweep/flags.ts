@@ -80,7 +80,7 @@ export function checkFlags(subject: string, flags: Flags): RunConfig {
   }
 }
 
-/** `gradsock baseline` as it checks its flags, but for its deed, its exit and the environment, which a sweep leaves out. */
+/** `gradsock baseline` as it checks its flags, without its action, exit and environment, which a sweep leaves out. */
 function parser(): Command {
   const command = baselineCommand()
     .exitOverride()
@@ -95,7 +95,7 @@ function optionsOf(command: Command, name: string): Option[] {
   return command.options.filter((option) => option.attributeName() === name);
 }
 
-/** The environment of a sweep's runs: variables that stand for flags are left out, but for where the data is. */
+/** The environment of a sweep's runs: variables that stand for flags are left out, except for the data folder's. */
 export function runEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const ignored = new Set(baselineCommand().options.map(({ envVar }) => envVar));
   ignored.delete('GRADSOCK_DATA_DIR');

@@ -12,7 +12,7 @@ import type { Objective } from './spec.ts';
 import type { SweepPlan } from './trials.ts';
 import { countOf } from '../../protocol/counts.ts';
 
-/** So many settings have their own colour; more would not be told apart. */
+/** This many settings have their own colour; more could not be told apart. */
 const NUM_COLOURED = 5;
 
 const WIDTH = 900;

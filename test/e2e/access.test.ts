@@ -18,7 +18,7 @@ const isLinux = process.platform === 'linux';
 
 const commandLineOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
 
-/** All that a run has written, but for the parameters, and for the token that only its owner can read. */
+/** All that a run has written, except the parameters, and except the token, which only its owner can read. */
 function recordsOf(runDir: string): string {
   const files = readdirSync(runDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const tokenFile = files.find(({ name }) => name === 'token');

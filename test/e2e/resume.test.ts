@@ -1,4 +1,4 @@
-/** Runs that were ended at any moment and resumed: they end with the bits and figures of one that was left in peace. */
+/** Runs that were ended at any moment and resumed: they end with the bits and figures of an uninterrupted run. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import {
 const EPOCHS = 3;
 const run = runOf(EPOCHS);
 
-/** The same run, left in peace: made once, by the first test that compares with it. */
+/** The same run, uninterrupted: made once, by the first test that compares with it. */
 let quiet: ReturnType<typeof runQuietly> | undefined;
 
 async function runQuietly() {

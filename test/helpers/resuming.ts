@@ -7,7 +7,7 @@ import { allGone, childrenOf, readEpochs, startCli } from './cli.ts';
 export const STEPS_PER_EPOCH = 256;
 const sizes = ['--train-samples', '4096', '--test-samples', '512', '--global-batch', '16', '--microbatches', '2'];
 
-/** The flags of a run of so many epochs, and those that have it save its state often. */
+/** The flags of a run of this many epochs, and those that make it save its state often. */
 export const runOf = (epochs: number): string[] => {
   const recipe = ['--schedule', 'cosine', '--optimizer', 'adam'];
   return ['--model', 'dense', '--epochs', String(epochs), ...recipe, ...sizes];

@@ -5,7 +5,7 @@ import { createElasticRing } from '../../coordinator/all-reduce/ring/elastic-rin
 import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { EstablishOptions } from '../../coordinator/all-reduce/establish.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
-import { trainWithWorkers } from '../../coordinator/main.ts';
+import { trainWithWorkers } from '../../coordinator/train-with-workers.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
 import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import { BEGINNING, restoreRun } from '../../coordinator/run-directory/resume.ts';

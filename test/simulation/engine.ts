@@ -62,7 +62,7 @@ export function createSimulatedEngine({ parameters }: EngineOptions, times: Engi
         gradient[1 + ((number * 7919) % (gradient.length - 1))]! += ((number % 13) - 6) / 8;
       }
       for (let i = 1; i < gradient.length; i += 97) gradient[i]! += (parameters[i]! / 8) * batch.numSamples;
-      // The mean of this one is 1, whoever computes what: the same in every format that keeps whole numbers.
+      // The mean of this value is 1, no matter who computes what: the same in every format that keeps whole numbers.
       gradient[0] = isWrong ? NaN : batch.numSamples;
       return sums;
     },

@@ -172,7 +172,7 @@ function transportOf({ world, network, own, other, connection, link, random, for
     receive: (timeoutMs, awaited) => own.inbox.receive(timeoutMs, awaited),
     interrupt: () => own.inbox.interrupt(),
     recycle(payload) {
-      // Whoever reads it after this reads nonsense.
+      // Any reader after this reads nonsense.
       if (!link.sharesMemory) new Uint8Array(payload.buffer).fill(0xff);
     },
     shareMemory() {},

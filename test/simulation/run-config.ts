@@ -34,7 +34,7 @@ export function configOf(schedule: Schedule): RunConfig {
   };
 }
 
-/** The fewest parameters that make so many buckets: 12,762 for four, 86 for one. */
+/** The fewest parameters that make this many buckets: 12,762 for four, 86 for one. */
 const modelOf = (numBuckets: Schedule['numBuckets']): ModelSpec => ({
   name: 'simulated',
   input: [1, 28, 28],

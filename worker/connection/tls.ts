@@ -8,7 +8,7 @@ import { ConfigError, describeError } from '../../protocol/errors.ts';
 export interface TlsTrust {
   /** PEM: authorities to trust in place of the system's. */
   readonly ca?: string;
-  /** sha256 of the coordinator's own certificate, 64 hexadecimal digits: whoever has signed it. */
+  /** sha256 of the coordinator's own certificate, 64 hexadecimal digits, no matter who signed it. */
   readonly fingerprint?: string;
 }
 

@@ -17,7 +17,7 @@ const PROBE_SAMPLES = 8;
  */
 const PROBE_LIMIT = 1e-3;
 /**
- * An engine is refused when it is wrong on all of so many batches. An activation within rounding of a ReLU's or a
+ * An engine is refused when it is wrong on all of this many batches. An activation within rounding of a ReLU's or a
  * pool's edge falls to either side, rightly, and that moves a gradient of 8 samples by up to 1e-2: seen in 1 of 150
  * batches of `conv`, so in 1 of 3 million triples. Wrong kernels are wrong on every batch.
  */

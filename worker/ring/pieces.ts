@@ -50,7 +50,7 @@ export function planPieces({ numParameters, numExact }: Sizes, size: number): Pi
   });
 }
 
-/** What comes from the predecessor in a step, in this order: sums of all chunks but `rank`, then averages but for one. */
+/** What the predecessor sends in a step, in order: sums of all chunks except `rank`, averages of all except one. */
 export function expectedPieces(chunks: readonly Piece[][], rank: number): ExpectedPiece[] {
   const size = chunks.length;
   const rounds = Array.from({ length: size - 1 }, (_, round) => round);

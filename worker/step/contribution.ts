@@ -1,6 +1,6 @@
 /**
  * Contribution: what a microbatch adds to its step. Here it is a gradient; with local steps it is what
- * `local-steps.ts` makes. Whoever adds contributions up, for a star or for a ring, treats both alike.
+ * `local-steps.ts` makes. Code that adds contributions up, for a star or for a ring, treats both alike.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { VectorLayout } from '../../protocol/vectors/layout.ts';

@@ -1,9 +1,9 @@
 /**
  * Conversation: what the coordinator says to the members of one ring and hears from them, from the set-up to the end.
  *
- * A ring ends for all of its members at once. Whoever finds it broken, everyone is told to let go, and what was on its way
- * from them is read until each has said that it has: so nothing of it is left over for what comes next, and who does not
- * say so in time is lost.
+ * A ring ends for all of its members at once, no matter who finds it broken. Every member is told to let go, and what
+ * was on its way from them is read until each has said that it has let go: so nothing of the ring is left over for what
+ * comes next. A member that does not say so in time is lost.
  */
 import { ProtocolError } from '../../../protocol/errors.ts';
 import type { Message, MessageKind, MessageOf } from '../../../protocol/wire/messages.ts';

@@ -7,7 +7,7 @@
  * and newcomers wait, for the replica has then the state that they need, or when the star has stood in.
  *
  * Between an epoch's end and a broken ring the replica does not follow. When all members are lost at once, the steps since
- * then are lost with them: they are taken again by whoever comes, before the step at hand.
+ * then are lost with them: the workers that join next take them again, before the step at hand.
  */
 import { countOf } from '../../../protocol/counts.ts';
 import { ProtocolError } from '../../../protocol/errors.ts';

@@ -28,9 +28,9 @@ interface Proof extends Confirmation {
 }
 
 /**
- * Brings the replica to `step`, where all of `members` stand. Whoever does not answer, or has not the parameters that more
- * than half have, is lost: where no majority is, nobody can tell which are right. Returns the proofs of those that are
- * left; when there are none, the replica is as it was.
+ * Brings the replica to `step`, where all of `members` stand. A member is lost that does not answer, or whose
+ * parameters are not those that more than half have: without a majority, nobody can tell which are right. Returns the
+ * proofs of the members that are left. When there are none, the replica is as it was.
  */
 export async function bringHome(members: readonly Member[], options: BringHomeOptions): Promise<Confirmation[]> {
   const { fleet, replica, step } = options;

@@ -7,7 +7,7 @@ import type { Conversation } from './conversation.ts';
 import { countOf } from '../../../protocol/counts.ts';
 
 export interface RetryPolicy {
-  /** Why there should be no ring of so many members now; undefined where there should be one. */
+  /** Why there should be no ring of this many members now; undefined where there should be one. */
   objection(numMembers: number): string | undefined;
   /** Whether there should be no ring ever again. */
   readonly areOver: boolean;

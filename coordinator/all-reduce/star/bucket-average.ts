@@ -29,8 +29,8 @@ interface Block {
 }
 
 /**
- * Sums are made in blocks of so many values, through the whole tree: what is being added up stays in a core's cache, and
- * every part is read from memory once.
+ * Sums are made in blocks of this many values, through the whole tree: what is being added up stays in a core's cache,
+ * and every part is read from memory once.
  */
 const BLOCK_VALUES = 16 * 1024;
 

@@ -1,7 +1,7 @@
 /**
- * Collection: waits until every part of a step is here, whoever computed it. What a member that is lost had not finished
- * is given to the others. What one is late with is asked of others as well when they are idle, and the first answer
- * counts: the answers are the same.
+ * Collection: waits until every part of a step is here, no matter which member computed it. What a lost member had not
+ * finished is given to the others. What a member is late with is asked of others as well when they are idle. The first
+ * answer counts: the answers are the same.
  */
 import { part } from '../../../protocol/data/sharding.ts';
 import type { Range } from '../../../protocol/data/sharding.ts';

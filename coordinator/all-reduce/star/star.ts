@@ -2,8 +2,8 @@
  * Star all-reduce: every worker sends its sums to the coordinator, which completes the fixed reduction tree, divides by
  * the samples, and sends the average back to everyone; bucket by bucket where vectors must be sent.
  *
- * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum is the same
- * bits whoever computes it. One that is late is set aside until it has caught up.
+ * A member that fails is lost, not the step: what it had not finished is given to the others, and the sum has the same
+ * bits no matter which member computes it. A member that is late is set aside until it has caught up.
  *
  * A step in the star, by file: `step/ledger.ts` says where each part of its sum stands, `incoming-parts.ts` receives the
  * parts, `collect-step.ts` sees to it that all of them come, `bucket-average.ts` adds them up.

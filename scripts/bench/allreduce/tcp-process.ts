@@ -1,6 +1,6 @@
 /**
- * A contender's process: the bytes of a star's round over bare TCP, and nothing else. Every peer is sent so many bytes
- * and sends as many back. What a WebSocket, frames and sums cost on top is the difference to it.
+ * A contender's process: the bytes of a star's round over bare TCP, and nothing else. Every peer is sent `numBytes`
+ * bytes and sends as many back. What a WebSocket, frames and sums cost on top is the difference to it.
  */
 import { fork } from 'node:child_process';
 import { connect, createServer } from 'node:net';

@@ -5,7 +5,7 @@ const DEEDS = ['kill a worker', 'stop a worker', 'cut a link', 'delay a link', '
 
 export type Deed = (typeof DEEDS)[number];
 
-/** So many of each, shuffled by the seed. */
+/** As many of each as `counts` says, shuffled by the seed. */
 export function planDeeds(counts: Partial<Readonly<Record<Deed, number>>>, seed: number): Deed[] {
   const random = uniformFloats(seed);
   return DEEDS.flatMap((deed) => Array.from({ length: counts[deed] ?? 0 }, () => ({ deed, key: random() })))

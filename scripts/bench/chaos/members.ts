@@ -11,7 +11,7 @@ export interface MemberWatch {
   killed(name: string): void;
 }
 
-/** `log`: the run's `log.jsonl`, which need not be there yet. The run waits for so many workers before its first step. */
+/** `log`: the run's `log.jsonl`, which need not be there yet. The run waits for `numWorkers` to be ready. */
 export function watchMembers(log: string, numWorkers: number): MemberWatch {
   const members = new Set<string>();
   let offset = 0;

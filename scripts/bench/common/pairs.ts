@@ -5,7 +5,7 @@ import type { Contender, Measurement } from './contender.ts';
 const MEASUREMENT_SECONDS = 0.4;
 /** Below this a calibration is repeated with more steps; compilers have done their work by then. */
 const CALIBRATION_SECONDS = 0.3;
-/** What takes longer for a single repeat is slow, and measured in no more than so many pairs. */
+/** A contender whose single repeat takes longer is slow, and measured in at most `SLOW_PAIRS` pairs. */
 const SLOW_MS = 2000 * MEASUREMENT_SECONDS;
 const SLOW_PAIRS = 3;
 

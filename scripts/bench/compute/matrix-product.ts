@@ -8,7 +8,7 @@ import { uniformFloats } from '../../../protocol/data/random.ts';
 import { ENGINES } from '../../../worker/engines/registry.ts';
 import { BENCH_SEED, MATRIX_SIZE } from '../../survey/settings.ts';
 
-/** So many that reading the images and the loss weigh below 1 %. */
+/** With this many, reading the images and the loss weigh below 1 %. */
 const NUM_PRODUCTS = 4;
 
 /** The model: its forward pass over MATRIX_SIZE samples is what one repeat computes. */

@@ -6,7 +6,7 @@ import { modelSpecSchema } from '../../../protocol/state/model-spec.ts';
 const faultSchema = z.strictObject({
   /** What the last of the workers is sent; one that is stopped is killed once the run has gone on for a while. */
   signal: z.enum(['SIGKILL', 'SIGSTOP']),
-  /** So many milliseconds after the end of this step. */
+  /** The signal is sent `delayMs` after the end of this step. */
   afterStep: z.int().min(1),
   delayMs: z.number().min(0),
 });
@@ -15,7 +15,7 @@ const jobSchema = z.strictObject({
   model: modelSpecSchema,
   engine: z.string(),
   dataFolder: z.string(),
-  /** The first so many of an epoch, and of its evaluation. */
+  /** An epoch trains on this many samples, the first ones, and evaluates the first `testSamples`. */
   trainSamples: z.int().min(1),
   testSamples: z.int().min(1),
   runDir: z.string(),

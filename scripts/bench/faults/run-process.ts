@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { carryOutRun } from '../../../coordinator/main.ts';
-import type { SummonContext, WorkerSource } from '../../../coordinator/main.ts';
+import type { SummonContext, WorkerSource } from '../../../coordinator/run-options.ts';
 import { startServer } from '../../../coordinator/server/server.ts';
 import { keepFreedMemory } from '../../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../../worker/machine/shared-memory.ts';
@@ -20,7 +20,7 @@ const PROGRAM = fileURLToPath(new URL('../../cli.js', import.meta.url));
 
 const { globalBatch: GLOBAL_BATCH } = DEFAULT_RECIPE;
 
-/** One that is stopped is killed so many steps after it was found lost: those after its loss are measured without it. */
+/** A stopped worker is killed this many steps after it was found lost: those after its loss are measured without it. */
 const STEPS_UNTIL_KILLED = 300;
 
 type Moments = { -readonly [K in keyof RunTrace]: RunTrace[K] } & { stepEndsMs: number[][] };

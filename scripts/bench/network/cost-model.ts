@@ -96,9 +96,9 @@ const EXCHANGES: Record<Algorithm, (input: StepInput) => Exchange> = { star: sta
  *
  *     handling = N h/2 + h/2 with own cores;  N h with shared ones, h as measured there
  *
- * hidden behind the wire, or the wire behind it, but for one payload. Not with buckets on shared cores: both directions of
- * the link are busy then, and so are the few processors, with packets of the emulated links too; what was measured is
- * their sum. And one round trip: the update on its way down, the gradient on its way up.
+ * hidden behind the wire, or the wire behind it, except one payload. Not with buckets on shared cores: both directions
+ * of the link are busy then, and so are the few processors, with packets of the emulated links too; what was measured
+ * is their sum. And one round trip: the update on its way down, the gradient on its way up.
  */
 function starExchange(input: StepInput): Exchange {
   const { numWorkers, payloadBytes, link, cores, handling, buckets, stepsPerEpoch } = input;

@@ -35,7 +35,7 @@ export interface ExperimentOptions {
   readonly emulation: Emulation;
   readonly algorithm: Algorithm;
   readonly batchPerWorker: number;
-  /** An epoch has at most so many steps; a run, as far as the model can tell, so many seconds of measured ones. */
+  /** The most steps of an epoch. The measured steps of a run take `seconds`, as far as the model can tell. */
   readonly maxSteps: number;
   readonly seconds: number;
   /** More flags for the coordinator of runs across hosts. */
@@ -62,7 +62,7 @@ export interface Measured {
 export interface Experiment {
   /** One worker without a network, with as many samples a step as each worker has. */
   alone(model: string): Promise<Measured>;
-  /** Handling where so many hosts share this machine's cores. */
+  /** Handling where this many workers' hosts share this machine's cores. */
   shared(numWorkers: number, wire: WireFormat): Promise<Handling>;
   /** Handling of one worker and a coordinator over loopback, each with a core: as hosts of their own would need. */
   own(wire: WireFormat): Promise<Handling>;
@@ -86,7 +86,7 @@ export function createExperiment(options: ExperimentOptions): Experiment {
     return { figures: figuresOf(result), stepsPerEpoch: run.stepsPerEpoch, otherLoad };
   };
 
-  /** Steps and epochs for steps of about so many milliseconds; half of the epochs warms up. */
+  /** Steps and epochs for steps of about `stepMs` milliseconds; half of the epochs are warm-up. */
   const lengthFor = (stepMs: number) => {
     const stepsPerEpoch = clamp(Math.floor((1000 * seconds) / stepMs), MIN_STEPS, maxSteps);
     const epochs = 2 * clamp(Math.floor((1000 * seconds) / (stepsPerEpoch * stepMs)), 1, MAX_MEASURED_EPOCHS);

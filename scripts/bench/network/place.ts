@@ -66,8 +66,8 @@ export function loopbackPlace(): Place {
 }
 
 /**
- * An emulated network of so many hosts; where there is no emulation, {@link loopbackPlace}. A link without a limit has
- * all that others have but the limit, the relay too: what the emulation itself costs is then seen.
+ * An emulated network of `numHosts` hosts; where there is no emulation, {@link loopbackPlace}. A link without a limit
+ * has all that others have except the limit, the relay too: what the emulation itself costs is then seen.
  *
  * Throws `ConfigError` when the network cannot be made.
  */

@@ -52,7 +52,7 @@ export function createProcessGroup(env: NodeJS.ProcessEnv): ProcessGroup {
         child.once('message', resolve);
         ended.then(() => reject(new Error(`${name} ended without a word`)), reject);
       });
-      // Whoever awaits one of them sees the failure; the other must not count as unhandled.
+      // A caller that awaits one of them sees the failure; the other must not count as unhandled.
       message.catch(() => {});
       ended.catch(() => {});
       return { ended, message };

@@ -120,7 +120,7 @@ async function record(
   }
 }
 
-/** Written whole, by renaming. Whoever waits has a deadline: the race that this loses ends the wait. */
+/** The file appears whole, by renaming. The wait has a deadline, so it also ends after it has lost the race. */
 async function readWhenThere(path: string): Promise<string> {
   const lastMs = performance.now() + START_SECONDS * 1000;
   while (!existsSync(path)) {

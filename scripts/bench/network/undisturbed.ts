@@ -8,7 +8,7 @@ const QUIET_MS = 2000;
 export interface QuietOptions {
   /** A measurement is disturbed when others had more than this part of the processors. */
   readonly maxOtherLoad: number;
-  /** A disturbed one is made again, up to so many in all. */
+  /** A disturbed measurement is repeated, up to this many attempts in all. */
   readonly attempts: number;
   /** The longest wait for quiet before each of them; 0 does not look. */
   readonly patienceSeconds: number;

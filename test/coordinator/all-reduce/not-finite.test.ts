@@ -130,7 +130,7 @@ describe.each([1, 6])('a gradient that is not finite, in %i buckets', (numBucket
       createEngine(options) {
         parameters.push(options.parameters);
         const before = Float32Array.from(options.parameters);
-        // From the second step on, whoever computes it.
+        // From the second step on, no matter which worker computes it.
         return spoiled(options, ({ gradient }) => {
           if (options.parameters.some((value, i) => value !== before[i])) gradient[gradient.length - 1] = NaN;
         });

@@ -80,7 +80,7 @@ function killLockHolders(runDir: string): void {
   }
 }
 
-/** Of the operations on files, one in so many fails, from another one on in each run of the tests. */
+/** One in this many operations on files is tried as the one that fails; each run of the tests starts at another. */
 const STRIDE = countOfCases(5, 1);
 const FIRST = 1 + (freshSeed('GRADSOCK_SEED_CRASHES') % STRIDE);
 
@@ -123,7 +123,7 @@ async function failEverywhere(
       parametersSha256: quiet.parametersSha256,
     });
     expect(figuresOf(runDir), `failed at ${failAt}`).toEqual(quiet.figures);
-    // Of a run that was over but for the end of its lock, that may stay.
+    // A run that was over except for the removal of its lock may leave the lock behind.
     expect(
       filesOf(runDir).filter((name) => name !== 'lock'),
       `failed at ${failAt}`,

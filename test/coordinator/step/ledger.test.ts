@@ -58,7 +58,7 @@ describe('the ledger', () => {
           for (const [member, share] of plan.shares) {
             for (const { first, count } of wholeSubtrees(share, plan.numMicrobatches)) {
               const microbatches = Array.from({ length: count }, (_, i) => {
-                // Written out: the samples of microbatch first + i in each batch that has so many.
+                // Written out: the samples of microbatch first + i in each batch that has it.
                 let numSamples = 0;
                 for (const batch of plan.batches) {
                   const numParts = Math.min(some.microbatches, batch.count);

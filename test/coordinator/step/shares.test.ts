@@ -10,7 +10,7 @@ const member = (id: string): Member => {
 };
 const [a, b, c] = [member('a'), member('b'), member('c')];
 
-/** Tells of so many steps, in which members took so many milliseconds a sample, and for each vector that they sent. */
+/** Reports `times` steps: each member took its cost in milliseconds a sample, and `sendMs` for each vector it sent. */
 function observe(shares: Shares, costs: readonly (readonly [Member, number])[], { times = 9, sendMs = 0 } = {}): void {
   const members = costs.map(([one]) => one);
   const plan = {

@@ -93,7 +93,7 @@ test('a ring that broke leaves nothing to the next one, wherever in a step it br
       }),
     });
   };
-  // A worker of three sends four pieces a step, and whoever has the last chunk the statistics besides.
+  // Each of three workers sends four pieces a step. The one with the last chunk also sends the statistics.
   const first = await brokenAt(1);
   expect(first.said).toEqual([
     'all-reduce: ring of 3 workers',

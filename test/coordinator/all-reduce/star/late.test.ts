@@ -1,4 +1,4 @@
-/** Members that are late: others do what they owe, whoever answers first counts, and the run has the same bits. */
+/** Members that are late: others do what they owe, the first answer counts, and the run has the same bits. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../../../../protocol/wire/messages.ts';
@@ -193,7 +193,7 @@ const EXACT_DATASET = numberedDataset(150, 300);
 const createExactEngine = (options: EngineOptions) =>
   createSimulatedEngine(options, { computeMs: () => 0, evaluateMs: () => 0, isWrong: () => false });
 
-/** Waits so many milliseconds before each message of its results, in order, until it dies. */
+/** Waits as long as `pauses` says before each message of its results, in order, until it dies. */
 function dawdling(transport: Transport, pauses: readonly (number | 'die')[]): Transport {
   let next = 0;
   let before = Promise.resolve();

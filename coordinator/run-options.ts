@@ -1,0 +1,48 @@
+/** What a command gives to a run: its configuration, and where its workers come from. */
+import type { Dataset } from '../protocol/data/dataset.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import type { VectorMath } from '../protocol/vectors/vector-math.ts';
+import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
+import type { Membership } from './members/membership.ts';
+import type { OpenRunOptions } from './run-directory/open-run.ts';
+import type { CheckpointSettings } from './run-directory/run-checkpoints.ts';
+
+/** What a source of workers may use. */
+export interface SummonContext {
+  /** The run's directory. */
+  readonly runDir: string;
+  readonly membership: Membership;
+  readonly replica: Replica;
+  readonly dataset: Dataset;
+  /** Tells that a worker that was to come will not: the run ends with this error. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export interface WorkerSource {
+  /** The run is over and the workers are dismissed: waits for them to be gone, and makes sure of it. */
+  stop(): Promise<void>;
+}
+
+export interface RunOptions extends OpenRunOptions {
+  readonly checkpointSettings: CheckpointSettings;
+  readonly dataDir?: string | undefined;
+  /** For sums and updates on this side. */
+  readonly vectorMath: VectorMath;
+  /** For payloads to and from workers on this machine. Default: they are sent. */
+  readonly sharedMemory?: SharedMemorySystem | undefined;
+  /** What workers must prove to know. Default: nothing. Kept out of every file of the run directory. */
+  readonly token?: string | undefined;
+  /** Why its workers cannot average in a ring, if they cannot: the star is taken, with this reason. */
+  readonly ringObstacle?: string | undefined;
+  /**
+   * Whether all workers are this program's own. Their source tells why one ended; a connection that was refused is then
+   * told to the log alone.
+   */
+  readonly ownsWorkers?: boolean;
+  /**
+   * Makes sure of what the workers will need, such as an engine and a port, before anything of the run is made. What it
+   * rejects with ends the program, and leaves nothing.
+   */
+  prepare?(): Promise<void>;
+  summonWorkers(context: SummonContext): Promise<WorkerSource>;
+}

@@ -1,0 +1,141 @@
+/** The part of a run that has workers: gathers them, trains, and lets them go. */
+import { setMaxListeners } from 'node:events';
+import type { Dataset, DatasetBytes } from '../protocol/data/dataset.ts';
+import { createExchange } from '../protocol/state/exchange.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { establishAllReduce } from './all-reduce/establish.ts';
+import { createFleet, synchronise } from './members/fleet.ts';
+import type { Fleet } from './members/fleet.ts';
+import { memberLimitsOf } from './members/limits.ts';
+import { createMembership } from './members/membership.ts';
+import { createRunMemory } from './members/shared-memory.ts';
+import type { EpochRecord } from './reporting/reporter.ts';
+import { stepSizesOf, welcomeOf } from './run-config.ts';
+import type { LockedRunDirectory } from './run-directory/locked-run-directory.ts';
+import type { RecordedRun } from './run-directory/resume.ts';
+import type { RunCheckpoints } from './run-directory/run-checkpoints.ts';
+import type { RunOptions } from './run-options.ts';
+import { train } from './trainer.ts';
+
+export interface RunParts extends RunOptions {
+  readonly bytes: DatasetBytes;
+  readonly dataset: Dataset;
+  readonly replica: Replica;
+  readonly directory: LockedRunDirectory;
+  readonly begunWith: RecordedRun['begunWith'];
+  readonly checkpoints: RunCheckpoints;
+  readonly progress: RunProgress;
+  readonly waiting: { forFirstMs: number; forAnyMs: () => number };
+  /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
+  readonly establish?: typeof establishAllReduce;
+}
+
+/** What the result tells of the epochs. */
+export interface RunProgress {
+  epochs: number;
+  testAccuracy: number | null;
+  /** The record of the last epoch that was trained here. */
+  last?: EpochRecord;
+}
+
+/** Gathers the workers, trains, and lets them go. */
+export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
+  const { config, dataset, replica, directory, reporter, checkpoints, progress, waiting } = parts;
+  const { establish = establishAllReduce } = parts;
+  const failure = new AbortController();
+  const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
+  setMaxListeners(0, signal);
+  /** Between steps: whether the run may go on. */
+  const checkIn = () => {
+    directory.renewIfDue();
+    directory.lost.throwIfAborted();
+    failure.signal.throwIfAborted();
+  };
+  const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
+  const joinTimeoutMs = config.joinTimeoutSeconds * 1000;
+
+  const exchange = createExchange(replica, config.localSteps, config.microbatches);
+  const memory = createRunMemory(config, exchange.layout, parts.sharedMemory, (line) => directory.logger.warn(line));
+  const membership = createMembership({
+    memory,
+    token: parts.token,
+    limits: memberLimitsOf(config, exchange.layout, replica.state, parts.bytes),
+    welcome: welcomeOf(config, directory.runId, dataset),
+    datasetBytes: parts.bytes,
+    log: (level, line, fields) => {
+      directory.logger[level](fields ?? {}, line);
+      if (level === 'warn' && !parts.ownsWorkers) reporter.line(line);
+    },
+    onReady: ({ name }, numReady) => {
+      if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
+      reporter.onPhase?.(waitingFor(numReady));
+    },
+  });
+  const waitingFor = (numReady: number) =>
+    `waiting for workers: ${numReady} of ${config.workers} ${numReady === 1 ? 'is' : 'are'} ready`;
+  const onFailure = (error: Error) => failure.abort(error);
+  reporter.onPhase?.(waitingFor(0));
+  const waitStartMs = performance.now();
+  const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
+  let reason = 'the run has failed';
+  let fleet: Fleet | undefined;
+  try {
+    const members = await membership
+      .waitForWorkers(config.workers, joinTimeoutMs, signal)
+      .finally(() => (waiting.forFirstMs = performance.now() - waitStartMs));
+    reporter.onPhase?.('sending the state to the workers');
+    const say = (line: string) => {
+      directory.logger.info({}, line);
+      reporter.line(line);
+    };
+    const { microbatches: maxMembers } = stepSizesOf(config);
+    const gathered = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
+    fleet = gathered;
+    waiting.forAnyMs = () => gathered.waitedMs;
+    await synchronise(gathered, replica, stepTimeoutMs);
+    reporter.onStart?.(config, members, directory.path);
+    const { allocateAverage } = memory;
+    const parties = { fleet: gathered, replica, exchange, allocateAverage };
+    const { vectorMath, ringObstacle, begunWith } = parts;
+    const how = { config, begunWith, vectorMath, ringObstacle, say };
+    const { allReduce, kind } = await establish({ ...parties, ...how });
+    if (!begunWith) await directory.recordAllReduce(kind);
+    membership.passNewcomers((member) => gathered.join(member));
+    const status = await train({
+      config,
+      numTrainSamples: dataset.train.numSamples,
+      numEvaluationSamples: dataset.evaluation.numSamples,
+      fleet: gathered,
+      allReduce,
+      replica,
+      signal: parts.signal,
+      carried: checkpoints.point.unfinished,
+      onProgress: (step) => reporter.onProgress?.(step),
+      onPhase: (doing) => reporter.onPhase?.(doing),
+      onStep: async (step) => {
+        await checkpoints.stepDone(step);
+        checkIn();
+      },
+      onEpoch: async (record, unfinished) => {
+        progress.epochs = record.epoch;
+        progress.last = record;
+        progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
+        await directory.appendEpoch(record);
+        checkpoints.epochDone(record, unfinished);
+        await directory.writeModel(replica);
+        directory.logger.info(record, `epoch ${record.epoch}`);
+        reporter.onEpoch?.(record);
+        // After the last epoch it does not matter any more.
+        if (record.epoch < config.epochs) checkIn();
+      },
+    });
+    // Before workers are told that the run is over: if the coordinator ends while it writes, the resumed run needs them.
+    await checkpoints.finish();
+    reason = `the run is ${status}`;
+    return status;
+  } finally {
+    fleet?.close();
+    membership.dismiss(reason);
+    await source.stop();
+  }
+}
