@@ -48,6 +48,7 @@ describe('a safetensors file', () => {
     ['cut short', (bytes) => bytes.subarray(0, -4)],
     ['longer than described', (bytes) => Buffer.concat([bytes, Buffer.alloc(4)])],
     ['given a header length beyond its end', (bytes) => (bytes.writeBigUInt64LE(2n ** 40n), bytes)],
+    ['given a tensor that is longer than its shape', (bytes) => withLongerLastTensor(bytes)],
     ['given a header that is no JSON', (bytes) => (bytes.write('x', 9), bytes)],
   ])('%s is refused with its path', (_what, damage) => {
     expect(() => decodeSafetensors(damage(Buffer.from(file)), 'runs/x/model.safetensors')).toThrow(
@@ -55,3 +56,16 @@ describe('a safetensors file', () => {
     );
   });
 });
+
+/** The same file, in which the last tensor has four bytes more. */
+function withLongerLastTensor(file: Buffer): Uint8Array {
+  const headerLength = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString('utf8', 8, 8 + headerLength)) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  Object.values(header).at(-1)!.data_offsets[1] += 4;
+  const changed = Buffer.from(JSON.stringify(header).padEnd(headerLength));
+  expect(changed.length).toBe(headerLength);
+  return Buffer.concat([file.subarray(0, 8), changed, file.subarray(8 + headerLength), Buffer.alloc(4)]);
+}
