@@ -10,7 +10,7 @@ import { greetWorker } from '../members/authenticate.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import type { Server } from './server.ts';
 
-export interface FarewellOptions {
+export interface AnnouncementOptions {
   /** What workers are told. */
   readonly reason: string;
   /** What they must prove to know before that. */
@@ -27,7 +27,7 @@ export interface FarewellOptions {
 }
 
 /** Returns how many workers were told. Rejects as `listen` does. */
-export async function sayFarewell(options: FarewellOptions): Promise<number> {
+export async function announceCompletion(options: AnnouncementOptions): Promise<number> {
   const { reason, token, numWorkers, patienceMs = LIMITS.farewellMs, signal, listen, warn } = options;
   const refusals = createRefusalLog(warn);
   let numTold = 0;

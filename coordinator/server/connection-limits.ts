@@ -1,20 +1,20 @@
-/** The door: how many connections may be open that are not members of the run. It remembers those only. */
+/** Connection limits: how many connections may be open that are not members of the run. Only those are remembered. */
 import type { Socket } from 'node:net';
 
-export interface DoorLimits {
+export interface PendingLimits {
   /** In all. */
   readonly maxPending: number;
   readonly maxPendingPerAddress: number;
 }
 
-export interface Door {
+export interface ConnectionLimits {
   /** Counts a connection until it ends or is a member's; destroys it at once when it is one too many. */
   enter(socket: Socket): void;
   /** The connection is a member's: it is counted no more. The socket may be the one above it, with TLS. */
   admit(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): void;
 }
 
-export function createDoor({ maxPending, maxPendingPerAddress }: DoorLimits): Door {
+export function createConnectionLimits({ maxPending, maxPendingPerAddress }: PendingLimits): ConnectionLimits {
   const addressOf = new Map<string, string>();
   const numFrom = new Map<string, number>();
 

@@ -12,8 +12,8 @@ import { socketTransport } from '../../protocol/wire/socket-transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { reachableHosts } from './addresses.ts';
 import type { AdvertisedAddress } from './addresses.ts';
-import { createDoor } from './connection-limits.ts';
-import type { DoorLimits } from './connection-limits.ts';
+import { createConnectionLimits } from './connection-limits.ts';
+import type { PendingLimits } from './connection-limits.ts';
 import { isOwnOrigin } from './origin.ts';
 
 export interface ListenAddress {
@@ -45,7 +45,7 @@ export interface ServerOptions {
   /** How many connections of the run's own workers may come on top of the limits on those that are not members yet. */
   readonly numWorkers?: number;
   /** Default: those of `LIMITS`. */
-  readonly limits?: Partial<DoorLimits & { readonly handshakeMs: number }>;
+  readonly limits?: Partial<PendingLimits & { readonly handshakeMs: number }>;
 }
 
 /** Whether only this machine can reach what listens there. */
@@ -83,11 +83,11 @@ export async function startServer(
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
     answer(request, response, health);
   });
-  const door = createDoor({
+  const connectionLimits = createConnectionLimits({
     maxPending: (limits.maxPending ?? LIMITS.maxPending) + numWorkers,
     maxPendingPerAddress: (limits.maxPendingPerAddress ?? LIMITS.maxPendingPerAddress) + numWorkers,
   });
-  http.on('connection', (socket: Socket) => door.enter(socket));
+  http.on('connection', (socket: Socket) => connectionLimits.enter(socket));
   const sockets = new WebSocketServer({
     server: http,
     perMessageDeflate: false,
@@ -105,7 +105,7 @@ export async function startServer(
     void transport.closed.then(() => (isOver = true));
     const handled = onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
     void Promise.resolve(handled).then(() => {
-      if (!isOver) door.admit({ remoteAddress, remotePort });
+      if (!isOver) connectionLimits.admit({ remoteAddress, remotePort });
     });
   });
   await new Promise<void>((resolve, reject) => {

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import type { Option } from 'commander';
 import { parseAdvertised } from '../../coordinator/server/addresses.ts';
 import { createEntrance } from '../../coordinator/server/entrance.ts';
-import { sayFarewell } from '../../coordinator/server/announce-completion.ts';
-import type { FarewellOptions } from '../../coordinator/server/announce-completion.ts';
+import { announceCompletion } from '../../coordinator/server/announce-completion.ts';
+import type { AnnouncementOptions } from '../../coordinator/server/announce-completion.ts';
 import { carryOutRun } from '../../coordinator/main.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
 import { countOf } from '../../protocol/counts.ts';
@@ -148,14 +148,14 @@ function joiningFlags(): readonly Option[] {
 /** Of a run that was resumed after its last step: what it is has been recorded, and does not change if this fails. */
 async function tellWaitingWorkers({
   line,
-  ...farewell
-}: Omit<FarewellOptions, 'reason'> & { readonly line: (text: string) => void }): Promise<void> {
+  ...announcement
+}: Omit<AnnouncementOptions, 'reason'> & { readonly line: (text: string) => void }): Promise<void> {
   line('the run was over already: for a few seconds, workers that wait for it are told so');
   try {
-    const numTold = await sayFarewell({ ...farewell, reason: 'the run is completed' });
-    line(`${numTold} of ${countOf(farewell.numWorkers, 'worker was', 'workers were')} told`);
+    const numTold = await announceCompletion({ ...announcement, reason: 'the run is completed' });
+    line(`${numTold} of ${countOf(announcement.numWorkers, 'worker was', 'workers were')} told`);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    farewell.warn(`workers that wait were not told: ${error.message}`);
+    announcement.warn(`workers that wait were not told: ${error.message}`);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { sayFarewell } from '../../../coordinator/server/announce-completion.ts';
-import type { FarewellOptions } from '../../../coordinator/server/announce-completion.ts';
+import { announceCompletion } from '../../../coordinator/server/announce-completion.ts';
+import type { AnnouncementOptions } from '../../../coordinator/server/announce-completion.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { createToken } from '../../../protocol/wire/authentication.ts';
 import { connectToCoordinator } from '../../../worker/connection/client.ts';
@@ -10,11 +10,11 @@ import { never, startTestServer } from '../../helpers/sockets.ts';
 const TOKEN = createToken();
 
 /** Two workers are waited for, longer than the test lasts unless it says otherwise. */
-function start(changes: Partial<FarewellOptions> = {}) {
+function start(changes: Partial<AnnouncementOptions> = {}) {
   const warned: string[] = [];
   let listening!: (joinUrl: string) => void;
   const joinUrl = new Promise<string>((resolve) => (listening = resolve));
-  const told = sayFarewell({
+  const told = announceCompletion({
     reason: 'the run is completed',
     token: TOKEN,
     numWorkers: 2,

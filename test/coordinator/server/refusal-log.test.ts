@@ -1,7 +1,4 @@
-import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createDoor } from '../../../coordinator/server/connection-limits.ts';
 import { createMembership } from '../../../coordinator/members/membership.ts';
 import { createRefusalLog } from '../../../coordinator/server/refusal-log.ts';
 import { ProtocolError } from '../../../protocol/errors.ts';
@@ -67,23 +64,4 @@ describe('refused connections', () => {
     membership.dismiss('over');
     expect(lines.slice(LIMITS.refusalLines)).toEqual([`${200 - LIMITS.refusalLines} more connections were refused`]);
   });
-});
-
-test('the door forgets the addresses of connections that have gone, and never knew those it refused', () => {
-  const door = createDoor({ maxPending: 4, maxPendingPerAddress: 2 });
-  const comes = (n: number) => {
-    const socket = Object.assign(new EventEmitter(), {
-      remoteAddress: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`,
-      remotePort: 1,
-      destroy: vi.fn<() => void>(),
-    });
-    door.enter(socket as unknown as Socket);
-    return socket;
-  };
-  for (let n = 0; n < 1000; n += 5) {
-    const sockets = [0, 1, 2, 3, 4].map((i) => comes(n + i));
-    expect(sockets.map(({ destroy }) => destroy.mock.calls.length)).toEqual([0, 0, 0, 0, 1]);
-    expect(sockets[4]!.listenerCount('close')).toBe(0);
-    for (const socket of sockets) socket.emit('close');
-  }
 });
