@@ -6,6 +6,7 @@ import type { EvaluationFigures } from '../evaluation.ts';
 import type { Member } from '../members/member.ts';
 import { openEpochMetrics } from './metrics.ts';
 import type { EpochRecord, Progress } from './reporter.ts';
+import { Traffic } from './traffic.ts';
 
 /** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
 export interface EpochRecorder {
@@ -45,139 +46,153 @@ interface EpochPlace {
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
-  const { epoch, epochs, stepsPerEpoch, members, wireRatio, lastStep, pace } = place;
-  const carried = place.carried ?? { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
-  const startMs = performance.now();
-  /** By connection: a worker that comes back has several. */
-  const seen = new Map([...members].map((member) => [member, bytesOf(member)]));
-  const metrics = openEpochMetrics(startMs, members);
-  const totals = { ...carried };
-  /** What the time since the start was for. */
-  const since = () => ({ samples: totals.numSamples - carried.numSamples, steps: totals.steps - carried.steps });
-  let last: { step: ReducedStep; reducedMs: number } | undefined;
-  let stepStartMs = startMs;
-  let ownApplyMs = 0;
-  /** Between workers; each byte is sent by one and received by another. */
-  const peerBytes = { sent: 0, received: 0, sharedSent: 0, sharedReceived: 0 };
-  let endMs = startMs;
+  return new RunEpochRecorder(place);
+}
 
+class RunEpochRecorder implements EpochRecorder {
+  readonly #place: EpochPlace;
+  readonly #carried: EpochSums;
+  readonly #totals: { -readonly [K in keyof EpochSums]: EpochSums[K] };
+  readonly #startMs = performance.now();
+  readonly #traffic: Traffic;
+  readonly #metrics: ReturnType<typeof openEpochMetrics>;
+  #last: { readonly step: ReducedStep; readonly reducedMs: number } | undefined;
+  #stepStartMs = this.#startMs;
+  #ownApplyMs = 0;
+  #endMs = this.#startMs;
+
+  constructor(place: EpochPlace) {
+    this.#place = place;
+    this.#carried = place.carried ?? { lossSum: 0, numCorrect: 0, numSamples: 0, steps: 0 };
+    this.#totals = { ...this.#carried };
+    this.#traffic = new Traffic(place.members);
+    this.#metrics = openEpochMetrics(this.#startMs, place.members);
+  }
+
+  opened(): void {
+    this.#stepStartMs = performance.now();
+  }
+
+  reduced(step: ReducedStep, numSteps: number): void {
+    this.#last = { step, reducedMs: performance.now() };
+    this.#totals.lossSum += step.totals.lossSum;
+    this.#totals.numCorrect += step.totals.numCorrect;
+    this.#totals.numSamples += step.totals.numSamples;
+    this.#totals.steps += numSteps;
+    for (const { member } of step.arrivals) this.#traffic.tookPart(member);
+    if (step.peerExchange) this.#traffic.exchanged(step.peerExchange);
+  }
+
+  distributed(): void {
+    const sentMs = performance.now();
+    const { step, reducedMs } = this.#last!;
+    const { arrivals, peerExchange } = step;
+    const moments = { startMs: this.#stepStartMs, reducedMs, sentMs, ownApplyMs: this.#ownApplyMs };
+    this.#metrics.recordStep({ ...moments, arrivals, peerExchange });
+    this.#stepStartMs = sentMs;
+  }
+
+  applied(): void {
+    this.#ownApplyMs = performance.now() - this.#stepStartMs;
+  }
+
+  progress(): Progress {
+    const { epoch, epochs, stepsPerEpoch, lastStep, pace } = this.#place;
+    const { steps } = this.#totals;
+    const secondsSoFar = (performance.now() - this.#startMs) / 1000;
+    const stepsLeft = lastStep - (epoch - 1) * stepsPerEpoch - steps;
+    const secondsOfStep = (pace.seconds + secondsSoFar) / (pace.steps + this.#since().steps);
+    const evaluationsLeft = Math.ceil(lastStep / stepsPerEpoch) - epoch + 1;
+    return {
+      epoch,
+      epochs,
+      stepInEpoch: steps,
+      stepsPerEpoch,
+      ...this.#figures(),
+      samplesPerSecond: this.#since().samples / secondsSoFar,
+      runSecondsLeft: stepsLeft * secondsOfStep + evaluationsLeft * pace.evaluationSeconds,
+    };
+  }
+
+  readonly sums = (): EpochSums => ({ ...this.#totals });
+
+  confirmed(confirmations: readonly Confirmation[]): void {
+    this.#metrics.recordConfirmation(this.#stepStartMs, confirmations, this.#ownApplyMs);
+    this.#endMs = performance.now();
+  }
+
+  close({ loss, accuracy, evaluationSeconds }: EvaluationFigures): EpochRecord {
+    const { epoch, wireRatio, isValidated, carried } = this.#place;
+    const { wallMs, breakdown, workers, slowest } = this.#metrics.close(this.#endMs);
+    const seconds = wallMs / 1000;
+    const { samples, steps } = this.#since();
+    const bytes = this.#traffic.total();
+    const { numWorkers } = this.#traffic;
+    return {
+      epoch,
+      ...this.#figures(),
+      testLoss: isValidated ? null : loss,
+      testAccuracy: isValidated ? null : accuracy,
+      ...(isValidated && { validationLoss: loss, validationAccuracy: accuracy }),
+      seconds,
+      evaluationSeconds,
+      samples: this.#totals.numSamples,
+      samplesPerSecond: samples / seconds,
+      steps: this.#totals.steps,
+      ...(carried && { stepsBeforeResume: this.#carried.steps }),
+      ...secondsOf(breakdown),
+      bytesSent: bytes.sent,
+      bytesReceived: bytes.received,
+      sharedBytesSent: bytes.sharedSent,
+      sharedBytesReceived: bytes.sharedReceived,
+      bytesPerStep: { sent: bytes.sent / steps / numWorkers, received: bytes.received / steps / numWorkers },
+      wireRatio,
+      slowestWorker: slowest.member.name,
+      slowestDelaySeconds: slowest.delayMs / 1000,
+      workers: workers.map(workerRecordOf),
+    };
+  }
+
+  /** What the time since the start was for. */
+  #since() {
+    const { numSamples, steps } = this.#totals;
+    return { samples: numSamples - this.#carried.numSamples, steps: steps - this.#carried.steps };
+  }
+
+  #figures() {
+    const { lossSum, numCorrect, numSamples } = this.#totals;
+    return { loss: lossSum / numSamples, trainAccuracy: numCorrect / numSamples };
+  }
+}
+
+type ClosedMetrics = ReturnType<ReturnType<typeof openEpochMetrics>['close']>;
+
+/** Milliseconds as the record has them, in seconds; three sums, and all parts. */
+function secondsOf({ computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs }: ClosedMetrics['breakdown']) {
   return {
-    opened() {
-      stepStartMs = performance.now();
-    },
-    reduced(step, numSteps) {
-      last = { step, reducedMs: performance.now() };
-      totals.lossSum += step.totals.lossSum;
-      totals.numCorrect += step.totals.numCorrect;
-      totals.numSamples += step.totals.numSamples;
-      totals.steps += numSteps;
-      // A member that joined in this epoch was sent the state during it.
-      for (const { member } of step.arrivals) if (!seen.has(member)) seen.set(member, NO_BYTES);
-      peerBytes.sent += step.peerExchange?.bytesSent ?? 0;
-      peerBytes.received += step.peerExchange?.bytesReceived ?? 0;
-    },
-    distributed() {
-      const sentMs = performance.now();
-      const { step, reducedMs } = last!;
-      const { arrivals, peerExchange } = step;
-      metrics.recordStep({ startMs: stepStartMs, arrivals, reducedMs, sentMs, ownApplyMs, peerExchange });
-      stepStartMs = sentMs;
-    },
-    applied() {
-      ownApplyMs = performance.now() - stepStartMs;
-    },
-    progress() {
-      const secondsSoFar = (performance.now() - startMs) / 1000;
-      const stepsLeft = lastStep - (epoch - 1) * stepsPerEpoch - totals.steps;
-      const secondsOfStep = (pace.seconds + secondsSoFar) / (pace.steps + since().steps);
-      const evaluationsLeft = Math.ceil(lastStep / stepsPerEpoch) - epoch + 1;
-      return {
-        epoch,
-        epochs,
-        stepInEpoch: totals.steps,
-        stepsPerEpoch,
-        loss: totals.lossSum / totals.numSamples,
-        trainAccuracy: totals.numCorrect / totals.numSamples,
-        samplesPerSecond: since().samples / secondsSoFar,
-        runSecondsLeft: stepsLeft * secondsOfStep + evaluationsLeft * pace.evaluationSeconds,
-      };
-    },
-    sums: () => ({ ...totals }),
-    confirmed(confirmations) {
-      metrics.recordConfirmation(stepStartMs, confirmations, ownApplyMs);
-      endMs = performance.now();
-    },
-    close({ loss, accuracy, evaluationSeconds }) {
-      const { wallMs, breakdown, workers, slowest } = metrics.close(endMs);
-      const seconds = wallMs / 1000;
-      const bytes = { ...peerBytes };
-      for (const [member, before] of seen) {
-        const now = bytesOf(member);
-        bytes.sent += now.sent - before.sent;
-        bytes.received += now.received - before.received;
-        bytes.sharedSent += now.sharedSent - before.sharedSent;
-        bytes.sharedReceived += now.sharedReceived - before.sharedReceived;
-      }
-      const numWorkers = new Set([...seen.keys()].map(({ id }) => id)).size;
-      const { computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs } = breakdown;
-      return {
-        epoch,
-        loss: totals.lossSum / totals.numSamples,
-        trainAccuracy: totals.numCorrect / totals.numSamples,
-        testLoss: place.isValidated ? null : loss,
-        testAccuracy: place.isValidated ? null : accuracy,
-        ...(place.isValidated && { validationLoss: loss, validationAccuracy: accuracy }),
-        seconds,
-        evaluationSeconds,
-        samples: totals.numSamples,
-        samplesPerSecond: since().samples / seconds,
-        steps: totals.steps,
-        ...(place.carried && { stepsBeforeResume: carried.steps }),
-        computeSeconds: (computeMs + applyMs) / 1000,
-        communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
-        otherSeconds: (waitMs + otherMs) / 1000,
-        breakdown: {
-          computeSeconds: computeMs / 1000,
-          encodeSeconds: encodeMs / 1000,
-          wireSeconds: wireMs / 1000,
-          waitSeconds: waitMs / 1000,
-          reduceSeconds: reduceMs / 1000,
-          applySeconds: applyMs / 1000,
-          otherSeconds: otherMs / 1000,
-        },
-        bytesSent: bytes.sent,
-        bytesReceived: bytes.received,
-        sharedBytesSent: bytes.sharedSent,
-        sharedBytesReceived: bytes.sharedReceived,
-        bytesPerStep: {
-          sent: bytes.sent / since().steps / numWorkers,
-          received: bytes.received / since().steps / numWorkers,
-        },
-        wireRatio,
-        slowestWorker: slowest.member.name,
-        slowestDelaySeconds: slowest.delayMs / 1000,
-        workers: workers.map(({ member, samples, ...times }) => ({
-          id: member.id,
-          name: member.name,
-          engine: member.engine,
-          device: member.device,
-          threads: member.threads,
-          samples,
-          computeSeconds: times.computeMs / 1000,
-          communicationSeconds: times.communicationMs / 1000,
-          waitSeconds: times.waitMs / 1000,
-        })),
-      };
+    computeSeconds: (computeMs + applyMs) / 1000,
+    communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
+    otherSeconds: (waitMs + otherMs) / 1000,
+    breakdown: {
+      computeSeconds: computeMs / 1000,
+      encodeSeconds: encodeMs / 1000,
+      wireSeconds: wireMs / 1000,
+      waitSeconds: waitMs / 1000,
+      reduceSeconds: reduceMs / 1000,
+      applySeconds: applyMs / 1000,
+      otherSeconds: otherMs / 1000,
     },
   };
 }
 
-/** Bytes of frames to and from a worker so far. Evaluation's few bytes count towards the epoch they end. */
-const bytesOf = ({ transport }: Member) => ({
-  sent: transport.bytesSent,
-  received: transport.bytesReceived,
-  sharedSent: transport.sharedBytesSent,
-  sharedReceived: transport.sharedBytesReceived,
+const workerRecordOf = ({ member, samples, ...times }: ClosedMetrics['workers'][number]) => ({
+  id: member.id,
+  name: member.name,
+  engine: member.engine,
+  device: member.device,
+  threads: member.threads,
+  samples,
+  computeSeconds: times.computeMs / 1000,
+  communicationSeconds: times.communicationMs / 1000,
+  waitSeconds: times.waitMs / 1000,
 });
-
-const NO_BYTES = { sent: 0, received: 0, sharedSent: 0, sharedReceived: 0 };
