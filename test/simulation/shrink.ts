@@ -1,4 +1,4 @@
-/** Shrinks a schedule that fails to one that fails too and has as little in it as can be. */
+/** Shrinks a schedule that fails to one that fails in the same way and has as little in it as can be. */
 import { simplerThan } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { simulate } from './simulate.ts';
@@ -9,25 +9,32 @@ export interface Failure {
   readonly result: SimulationResult;
 }
 
-/** Takes the first simpler schedule that fails as well, again and again; no more than `mostTries` are tried. */
+/** Takes the first simpler schedule that fails in the same way, again and again; no more than `mostTries` are tried. */
 export async function shrink(failure: Failure, mostTries = 600): Promise<Failure> {
   let smallest = failure;
   let numTries = 0;
   for (;;) {
-    const simpler = await firstThatFails(smallest.schedule, () => numTries++ < mostTries);
+    const simpler = await firstThatFails(smallest, () => numTries++ < mostTries);
     if (!simpler) return smallest;
     smallest = simpler;
   }
 }
 
-async function firstThatFails(schedule: Schedule, mayTry: () => boolean): Promise<Failure | undefined> {
+async function firstThatFails({ schedule, result }: Failure, mayTry: () => boolean): Promise<Failure | undefined> {
   for (const simpler of simplerThan(schedule)) {
     if (!mayTry()) return undefined;
-    const result = await simulate(simpler);
-    if (result.violation !== undefined) return { schedule: simpler, result };
+    const again = await simulate(simpler);
+    if (kindOf(again) !== undefined && kindOf(again) === kindOf(result)) return { schedule: simpler, result: again };
   }
   return undefined;
 }
+
+/** The violation without names and numbers: a schedule without a worker, say, fails too, but for another reason. */
+const kindOf = ({ violation }: SimulationResult): string | undefined =>
+  violation
+    ?.split('\n')[0]!
+    .replace(/worker-\d+['"]*( \(w\d+\))?/g, 'worker')
+    .replace(/[\d.]+/g, '#');
 
 /** For people: what failed, the schedule, and what the program told. */
 export function describeFailure({ schedule, result }: Failure): string {
