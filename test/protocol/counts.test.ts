@@ -11,7 +11,7 @@ const COUNTED = 'epochs|steps|workers|threads|samples|microbatches|rings|trials|
 
 /** Their numbers cannot be 1. */
 const NEVER_ONE = [
-  '${socket.bufferedAmount} bytes are waiting',
+  '${bufferedAmount} bytes are waiting',
   'there are ${numTrainSamples} samples',
   'each of the ${maxMembers} microbatches',
 ];
