@@ -55,13 +55,19 @@ describe('an engine by name', () => {
   it.each(['onnx', 'tfjs', 'reference'])('%s leaves the event loop free while it computes', async (name) => {
     const { engine } = await createEngine(name, { ...options, ...trainedState(MODELS.conv, 1) });
     const batch = { images: new Uint8Array(32 * 784), labels: new Uint8Array(32), numSamples: 32 };
-    let isDone = false;
-    const computed = engine.evaluate(batch).finally(() => (isDone = true));
-    let turns = 0;
-    for (; !isDone; turns++) await new Promise((resolve) => setImmediate(resolve));
-    await computed;
-    // One that blocks lets at most two pass.
-    expect(turns).toBeGreaterThan(10);
+    // Turns of the event loop in one call. One that blocks lets at most two pass; on a busy machine another may, too, now
+    // and then, as the system lets this thread wait.
+    const turnsOfCall = async () => {
+      let isDone = false;
+      const computed = engine.evaluate(batch).finally(() => (isDone = true));
+      let turns = 0;
+      for (; !isDone; turns++) await new Promise((resolve) => setImmediate(resolve));
+      await computed;
+      return turns;
+    };
+    let mostTurns = 0;
+    for (let call = 0; call < 50 && mostTurns <= 10; call++) mostTurns = Math.max(mostTurns, await turnsOfCall());
+    expect(mostTurns).toBeGreaterThan(10);
     await engine.dispose();
   });
 
