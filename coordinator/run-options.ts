@@ -19,7 +19,7 @@ export interface SummonContext {
 }
 
 export interface WorkerSource {
-  /** The run is over and the workers are dismissed: waits for them to be gone, and makes sure of it. */
+  /** Waits until the workers are gone, and makes sure of it. Called when the run is over and they are dismissed. */
   stop(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /** The program: its subcommands, and the rules that hold for all of them. */
 import { Command, CommanderError } from 'commander';
 import { readVariablesOf } from './flags/environment.ts';
+import { fitHelp } from './flags/narrow-help.ts';
 import { suggestFlags } from './flags/suggestions.ts';
 import { EXIT, packageVersion, reportFailure } from './process.ts';
 
@@ -72,6 +73,7 @@ export async function createProgram(words: readonly string[] = Object.keys(COMMA
   readVariablesOf(program);
   throwUsageErrors(program);
   suggestFlags(program);
+  fitHelp(program);
   return program;
 }
 

@@ -9,7 +9,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import { asBlame } from './blame.ts';
-import { awaitEvent } from './await-event.ts';
+import { awaitEvent } from '../await-event.ts';
 import type { Member } from './member.ts';
 import { Newcomers } from './newcomers.ts';
 import type { Place } from './newcomers.ts';

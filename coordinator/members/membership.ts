@@ -13,7 +13,7 @@ import type { Transport } from '../../protocol/wire/transport.ts';
 import { createRefusalLog } from '../server/refusal-log.ts';
 import { Admission } from './admission.ts';
 import type { AdmissionOptions } from './admission.ts';
-import { awaitEvent } from './await-event.ts';
+import { awaitEvent } from '../await-event.ts';
 import type { Member } from './member.ts';
 
 export interface Membership {

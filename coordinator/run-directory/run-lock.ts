@@ -14,6 +14,7 @@
  */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { awaitEvent } from '../await-event.ts';
 import { ConfigError, internalError } from '../../protocol/errors.ts';
 import { LOCK_NAME, makeExclusively, nameAfter, readChain, removeLeftovers } from './lock-files.ts';
 import type { LockRecord } from './lock-files.ts';
@@ -102,7 +103,7 @@ async function examine(
       'that process still renews it',
   );
   for (let look = 0; look < numLooks; look++) {
-    await pause(lookMs, options.signal);
+    await awaitEvent(() => {}, lookMs, options.signal);
     const now = (await readChain(folder, subject)).at(-1);
     if (now?.text === last.text) continue;
     // A file that was torn was being written.
@@ -110,20 +111,6 @@ async function examine(
     throw refusal(folder, subject, now);
   }
   return `which has not renewed it for ${seconds} s`;
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (settle: () => void) => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-      settle();
-    };
-    const abort = () => stop(() => reject(signal!.reason as Error));
-    const timer = setTimeout(() => stop(resolve), ms);
-    signal?.addEventListener('abort', abort);
-    if (signal?.aborted) abort();
-  });
 }
 
 /** Earlier versions did not renew their locks, so watching one tells nothing. */

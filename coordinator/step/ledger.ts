@@ -6,7 +6,7 @@
  *
  * Several members may be asked for one part: the first answer counts. When the last member that was asked is lost, or its
  * answer does not count, the part is unassigned again. A part that has begun to arrive must then be computed whole:
- * what arrives of it a second time is ignored. Any other part may be cut into its microbatches.
+ * a bucket that arrives a second time is ignored. Any other part may be cut into its microbatches.
  *
  * The ledger is told of questions and of answers, and refuses an answer that nobody was asked for, that came before, or
  * that belongs to another step. It moves no data.
@@ -30,13 +30,13 @@ export type PartOf = Pick<MessageOf<'gradientBucket'>, 'step' | 'firstMicrobatch
 
 export interface Entered {
   readonly node: TreeNode;
-  /** Members that were asked for it too: what they send of it comes late. */
+  /** Other members that were asked for the part: their answers come too late. */
   readonly overtaken: readonly Member[];
 }
 
 export interface UnassignedPart {
   readonly node: TreeNode;
-  /** Whether a bucket of it has come: then it is asked for whole. */
+  /** Whether a bucket of the part is here: then the whole part is asked for. */
   readonly hasBegun: boolean;
 }
 

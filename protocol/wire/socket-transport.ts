@@ -230,7 +230,7 @@ class SocketConnection {
     this.#socket.terminate();
   }
 
-  /** Stops reading when too much waits unread, and goes on when half of that has been read: always, if all of it has. */
+  /** Stops reading when too many messages or bytes wait unread, and goes on when no more than half of the limit does. */
   #pace(): void {
     const { maxUnreadMessages, maxUnreadBytes } = this.#limits;
     const { messages, bytes } = this.inbox.unread;
@@ -253,7 +253,7 @@ class SocketConnection {
       this.#socket.send(head);
       return;
     }
-    // All of it in as few writes as the system takes; the payload goes there from where it lies.
+    // One write to the system, where it takes as much; the payload is not copied before.
     this.#stream.cork();
     this.#socket.send(head);
     for (let at = 0; at < payload.length; at += PIECE_BYTES) this.#socket.send(payload.subarray(at, at + PIECE_BYTES));

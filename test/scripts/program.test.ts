@@ -8,10 +8,16 @@ const COMMANDS = ['train', 'baseline', 'coordinator', 'worker', 'data', 'engines
 
 /** What `gradsock ARGS` writes when it does not get as far as to do anything. */
 async function outputOf(...args: string[]): Promise<string> {
+  return outputAt(80, ...args);
+}
+
+/** The same on a terminal with this many columns. */
+async function outputAt(columns: number, ...args: string[]): Promise<string> {
   let output = '';
   const write = (text: string) => (output += text);
   const collect = (command: Command) => {
-    command.configureOutput({ ...command.configureOutput(), writeOut: write, writeErr: write });
+    const getOutHelpWidth = () => columns;
+    command.configureOutput({ ...command.configureOutput(), writeOut: write, writeErr: write, getOutHelpWidth });
     for (const subcommand of command.commands) collect(subcommand);
   };
   const program = await createProgram(args);
@@ -57,4 +63,10 @@ test.each(['train', 'baseline', 'coordinator', 'worker'])('%s --help lists every
   const { commands } = await createProgram([name]);
   const { options } = commands.find((candidate) => candidate.name() === name)!;
   expect(options.filter(({ helpGroupHeading }) => helpGroupHeading === undefined)).toEqual([]);
+});
+
+test.each([40, 80, 120])('train --help fits on a terminal of %i columns, its examples aside', async (columns) => {
+  const [help] = (await outputAt(columns, 'train', '--help')).split('\nExamples:\n');
+  expect(help!.split('\n').filter((line) => line.length > columns)).toEqual([]);
+  expect(help!.replace(/\s+/g, ' ')).toContain('--epochs <n> passes over the training samples (default: 30, env:');
 });

@@ -210,7 +210,7 @@ class Star implements AllReduce {
     const finish = (nth: number) => {
       areFinite.push(buckets[nth]!.finish(this.#exchange.divisorOf(plan.numSamples)));
       if (nth === buckets.length - 1) return;
-      // Also one that is not finite: members wait for it before they send what follows, and apply none of it.
+      // An average that is not finite is sent, too: members wait for it before they send more, and never apply it.
       incoming.averageSent();
       this.#sendAverage(nth, plan.step);
     };

@@ -1,4 +1,4 @@
-/** Waiting for something that another part of the program tells of. */
+/** Waits with a deadline for something that another part of the program tells of. */
 
 /**
  * Waits until the function that `listen` is given is called, and no longer than `timeoutMs`. Resolves with whether it was
