@@ -163,6 +163,7 @@ describe('a member that is late', () => {
           const config = runConfig({ workers, microbatches, model: WIDE_MODEL });
           const exact = { dataset: EXACT_DATASET, createEngine: createExactEngine };
           let join!: () => Promise<string>;
+          const lateness = announcement();
           const { replica, epochs } = await runCluster({
             ...exact,
             config,
@@ -171,10 +172,13 @@ describe('a member that is late', () => {
             waitMs: 10_000,
             onStart: (given) => (join = given),
             say(line) {
-              if (line.includes('is late')) numLate++;
+              if (line.includes('is late')) {
+                numLate++;
+                lateness.announce();
+              }
               if (line.startsWith('lost') || line.includes('has not joined')) void join();
             },
-            tamper: (transport, index) => dawdling(transport, ofWorkers[index] ?? []),
+            tamper: (transport, index) => dawdling(transport, ofWorkers[index] ?? [], lateness.next),
           });
           if (!quiet.has(microbatches))
             quiet.set(microbatches, hashOf({ ...exact, config: { ...config, workers: 1 } }));
@@ -193,8 +197,34 @@ const EXACT_DATASET = numberedDataset(150, 300);
 const createExactEngine = (options: EngineOptions) =>
   createSimulatedEngine(options, { computeMs: () => 0, evaluateMs: () => 0, isWrong: () => false });
 
+/** Pauses from here on last until a member is late, whatever the deadline is on a machine as busy as this one; */
+const UNTIL_LATE_MS = 55;
+/** or for as long as this, where nobody is left who could be waiting. */
+const AT_MOST_MS = 300;
+
+/** Something that happens again and again: `next` resolves when it does so the next time. */
+function announcement() {
+  let waiting: (() => void)[] = [];
+  return {
+    next: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    announce() {
+      for (const resolve of waiting) resolve();
+      waiting = [];
+    },
+  };
+}
+
 /** Waits as long as `pauses` says before each message of its results, in order, until it dies. */
-function dawdling(transport: Transport, pauses: readonly (number | 'die')[]): Transport {
+function dawdling(transport: Transport, pauses: readonly (number | 'die')[], nextLate: () => Promise<void>): Transport {
+  const pause = async (ms: number) => {
+    const isUntilLate = ms >= UNTIL_LATE_MS;
+    let timer: NodeJS.Timeout | undefined;
+    const time = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, isUntilLate ? AT_MOST_MS : ms);
+    });
+    await (isUntilLate ? Promise.race([nextLate(), time]) : time);
+    clearTimeout(timer);
+  };
   let next = 0;
   let before = Promise.resolve();
   return {
@@ -203,7 +233,7 @@ function dawdling(transport: Transport, pauses: readonly (number | 'die')[]): Tr
       const pauseMs = isOfGradient(message) ? (pauses[next++] ?? 0) : 0;
       before = before.then(async () => {
         if (pauseMs === 'die') transport.close();
-        else if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        else if (pauseMs > 0) await pause(pauseMs);
         try {
           transport.send(message);
         } catch {
