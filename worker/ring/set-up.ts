@@ -5,8 +5,8 @@
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
-import { createGate } from './gate.ts';
-import type { Gate } from './gate.ts';
+import { createPeerAdmission } from './peer-admission.ts';
+import type { PeerAdmission } from './peer-admission.ts';
 import { createLinks } from './links.ts';
 import type { RingLinks } from './links.ts';
 
@@ -35,26 +35,26 @@ export interface RingSetUp {
 
 /** `peers` is undefined where there is no way to other workers: in the coordinator's process. */
 export function createRingSetUp(transport: Transport, peers: PeerSockets | undefined): RingSetUp {
-  let door: { token: string; gate: Gate; listener: PeerListener } | undefined;
+  let listening: { token: string; admission: PeerAdmission; listener: PeerListener } | undefined;
 
   const close = () => {
-    door?.gate.close();
-    door?.listener.close();
-    door = undefined;
+    listening?.admission.close();
+    listening?.listener.close();
+    listening = undefined;
   };
 
   const unavailable = (because: MessageOf<'ringUnavailable'>['because'], error: unknown) =>
     transport.send({ kind: 'ringUnavailable', because, reason: describeError(error).slice(0, 2000) });
 
-  /** A connection that is being opened, as long as the gate is; one that comes later is ended. */
-  const whileOpen = (gate: Gate, connecting: Promise<Transport>): Promise<Transport> => {
+  /** Waits for a connection that is being opened, until admission ends; a connection that comes later is closed. */
+  const whileOpen = (admission: PeerAdmission, connecting: Promise<Transport>): Promise<Transport> => {
     connecting.then(
       (opened) => {
-        if (door?.gate !== gate) opened.close();
+        if (listening?.admission !== admission) opened.close();
       },
       () => {},
     );
-    return Promise.race([connecting, gate.closed]);
+    return Promise.race([connecting, admission.closed]);
   };
 
   return {
@@ -63,27 +63,27 @@ export function createRingSetUp(transport: Transport, peers: PeerSockets | undef
       close();
       try {
         if (!peers) throw new Error('it lives in a process without sockets');
-        const gate = createGate(token);
-        const listener = await peers.listen((connection) => void gate.admit(connection));
-        door = { token, gate, listener };
+        const admission = createPeerAdmission(token);
+        const listener = await peers.listen((connection) => void admission.admit(connection));
+        listening = { token, admission, listener };
       } catch (error) {
         unavailable('itself', error);
         return;
       }
-      transport.send({ kind: 'ringListening', url: door.listener.url });
+      transport.send({ kind: 'ringListening', url: listening.listener.url });
     },
     async connect(message, onLinks) {
-      if (!door || !peers) {
+      if (!listening || !peers) {
         throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'ringConnect without ringPrepare before it');
       }
-      const { gate, token } = door;
+      const { admission, token } = listening;
       const { rank, size } = message;
-      const isOpen = () => door?.gate === gate;
-      const behind = gate.predecessor((rank + size - 1) % size);
+      const isOpen = () => listening?.admission === admission;
+      const behind = admission.predecessor((rank + size - 1) % size);
       behind.catch(() => {});
       let ahead: Transport;
       try {
-        ahead = await whileOpen(gate, peers.connect(message.successorUrl));
+        ahead = await whileOpen(admission, peers.connect(message.successorUrl));
         ahead.send({ kind: 'peerHello', token, rank });
       } catch (error) {
         if (isOpen()) unavailable('successor', error);

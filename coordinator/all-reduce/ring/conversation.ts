@@ -67,105 +67,120 @@ const LEFT_OVER = [
 /** A sum, what became of the exchange, and its last word. */
 const MOST_LEFT_OVER = 3;
 
-export function createConversation(
-  members: readonly Member[],
-  { lose, isMember, leaveMs }: ConversationOptions,
-): Conversation {
+export function createConversation(members: readonly Member[], options: ConversationOptions): Conversation {
+  return new RingConversation(members, options);
+}
+
+class RingConversation implements Conversation {
+  readonly #members: readonly Member[];
+  readonly #options: ConversationOptions;
   /** Those that have let go, or are lost. */
-  const gone = new Set<Member>();
-  let end: RingEnd | undefined;
-  let hasLost = false;
-  let standsAt = 0;
+  readonly #gone = new Set<Member>();
+  #end: RingEnd | undefined;
+  #hasLost = false;
+  #standsAt = 0;
 
-  const isGone = (member: Member): boolean => gone.has(member) || !isMember(member);
+  constructor(members: readonly Member[], options: ConversationOptions) {
+    this.#members = members;
+    this.#options = options;
+  }
 
-  const takeOut = (member: Member, step: number | undefined, error: unknown) => {
-    if (gone.has(member)) return;
-    gone.add(member);
-    lose(member, step, error);
-    hasLost = true;
-    endFor({ reason: `${member.name} was lost` });
-  };
+  get end(): RingEnd | undefined {
+    return this.#end;
+  }
 
-  const tell: Conversation['tell'] = (to, step, messageFor) => {
+  get hasLost(): boolean {
+    return this.#hasLost;
+  }
+
+  stand(step: number): void {
+    this.#standsAt = step;
+  }
+
+  tell(members: readonly Member[], step: number | undefined, messageFor: (member: Member) => Message): void {
     const failures: (readonly [Member, unknown])[] = [];
-    for (const member of to) {
-      if (isGone(member)) continue;
+    for (const member of members) {
+      if (this.#isGone(member)) continue;
       try {
         member.transport.send(messageFor(member));
       } catch (error) {
         failures.push([member, error]);
       }
     }
-    // Not before everyone has been told: what ends a ring must not overtake what all of it are told.
-    for (const [member, error] of failures) takeOut(member, step, error);
-  };
+    // Not before everyone has been told: what ends a ring must not overtake what all members are told.
+    for (const [member, error] of failures) this.lose(member, step, error);
+  }
 
-  const endFor = (reason: RingEnd) => {
-    if (end) return;
-    end = reason;
-    tell(members, undefined, () => ({ kind: 'ringClose', reason: reason.reason.slice(0, 5000) }));
-  };
-
-  /** A member's last word, if it is what it must be. */
-  const checkLeave = ({ step }: MessageOf<'ringClosed'>) => {
-    if (!end) throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'it left the ring, which nobody had ended');
-    if (step === standsAt) return;
-    const message = `it stands at step ${step}, expected ${standsAt}`;
-    throw new ProtocolError('ERR_STATE_MISMATCH', message, { step: standsAt });
-  };
-
-  const isOver = (): boolean => end !== undefined;
-
-  /** The next message, or what to make of there being none. */
-  const next = async <K extends MessageKind>(member: Member, { timeoutMs, ifLate }: Wait, kinds: readonly K[]) => {
-    const { transport } = member;
-    if (isOver()) return asKind(await transport.receive(leaveMs(member), 'ringClosed'), LEFT_OVER);
+  async hear<K extends MessageKind>(member: Member, wait: Wait, ...kinds: K[]): Promise<MessageOf<K> | undefined> {
+    if (this.#isGone(member)) return undefined;
     try {
-      const awaited = await transport.receive(timeoutMs, kinds.join(' or '));
-      return asKind(awaited, [...kinds, 'ringClosed']);
-    } catch (error) {
-      if (!(error instanceof ProtocolError) || error.code !== 'ERR_TIMEOUT') throw error;
-      if (ifLate) endFor(ifLate);
-      // Told to let go in the meantime, it has the time for that; a connection that has ended rejects at once again.
-      if (!isOver()) throw error;
-      return asKind(await transport.receive(leaveMs(member), 'ringClosed'), LEFT_OVER);
-    }
-  };
-
-  return {
-    get end() {
-      return end;
-    },
-    get hasLost() {
-      return hasLost;
-    },
-    stand(step) {
-      standsAt = step;
-    },
-    tell,
-    async hear<K extends MessageKind>(member: Member, wait: Wait, ...kinds: K[]) {
-      if (isGone(member)) return undefined;
-      try {
-        for (let numLeftOver = 0; numLeftOver <= MOST_LEFT_OVER; numLeftOver++) {
-          const message = await next(member, wait, kinds);
-          if (message.kind === 'ringClosed') {
-            checkLeave(message as MessageOf<'ringClosed'>);
-            gone.add(member);
-            return undefined;
-          }
-          if (!end) return message as MessageOf<K>;
+      for (let numLeftOver = 0; numLeftOver <= MOST_LEFT_OVER; numLeftOver++) {
+        const message = await this.#next(member, wait, kinds);
+        if (message.kind === 'ringClosed') {
+          this.#checkLeave(message as MessageOf<'ringClosed'>);
+          this.#gone.add(member);
+          return undefined;
         }
-        throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'it goes on in a ring that has ended');
-      } catch (error) {
-        takeOut(member, wait.step, error);
-        return undefined;
+        if (!this.#end) return message as MessageOf<K>;
       }
-    },
-    lose: takeOut,
-    endFor,
-    async allGone() {
-      await Promise.all(members.map((member) => this.hear(member, { timeoutMs: leaveMs(member) })));
-    },
-  };
+      throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'it goes on in a ring that has ended');
+    } catch (error) {
+      this.lose(member, wait.step, error);
+      return undefined;
+    }
+  }
+
+  lose(member: Member, step: number | undefined, error: unknown): void {
+    if (this.#gone.has(member)) return;
+    this.#gone.add(member);
+    this.#options.lose(member, step, error);
+    this.#hasLost = true;
+    this.endFor({ reason: `${member.name} was lost` });
+  }
+
+  endFor(end: RingEnd): void {
+    if (this.#end) return;
+    this.#end = end;
+    this.tell(this.#members, undefined, () => ({ kind: 'ringClose', reason: end.reason.slice(0, 5000) }));
+  }
+
+  async allGone(): Promise<void> {
+    const { leaveMs } = this.#options;
+    await Promise.all(this.#members.map((member) => this.hear(member, { timeoutMs: leaveMs(member) })));
+  }
+
+  #isGone(member: Member): boolean {
+    return this.#gone.has(member) || !this.#options.isMember(member);
+  }
+
+  /** Throws ERR_UNEXPECTED_MESSAGE or ERR_STATE_MISMATCH unless a member's last word is what it must be. */
+  #checkLeave({ step }: MessageOf<'ringClosed'>): void {
+    if (!this.#end) throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'it left the ring, which nobody had ended');
+    const expected = this.#standsAt;
+    if (step === expected) return;
+    throw new ProtocolError('ERR_STATE_MISMATCH', `it stands at step ${step}, expected ${expected}`, {
+      step: expected,
+    });
+  }
+
+  /** The member's next message. One that is late, or that the ring's end overtakes, is given the time to let go. */
+  async #next<K extends MessageKind>(member: Member, { timeoutMs, ifLate }: Wait, kinds: readonly K[]) {
+    const { transport } = member;
+    if (!this.#end) {
+      try {
+        return asKind(await transport.receive(timeoutMs, kinds.join(' or ')), [...kinds, 'ringClosed']);
+      } catch (error) {
+        if (!(error instanceof ProtocolError) || error.code !== 'ERR_TIMEOUT') throw error;
+        if (ifLate) this.endFor(ifLate);
+        // A connection that has ended rejects at once again.
+        if (!this.#hasEnded()) throw error;
+      }
+    }
+    return asKind(await transport.receive(this.#options.leaveMs(member), 'ringClosed'), LEFT_OVER);
+  }
+
+  /** A call, so that the compiler does not assume that nothing changed while it waited. */
+  #hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
 }

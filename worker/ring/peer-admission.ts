@@ -1,5 +1,5 @@
 /**
- * Gate: who is let in at a worker's own port. One connection is: the predecessor's, which shows the ring's token and its
+ * Peer admission: who is let in at a worker's own port. One connection is: the predecessor's, which shows the ring's token and its
  * rank in its first message. All others are closed with ERR_PEER_REFUSED.
  */
 import { timingSafeEqual } from 'node:crypto';
@@ -9,21 +9,21 @@ import { NO_PEER_LIMITS, STRANGER_LIMITS } from '../../protocol/wire/peer-limits
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 
-export interface Gate {
+export interface PeerAdmission {
   /** A connection has come: hears it, and lets it in or closes it. Never rejects. */
   admit(transport: Transport): Promise<void>;
   /**
    * The predecessor's connection, past or future. Rejects with ERR_TIMEOUT after `LIMITS.peerConnectMs`, saying whom it
-   * refused last, if anyone; with ERR_CLOSED when the gate closes.
+   * refused last, if anyone; with ERR_CLOSED when it is closed.
    */
   predecessor(rank: number): Promise<Transport>;
-  /** Rejects with ERR_CLOSED when the gate closes. */
+  /** Rejects with ERR_CLOSED when it is closed. */
   readonly closed: Promise<never>;
   /** Ends every connection that has come, and will come. */
   close(): void;
 }
 
-export function createGate(token: string): Gate {
+export function createPeerAdmission(token: string): PeerAdmission {
   const connections = new Set<Transport>();
   let announceRank!: (rank: number) => void;
   const expectedRank = new Promise<number>((resolve) => (announceRank = resolve));
