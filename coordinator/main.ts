@@ -2,17 +2,20 @@
  * A run from beginning to end: data, run directory, workers, training, result. The commands differ only in where their
  * workers come from, which `summonWorkers` decides.
  */
-import { describeError, ProtocolError } from '../protocol/errors.ts';
+import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import type { CanonicalDataset } from '../protocol/data/canonical.ts';
+import { FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { createReplica, sha256Of } from '../protocol/state/replica.ts';
-import { obtainDataset } from './dataset/fetch.ts';
+import { identityOf } from './dataset/dataset-source.ts';
 import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
 import { errorRecord, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
-import { checkRunConfig, lastStepOf } from './run-config.ts';
+import { checkAgainstData, checkRunConfig, lastStepOf } from './run-config.ts';
+import type { RunConfig } from './run-config.ts';
 import type { RunOptions } from './run-options.ts';
 import { checkRunSizes } from './run-sizes.ts';
 import { selectSamples } from './dataset/select-samples.ts';
@@ -29,20 +32,22 @@ import type { RunProgress } from './train-with-workers.ts';
  * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
-  const { config, reporter, resumed } = options;
+  const { reporter, resumed, dataset: source } = options;
   if (resumed?.completed) {
     reporter.line(`${resumed.path}: the run is completed: nothing to resume`);
     return resumed.completed;
   }
-  checkRunConfig(config);
+  checkRunConfig(options.config);
+  checkAgainstData(options.config, source);
   if (!resumed) checkRunFolder(options.runDir ?? 'runs');
-  const plan = planModel(config.model);
-  checkRunSizes(config, plan);
-  const bytes = await obtainDataset({ dataDir: options.dataDir, log: reporter.line });
-  const dataset = selectSamples(bytes, config);
+  const plan = planModel(options.config.model);
+  checkRunSizes(options.config, plan, source.numTrainSamples);
+  const data = await source.open();
+  const config = withData(options, data);
+  const samples = selectSamples({ ...data, name: source.name }, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
   await options.prepare?.();
-  const { directory, from, begunWith } = await openRun(options, replica);
+  const { directory, from, begunWith } = await openRun({ ...options, config }, replica);
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
@@ -90,13 +95,14 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   };
 
   try {
-    const isAtEnd = replica.step >= lastStepOf(config, dataset.train.numSamples);
+    const isAtEnd = replica.step >= lastStepOf(config, samples.train.numSamples);
     const status = isAtEnd
       ? 'completed'
       : await trainWithWorkers({
           ...options,
-          bytes,
-          dataset,
+          config,
+          served: { ...data, name: source.name },
+          samples,
           replica,
           directory,
           begunWith,
@@ -117,4 +123,17 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   } finally {
     await directory.release();
   }
+}
+
+/** The configuration with the data that was found; of a run that is resumed it must be the recorded one. */
+function withData({ config, resumed, dataset: source }: RunOptions, data: CanonicalDataset): RunConfig {
+  if (!resumed) return { ...config, dataset: identityOf(source, data) };
+  const { dataset: recorded } = resumed.config;
+  // Older records name none: there was one alone.
+  const { name, sha256 } = recorded ?? { name: 'fashion-mnist', sha256: FASHION_MNIST_SHA256 };
+  if (sha256 === data.sha256) return config;
+  throw new ConfigError(
+    `--resume ${resumed.path}: expected the data that the run trains on, ${name} with sha256 ${sha256}, got ${source.source} ` +
+      `with ${data.sha256}: name the same data by --data, or start another run`,
+  );
 }

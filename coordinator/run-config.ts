@@ -2,11 +2,9 @@
 import { z } from 'zod';
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { IMAGE_SHAPE, NUM_CLASSES } from '../protocol/data/dataset.ts';
-import type { Dataset } from '../protocol/data/dataset.ts';
+import type { Dataset, DatasetIdentity } from '../protocol/data/dataset.ts';
 import { augmentationSchema } from '../protocol/data/augmentation.ts';
 import { modelSpecSchema } from '../protocol/state/model-spec.ts';
-import type { ModelSpec } from '../protocol/state/model-spec.ts';
 import { optimizerConfigSchema } from '../protocol/vectors/optimizer.ts';
 import { scheduleConfigSchema } from '../protocol/state/schedule.ts';
 import { stepsPerEpoch } from '../protocol/data/sharding.ts';
@@ -23,8 +21,20 @@ export type SharesChoice = (typeof SHARES)[number];
 
 const count = z.int().min(1);
 
+const datasetIdentitySchema = z.strictObject({
+  name: z.string(),
+  source: z.string(),
+  /** [channels, height, width] of an image. */
+  shape: z.tuple([count, count, count]).readonly(),
+  classes: z.array(z.string()).min(1).readonly(),
+  /** Of the canonical form, see `canonical.ts`. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
 export const runConfigSchema = z.strictObject({
   model: modelSpecSchema,
+  /** What it trains on. Absent in records of versions that knew Fashion-MNIST alone, and before the data is read. */
+  dataset: datasetIdentitySchema.optional(),
   /** Workers that the run waits for; 1 for the baseline. */
   workers: count,
   epochs: count,
@@ -38,7 +48,7 @@ export const runConfigSchema = z.strictObject({
   seed: z.int(),
   optimizer: optimizerConfigSchema,
   schedule: scheduleConfigSchema,
-  /** Only the first this many samples of the files; all when absent. */
+  /** Only the first this many samples of the dataset; all when absent. */
   trainSamples: count.optional(),
   testSamples: count.optional(),
   /** The last this many training samples are held back and evaluated; the test samples are not evaluated. */
@@ -119,7 +129,6 @@ export function welcomeOf(
 /** Refuses numbers that cannot work together, by the flags that set them. */
 export function checkRunConfig(config: RunConfig): void {
   const { globalBatch, microbatches, accumulate, localSteps, workers, optimizer, wire } = config;
-  checkInput(config.model);
   if (globalBatch < microbatches) {
     throw new ConfigError(
       `--global-batch ${globalBatch} cannot feed ${countOf(microbatches, 'microbatch', 'microbatches')}: use ${microbatches} or more`,
@@ -163,11 +172,24 @@ export function checkRunConfig(config: RunConfig): void {
   }
 }
 
-function checkInput({ name, input, numClasses }: ModelSpec): void {
-  if (input.join() !== IMAGE_SHAPE.join() || numClasses !== NUM_CLASSES) {
+/** Refuses a model, and changes of images, that do not fit the data. */
+export function checkAgainstData(
+  { model, augmentation }: Pick<RunConfig, 'model' | 'augmentation'>,
+  { name, shape, classes }: Pick<DatasetIdentity, 'name' | 'shape' | 'classes'>,
+): void {
+  const { input, numClasses } = model;
+  if (input.join() !== shape.join() || numClasses !== classes.length) {
     throw new ConfigError(
-      `model ${name}: input [${input.join(', ')}] and ${numClasses} classes, but Fashion-MNIST has ` +
-        `[${IMAGE_SHAPE.join(', ')}] and ${NUM_CLASSES}`,
+      `model ${model.name}: input [${input.join(', ')}] and ${countOf(numClasses, 'class', 'classes')}, but ${name} has ` +
+        `[${shape.join(', ')}] and ${classes.length}`,
     );
   }
+  if (!augmentation) return;
+  const shortest = Math.min(shape[1], shape[2]);
+  const check = (flag: string, given: number, most: number) => {
+    if (given <= most) return;
+    throw new ConfigError(`${flag} ${given}: expected at most ${most}, for images of ${shape[1]}x${shape[2]} pixels`);
+  };
+  if (augmentation.shiftProbability > 0) check('--shift-pixels', augmentation.shiftPixels, shortest - 1);
+  if (augmentation.eraseProbability > 0) check('--erase-pixels', augmentation.erasePixels, shortest);
 }

@@ -3,6 +3,7 @@ import type { Dataset } from '../protocol/data/dataset.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
+import type { DatasetSource } from './dataset/dataset-source.ts';
 import type { Membership } from './members/membership.ts';
 import type { OpenRunOptions } from './run-directory/open-run.ts';
 import type { CheckpointSettings } from './run-directory/run-checkpoints.ts';
@@ -13,7 +14,7 @@ export interface SummonContext {
   readonly runDir: string;
   readonly membership: Membership;
   readonly replica: Replica;
-  readonly dataset: Dataset;
+  readonly samples: Dataset;
   /** Tells that a worker that was to come will not: the run ends with this error. */
   readonly onFailure: (error: Error) => void;
 }
@@ -25,7 +26,8 @@ export interface WorkerSource {
 
 export interface RunOptions extends OpenRunOptions {
   readonly checkpointSettings: CheckpointSettings;
-  readonly dataDir?: string | undefined;
+  /** What it trains on. */
+  readonly dataset: DatasetSource;
   /** For sums and updates on this side. */
   readonly vectorMath: VectorMath;
   /** For payloads to and from workers on this machine. Default: they are sent. */

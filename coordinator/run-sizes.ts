@@ -1,7 +1,6 @@
-/** Run sizes: what a run would have to hold that nothing can hold is refused before its data is read. */
+/** Run sizes: what a run would have to hold that nothing can hold is refused before anything of it is made. */
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
-import { NUM_TRAIN_SAMPLES } from '../protocol/data/dataset.ts';
 import { product } from '../protocol/state/model-spec.ts';
 import type { ModelPlan } from '../protocol/state/model-spec.ts';
 import { stateLength } from '../protocol/state/replica.ts';
@@ -14,8 +13,7 @@ import type { RunConfig } from './run-config.ts';
 const MAX_OUTPUTS = 2 ** 31 - 1;
 
 /** Throws `ConfigError`, with the number, the limit and the cure. */
-export function checkRunSizes(config: RunConfig, plan: ModelPlan): void {
-  const numTrainSamples = Math.min(config.trainSamples ?? NUM_TRAIN_SAMPLES, NUM_TRAIN_SAMPLES);
+export function checkRunSizes(config: RunConfig, plan: ModelPlan, numTrainSamples: number): void {
   checkSteps(config, numTrainSamples);
   checkState(config, plan);
   checkOutputs(config, plan, numTrainSamples);

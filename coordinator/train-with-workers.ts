@@ -1,11 +1,12 @@
 /** The part of a run that has workers: gathers them, trains, and lets them go. */
 import { setMaxListeners } from 'node:events';
-import type { Dataset, DatasetBytes } from '../protocol/data/dataset.ts';
+import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { createFleet, synchronise } from './members/fleet.ts';
 import type { Fleet } from './members/fleet.ts';
+import type { ServedDataset } from './members/admission.ts';
 import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
@@ -17,9 +18,10 @@ import type { RunCheckpoints } from './run-directory/run-checkpoints.ts';
 import type { RunOptions } from './run-options.ts';
 import { train } from './trainer.ts';
 
-export interface RunParts extends RunOptions {
-  readonly bytes: DatasetBytes;
-  readonly dataset: Dataset;
+export interface RunParts extends Omit<RunOptions, 'dataset'> {
+  /** What is trained on, for workers; and the samples of it that the run uses. */
+  readonly served: ServedDataset;
+  readonly samples: Dataset;
   readonly replica: Replica;
   readonly directory: LockedRunDirectory;
   readonly begunWith: RecordedRun['begunWith'];
@@ -40,7 +42,7 @@ export interface RunProgress {
 
 /** Gathers the workers, trains, and lets them go. */
 export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
-  const { config, dataset, replica, directory, reporter, checkpoints, progress, waiting } = parts;
+  const { config, samples, replica, directory, reporter, checkpoints, progress, waiting } = parts;
   const { establish = establishAllReduce } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
@@ -59,9 +61,9 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const membership = createMembership({
     memory,
     token: parts.token,
-    limits: memberLimitsOf(config, exchange.layout, replica.state, parts.bytes),
-    welcome: welcomeOf(config, directory.runId, dataset),
-    datasetBytes: parts.bytes,
+    limits: memberLimitsOf(config, exchange.layout, replica.state),
+    welcome: welcomeOf(config, directory.runId, samples),
+    dataset: parts.served,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
       if (level === 'warn' && !parts.ownsWorkers) reporter.line(line);
@@ -76,7 +78,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const onFailure = (error: Error) => failure.abort(error);
   reporter.onPhase?.(waitingFor(0));
   const waitStartMs = performance.now();
-  const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, dataset, onFailure });
+  const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, samples, onFailure });
   let reason = 'the run has failed';
   let fleet: Fleet | undefined;
   try {
@@ -103,8 +105,8 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     membership.passNewcomers((member) => gathered.join(member));
     const status = await train({
       config,
-      numTrainSamples: dataset.train.numSamples,
-      numEvaluationSamples: dataset.evaluation.numSamples,
+      numTrainSamples: samples.train.numSamples,
+      numEvaluationSamples: samples.evaluation.numSamples,
       fleet: gathered,
       allReduce,
       replica,

@@ -10,12 +10,17 @@ import { nanoid } from 'nanoid';
  * over the target and forces the folder. On an error the target is as it was, and nothing is left beside it.
  */
 export async function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): Promise<void> {
-  await throughDraft(path, content, mode, (draft) => rename(draft, path));
+  await throughDraft(path, contentWriter(content), mode, (draft) => rename(draft, path));
+}
+
+/** The same for a file that `write` fills in its own time. What it throws is thrown on, with nothing left behind. */
+export async function writeFileThrough(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  await throughDraft(path, write, 0o666, (draft) => rename(draft, path));
 }
 
 /** The same for a file that must not be there yet: rejects with the system's EEXIST where anything has that name. */
 export async function createFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
-  await throughDraft(path, content, 0o666, async (draft) => {
+  await throughDraft(path, contentWriter(content), 0o666, async (draft) => {
     try {
       // Unlike a rename, it never takes another's place.
       await link(draft, path);
@@ -31,9 +36,13 @@ export async function createFileAtomically(path: string, content: string | Uint8
 /** Codes of file systems on which a file has one name only (FAT, some network and container file systems). */
 const NO_SECOND_NAMES = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EACCES']);
 
+function contentWriter(content: string | Uint8Array): (file: FileHandle) => Promise<void> {
+  return (file) => writeWhole(file, typeof content === 'string' ? Buffer.from(content) : content);
+}
+
 async function throughDraft(
   path: string,
-  content: string | Uint8Array,
+  write: (file: FileHandle) => Promise<void>,
   mode: number,
   putInPlace: (draft: string) => Promise<void>,
 ): Promise<void> {
@@ -41,7 +50,7 @@ async function throughDraft(
   try {
     const file = await open(draft, 'w', mode);
     try {
-      await writeWhole(file, typeof content === 'string' ? Buffer.from(content) : content);
+      await write(file);
       await file.sync();
     } finally {
       await file.close();

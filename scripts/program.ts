@@ -29,7 +29,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/worker.ts')).workerCommand(),
   },
   data: {
-    description: 'the Fashion-MNIST files',
+    description: 'what a run can train on: describe, verify or fetch a dataset',
     load: async () => (await import('./commands/data.ts')).dataCommand(),
   },
   engines: {

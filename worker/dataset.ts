@@ -1,61 +1,150 @@
 /** How a worker comes by its samples: from this machine if they are here, else from the coordinator, once. */
-import { ProtocolError } from '../protocol/errors.ts';
-import { DATASET_FILES, DATASET_SHA256, parseDataset, verifyDatasetFile } from '../protocol/data/dataset.ts';
-import type { Dataset, DatasetBytes, DatasetFile } from '../protocol/data/dataset.ts';
-import { cacheFolder, keepDatasetFile, readDatasetFiles } from '../protocol/data/dataset-files.ts';
-import type { DatasetPlace } from '../protocol/data/dataset-files.ts';
+import { createHash } from 'node:crypto';
+import { countOf } from '../protocol/counts.ts';
+import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { fileBytes, memoryBytes } from '../protocol/data/byte-source.ts';
+import { openCanonical } from '../protocol/data/canonical.ts';
+import type { CanonicalDataset } from '../protocol/data/canonical.ts';
+import { cachedPath, openCached, writeCached } from '../protocol/data/dataset-cache.ts';
+import { selectSplits } from '../protocol/data/dataset.ts';
+import type { Dataset } from '../protocol/data/dataset.ts';
+import { canonicalFashionMnist, FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
+import { readDatasetFiles } from '../protocol/data/fashion-mnist-files.ts';
+import type { DatasetPlace } from '../protocol/data/fashion-mnist-files.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import { receiveKind } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 
+export interface LoadOptions {
+  /** Where this machine may have the files of Fashion-MNIST. */
+  readonly places: readonly DatasetPlace[];
+  readonly log: (line: string) => void;
+  /** Keeps what is received. Default: in the user's cache. */
+  readonly keep?: Keep;
+}
+
 /**
- * The run's dataset: from the first of `places` that has it, else received, verified and kept in the user's cache.
+ * Has `write` hand on the bytes of the dataset with that sha256, piece by piece, and returns the path of the file that
+ * then holds them. Rejects with `ConfigError` when they cannot be kept.
+ */
+export type Keep = (
+  sha256: string,
+  write: (append: (piece: Uint8Array) => Promise<void>) => Promise<void>,
+) => Promise<string>;
+
+const keepInCache: Keep = (sha256, write) => writeCached(sha256, (file) => write((piece) => file.writeFile(piece)));
+
+/**
+ * The samples of the run that was joined: of Fashion-MNIST from the first of `places` that has its files; of any dataset
+ * from the user's cache, else received, verified and kept there.
  *
- * Rejects with ERR_DATASET_MISMATCH when the run uses other files than this program knows, with `ConfigError` when a
- * copy on this machine is damaged.
+ * Rejects with ERR_DATASET_MISMATCH when what was received is not what the run was said to train on, or does not fit its
+ * model; with `ConfigError` when a copy on this machine is damaged.
  */
 export async function loadDataset(
   welcome: MessageOf<'welcome'>,
   transport: Transport,
-  { places, log }: { places: readonly DatasetPlace[]; log: (line: string) => void },
+  { places, log, keep = keepInCache }: LoadOptions,
 ): Promise<Dataset> {
-  for (const file of DATASET_FILES) {
-    if (welcome.dataset[file] !== DATASET_SHA256[file]) {
-      throw new ProtocolError('ERR_DATASET_MISMATCH', `the run uses another ${file} than this worker knows`);
-    }
+  const { dataset, model } = welcome;
+  const canonical =
+    (await fashionMnistFrom(places, dataset.sha256)) ??
+    (await openCached(dataset.sha256, log)) ??
+    (await receiveDataset(dataset, transport, { log, keep }));
+  const { shape, classes } = canonical;
+  if (shape.join() !== model.input.join() || classes.length !== model.numClasses) {
+    const has = `images of [${shape.join(', ')}] in ${countOf(classes.length, 'class', 'classes')}`;
+    const takes = `[${model.input.join(', ')}] in ${model.numClasses}`;
+    throw new ProtocolError('ERR_DATASET_MISMATCH', `${dataset.name} has ${has}, the model takes ${takes}`);
   }
-  const bytes = (await readDatasetFiles(places)) ?? (await receiveFiles(transport, log));
-  return parseDataset(bytes, welcome);
+  return selectSplits(canonical.splits, welcome);
 }
 
-async function receiveFiles(transport: Transport, log: (line: string) => void): Promise<DatasetBytes> {
-  const folder = cacheFolder();
-  const into = folder === undefined ? '' : ` into ${folder}`;
-  log(`Fashion-MNIST is not on this machine: receiving it from the coordinator${into}`);
-  const files: Partial<Record<DatasetFile, Uint8Array<ArrayBuffer>>> = {};
-  for (const file of DATASET_FILES) {
-    const bytes = await receiveFile(transport, file);
-    verifyDatasetFile(file, bytes, `${file} from ${transport.peer}`, 'run `gradsock data verify` there');
-    files[file] = bytes;
-    await keepDatasetFile(folder, file, bytes, log);
-  }
-  return files as DatasetBytes;
+async function fashionMnistFrom(
+  places: readonly DatasetPlace[],
+  sha256: string,
+): Promise<CanonicalDataset | undefined> {
+  if (sha256 !== FASHION_MNIST_SHA256) return undefined;
+  const files = await readDatasetFiles(places);
+  return files && canonicalFashionMnist(files);
 }
 
-async function receiveFile(transport: Transport, file: DatasetFile): Promise<Uint8Array<ArrayBuffer>> {
-  transport.send({ kind: 'datasetRequest', file });
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
-  for (let received = 0; bytes === undefined || received < bytes.length;) {
-    const chunk = await receiveKind(transport, LIMITS.prepareMs, 'datasetChunk');
-    const { offsetBytes, totalBytes, payload } = chunk;
-    bytes ??= new Uint8Array(Math.min(totalBytes, LIMITS.maxPayloadBytes));
-    const fits = totalBytes === bytes.length && offsetBytes + payload.length <= totalBytes && payload.length > 0;
-    if (chunk.file !== file || offsetBytes !== received || !fits) {
-      throw new ProtocolError('ERR_SHAPE_MISMATCH', `a piece of ${chunk.file} at ${offsetBytes}, expected ${file}`);
-    }
-    bytes.set(payload, offsetBytes);
-    received += payload.length;
+type NamedDataset = MessageOf<'welcome'>['dataset'];
+
+/** Into the user's cache, from which it is then read; into memory where it cannot be kept. */
+async function receiveDataset(
+  dataset: NamedDataset,
+  transport: Transport,
+  { log, keep }: { readonly log: (line: string) => void; readonly keep: Keep },
+): Promise<CanonicalDataset> {
+  const { name, sha256, totalBytes } = dataset;
+  const path = cachedPath(sha256);
+  const into = path === undefined ? '' : ` into ${path}`;
+  log(`${name} is not on this machine: receiving it from the coordinator${into}`);
+  try {
+    const kept = await keep(sha256, async (append) => {
+      for await (const piece of receiveBytes(dataset, transport)) await append(piece);
+    });
+    return openCanonical(fileBytes(kept), sha256, kept);
+  } catch (error) {
+    // What came from the coordinator was wrong, or did not come.
+    if (!(error instanceof ConfigError)) throw error;
+    log(`${describeError(error)}; this run goes on without keeping it`);
   }
-  return bytes;
+  if (totalBytes > LIMITS.maxPayloadBytes) {
+    throw new ConfigError(
+      `${name}: ${countOf(totalBytes, 'byte')} are too many to be held in memory, at most ${LIMITS.maxPayloadBytes}: ` +
+        'let them be kept: set $XDG_CACHE_HOME to a folder with room for them',
+    );
+  }
+  const bytes = new Uint8Array(totalBytes);
+  let at = 0;
+  for await (const piece of receiveBytes(dataset, transport)) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return openCanonical(memoryBytes([bytes]), sha256, `${name} from ${transport.peer}`);
+}
+
+/**
+ * All bytes, in order, a few megabytes at a time, each to be used before the next one is asked for. Throws
+ * ERR_DATASET_MISMATCH after the last one when they do not have the dataset's sha256.
+ */
+async function* receiveBytes(
+  { name, sha256, totalBytes }: NamedDataset,
+  transport: Transport,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const hash = createHash('sha256');
+  for (let rangeAt = 0; rangeAt < totalBytes; rangeAt += LIMITS.datasetRangeBytes) {
+    const end = Math.min(rangeAt + LIMITS.datasetRangeBytes, totalBytes);
+    transport.send({ kind: 'datasetRequest', offsetBytes: rangeAt, numBytes: end - rangeAt });
+    let at = rangeAt;
+    const connection = { hasFailed: false };
+    const next = async () => {
+      connection.hasFailed = true;
+      const { offsetBytes, payload } = await receiveKind(transport, LIMITS.prepareMs, 'datasetChunk');
+      if (offsetBytes !== at || payload.length === 0 || at + payload.length > end) {
+        const piece = `${countOf(payload.length, 'byte')} of ${name} at ${offsetBytes}`;
+        throw new ProtocolError('ERR_SHAPE_MISMATCH', `${piece}, expected at most ${end - at} at ${at}`);
+      }
+      connection.hasFailed = false;
+      at += payload.length;
+      return payload;
+    };
+    try {
+      while (at < end) {
+        const piece = await next();
+        hash.update(piece);
+        yield piece;
+      }
+    } finally {
+      // Whoever stops here, for want of room on a disk, finds nothing of this range on the connection afterwards.
+      while (at < end && !connection.hasFailed) await next();
+    }
+  }
+  const found = hash.digest('hex');
+  if (found === sha256) return;
+  const text = `${name} from ${transport.peer}: expected sha256 ${sha256}, got ${found}`;
+  throw new ProtocolError('ERR_DATASET_MISMATCH', `${text}: run \`gradsock data verify\` there`);
 }

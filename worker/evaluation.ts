@@ -3,7 +3,7 @@
  * that the run is for: the averages of the weights where a run keeps them, else the parameters as they are.
  */
 import { ProtocolError } from '../protocol/errors.ts';
-import { IMAGE_BYTES } from '../protocol/data/dataset.ts';
+import { imagesOf } from '../protocol/data/dataset.ts';
 import type { Dataset } from '../protocol/data/dataset.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { MessageOf, Sums } from '../protocol/wire/messages.ts';
@@ -21,7 +21,7 @@ export interface EvaluationParts {
 /** Runs the chunks that were asked for. Rejects with ERR_SHAPE_MISMATCH for chunks that there are not. */
 export async function evaluateChunks(parts: EvaluationParts, request: MessageOf<'evaluate'>): Promise<Sums[]> {
   const { welcome, engine, dataset } = parts;
-  const { images, labels, numSamples } = dataset.evaluation;
+  const { labels, numSamples } = dataset.evaluation;
   const numChunks = Math.ceil(numSamples / welcome.evaluationBatch);
   const { firstChunk, numChunks: numAsked } = request;
   if (firstChunk + numAsked > numChunks) {
@@ -33,7 +33,7 @@ export async function evaluateChunks(parts: EvaluationParts, request: MessageOf<
       const first = chunk * welcome.evaluationBatch;
       const end = Math.min(first + welcome.evaluationBatch, numSamples);
       const batch = {
-        images: images.subarray(first * IMAGE_BYTES, end * IMAGE_BYTES),
+        images: imagesOf(dataset.evaluation, first, end - first),
         labels: labels.subarray(first, end),
         numSamples: end - first,
       };

@@ -1,6 +1,6 @@
 /** A worker process: connects to a coordinator, takes part in its run, and tells how it ended. */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
-import { datasetPlaces } from '../protocol/data/dataset-files.ts';
+import { datasetPlaces } from '../protocol/data/fashion-mnist-files.ts';
 import type { Dataset } from '../protocol/data/dataset.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
@@ -144,8 +144,8 @@ async function takePart(
 function rememberSamples({ dataDir, warn }: WorkerProcessOptions) {
   let kept: { of: string; dataset: Dataset } | undefined;
   return async (welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset> => {
-    const { dataset: files, numTrainSamples, numTestSamples, numValidationSamples } = welcome;
-    const of = JSON.stringify([files, numTrainSamples, numTestSamples, numValidationSamples]);
+    const { dataset: named, numTrainSamples, numTestSamples, numValidationSamples } = welcome;
+    const of = JSON.stringify([named.sha256, numTrainSamples, numTestSamples, numValidationSamples]);
     if (kept?.of !== of) {
       const dataset = await loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn });
       kept = { of, dataset };

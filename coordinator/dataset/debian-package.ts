@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { describeError } from '../../protocol/errors.ts';
-import type { DatasetFile } from '../../protocol/data/dataset.ts';
-import { DEBIAN_FOLDER, locateDatasetFile, readDatasetFile } from '../../protocol/data/dataset-files.ts';
+import type { DatasetFile } from '../../protocol/data/fashion-mnist.ts';
+import { DEBIAN_FOLDER, locateDatasetFile, readDatasetFile } from '../../protocol/data/fashion-mnist-files.ts';
 
 export const DEBIAN_PACKAGE = 'dataset-fashion-mnist';
 const INSTALL_DEADLINE_MS = 300_000;

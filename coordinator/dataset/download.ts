@@ -2,9 +2,9 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { describeError, printable } from '../../protocol/errors.ts';
-import { verifyDatasetFile } from '../../protocol/data/dataset.ts';
-import type { DatasetFile } from '../../protocol/data/dataset.ts';
-import { MAX_FILE_BYTES } from '../../protocol/data/dataset-files.ts';
+import { verifyDatasetFile } from '../../protocol/data/fashion-mnist.ts';
+import type { DatasetFile } from '../../protocol/data/fashion-mnist.ts';
+import { MAX_FILE_BYTES } from '../../protocol/data/fashion-mnist-files.ts';
 import { proxyFor } from './proxy.ts';
 
 /** The publishers' own repository. */
@@ -29,13 +29,15 @@ export interface DownloadOptions {
   /** Where proxies are looked up. */
   readonly environment: NodeJS.ProcessEnv;
   readonly log: (line: string) => void;
+  /** For the whole of it. Default: 5 minutes. */
+  readonly deadlineMs?: number;
   /** PEM: an authority that is trusted in place of the public ones. */
   readonly ca?: string;
 }
 
 /** What is at an https URL. Rejects with the URL, the proxy if there is one, and the reason. */
 export async function download(url: URL, options: DownloadOptions): Promise<Uint8Array<ArrayBuffer>> {
-  const { environment, log, ca } = options;
+  const { environment, log, ca, deadlineMs = DOWNLOAD_DEADLINE_MS } = options;
   const proxy = proxyFor(url, environment);
   const route = proxy ? `${url.href} through the proxy ${proxy.host}` : url.href;
   log(`downloading ${route}`);
@@ -44,7 +46,7 @@ export async function download(url: URL, options: DownloadOptions): Promise<Uint
   const tls = ca === undefined ? {} : { ca };
   const dispatcher = proxy ? new ProxyAgent({ uri: proxy.href, requestTls: tls }) : new Agent({ connect: tls });
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_DEADLINE_MS), dispatcher });
+    const response = await fetch(url, { signal: AbortSignal.timeout(deadlineMs), dispatcher });
     if (!response.ok) throw new Error(`the answer is ${response.status} ${response.statusText}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {

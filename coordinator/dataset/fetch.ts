@@ -5,8 +5,8 @@
 import { rename } from 'node:fs/promises';
 import { nanoid } from 'nanoid';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
-import { DATASET_FILES } from '../../protocol/data/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../../protocol/data/dataset.ts';
+import { DATASET_FILES } from '../../protocol/data/fashion-mnist.ts';
+import type { DatasetBytes, DatasetFile } from '../../protocol/data/fashion-mnist.ts';
 import {
   cacheFolder,
   datasetPlaces,
@@ -17,8 +17,8 @@ import {
   readDatasetFile,
   readDatasetFiles,
   storeDatasetFile,
-} from '../../protocol/data/dataset-files.ts';
-import type { DatasetPlace } from '../../protocol/data/dataset-files.ts';
+} from '../../protocol/data/fashion-mnist-files.ts';
+import type { DatasetPlace } from '../../protocol/data/fashion-mnist-files.ts';
 import { describeSystemError } from '../../protocol/system-errors.ts';
 import { DEBIAN_PACKAGE, takeFromDebian } from './debian-package.ts';
 import { downloadDatasetFile } from './download.ts';
@@ -42,7 +42,7 @@ export interface FetchOptions {
 /** What a run may do by itself. Nothing is installed on a machine without the user's word. */
 export const RUN_SOURCES: readonly DatasetSource[] = [downloadDatasetFile];
 /** What `gradsock data fetch` does, in this order. */
-export const FETCH_SOURCES: readonly DatasetSource[] = [downloadDatasetFile, takeFromDebian];
+const FETCH_SOURCES: readonly DatasetSource[] = [downloadDatasetFile, takeFromDebian];
 
 const ELSEWHERE = 'put the four files into a folder and name it by --data-dir or $FASHION_MNIST_DIR';
 

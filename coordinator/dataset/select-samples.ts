@@ -1,23 +1,26 @@
-/** Which of Fashion-MNIST's samples a run uses. */
+/** Which samples of its dataset a run uses. */
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
-import { parseDataset } from '../../protocol/data/dataset.ts';
-import type { Dataset, DatasetBytes } from '../../protocol/data/dataset.ts';
+import { selectSplits } from '../../protocol/data/dataset.ts';
+import type { Dataset, Samples, Splits } from '../../protocol/data/dataset.ts';
 import type { RunConfig } from '../run-config.ts';
 
 /** What a configuration says of the samples of a run. */
 export type SampleSelection = Pick<RunConfig, 'trainSamples' | 'testSamples' | 'validationSamples'>;
 
 /**
- * Samples for a run: the first `trainSamples` and `testSamples` of the files, all when undefined; the last
+ * Samples for a run: the first `trainSamples` and `testSamples` of the dataset, all when undefined; the last
  * `validationSamples` of those training samples are held back, and evaluated instead of the test samples.
  */
-export function selectSamples(bytes: DatasetBytes, selection: SampleSelection = {}): Dataset {
+export function selectSamples<S extends Samples>(
+  { name, splits }: { readonly name: string; readonly splits: Splits<S> },
+  selection: SampleSelection = {},
+): Dataset<S> {
   const { trainSamples, testSamples, validationSamples = 0 } = selection;
-  const all = parseDataset(bytes);
+  const all = selectSplits(splits);
   const check = (flag: string, asked: number | undefined, available: number) => {
     if (asked !== undefined && asked > available) {
-      throw new ConfigError(`${flag} ${asked}: Fashion-MNIST has ${available}: use at most that many`);
+      throw new ConfigError(`${flag} ${asked}: ${name} has ${available}: use at most that many`);
     }
   };
   check('--train-samples', trainSamples, all.train.numSamples);
@@ -28,7 +31,7 @@ export function selectSamples(bytes: DatasetBytes, selection: SampleSelection = 
       `--validation ${validationSamples} of ${countOf(numTraining, 'training sample')}: leave some to train on`,
     );
   }
-  return parseDataset(bytes, {
+  return selectSplits(splits, {
     numTrainSamples: numTraining - validationSamples,
     numTestSamples: testSamples,
     numValidationSamples: validationSamples,

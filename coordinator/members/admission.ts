@@ -1,10 +1,11 @@
 /**
  * Admission: the handshake by which a connection becomes a member's. hello, in a run with a token challenge and proof,
- * welcome, dataset files if asked for, ready.
+ * welcome, the dataset if asked for, ready.
  */
+import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { DATASET_SHA256 } from '../../protocol/data/dataset.ts';
-import type { DatasetBytes } from '../../protocol/data/dataset.ts';
+import { bytesOf } from '../../protocol/data/byte-source.ts';
+import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import { STRANGER_LIMITS } from '../../protocol/wire/peer-limits.ts';
@@ -16,14 +17,23 @@ import { createIdentities } from './identities.ts';
 import type { Member } from './member.ts';
 import type { MemoryPool } from './shared-memory.ts';
 
+/** A dataset for workers. */
+export interface ServedDataset extends Pick<CanonicalDataset, 'sha256' | 'bytes'> {
+  /** For messages to people. */
+  readonly name: string;
+}
+
+/** A worker whose disk is full receives the dataset again, into memory. */
+const MAX_STARTS = 2;
+
 export interface AdmissionOptions {
   readonly welcome: Omit<MessageOf<'welcome'>, 'kind' | 'workerId' | 'returnKey' | 'dataset'>;
   /** What a worker must prove to know before it is told anything. Default: every worker that says hello is welcome. */
   readonly token?: string | undefined;
   /** Of members. */
   readonly limits: PeerLimits;
-  /** Read when a worker asks for a file; undefined where workers always have their own. */
-  readonly datasetBytes?: DatasetBytes | undefined;
+  /** What the run trains on: named to workers, and sent to those that lack it. */
+  readonly dataset: ServedDataset;
   /** Memory for workers on this machine. Default: none is offered. */
   readonly memory?: Pick<MemoryPool, 'offer'> | undefined;
   /** Milliseconds that a connection has for its hello, and for its proof. */
@@ -65,8 +75,10 @@ export class Admission {
     const shared = isSameMachine ? memory?.offer() : undefined;
     const key = returningAs === undefined ? { returnKey: keyOf(id) } : {};
     const offer = shared ? { sharedMemory: shared.offer } : {};
-    const { welcome } = this.#options;
-    transport.send({ kind: 'welcome', ...welcome, workerId: id, ...key, dataset: DATASET_SHA256, ...offer });
+    const { welcome, dataset } = this.#options;
+    const { name: datasetName, sha256, bytes } = dataset;
+    const named = { name: datasetName, sha256, totalBytes: bytes.byteLength };
+    transport.send({ kind: 'welcome', ...welcome, workerId: id, ...key, dataset: named, ...offer });
     const { engine, device, threads, sharesMemory } = await this.#prepare(transport);
     this.#refuseWhenOver();
     transport.limit(limits);
@@ -86,27 +98,26 @@ export class Admission {
     return id;
   }
 
-  /** Sends the worker the files that it asks for, each once, until it is ready. */
+  /** Sends the worker the dataset as it asks for it, range by range, until it is ready. It may begin anew once. */
   async #prepare(transport: Transport): Promise<MessageOf<'ready'>> {
-    // Files are long, and lie in memory until they are read at the other end.
-    const filesSent = new Set<string>();
+    const { bytes } = this.#options.dataset;
+    let [numSent, numStarts] = [0, 0];
     for (;;) {
       const message = await receiveKind(transport, LIMITS.prepareMs, 'datasetRequest', 'ready');
       if (message.kind === 'ready') return message;
-      if (filesSent.has(message.file)) {
-        throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `a second request for ${message.file}`);
+      const { offsetBytes, numBytes } = message;
+      if (offsetBytes === 0 && ++numStarts <= MAX_STARTS) numSent = 0;
+      const most = Math.min(LIMITS.datasetRangeBytes, bytes.byteLength - numSent);
+      if (offsetBytes !== numSent || numBytes > most) {
+        const range = `${countOf(numBytes, 'byte')} of the dataset from ${offsetBytes} on`;
+        const text = `a request for ${range}, expected at most ${most} from ${numSent} on`;
+        throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', text);
       }
-      filesSent.add(message.file);
-      sendDatasetFile(transport, message.file, this.#options.datasetBytes);
+      numSent += numBytes;
+      for (let offset = offsetBytes; offset < numSent; offset += LIMITS.datasetChunkBytes) {
+        const payload = bytesOf(bytes, offset, Math.min(LIMITS.datasetChunkBytes, numSent - offset));
+        transport.send({ kind: 'datasetChunk', offsetBytes: offset, payload });
+      }
     }
-  }
-}
-
-function sendDatasetFile(transport: Transport, file: string, datasetBytes?: DatasetBytes): void {
-  const bytes = (datasetBytes as Record<string, Uint8Array<ArrayBuffer>> | undefined)?.[file];
-  if (!bytes) throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `a request for ${file}, which is no file of the run`);
-  for (let offsetBytes = 0; offsetBytes < bytes.length; offsetBytes += LIMITS.datasetChunkBytes) {
-    const payload = bytes.subarray(offsetBytes, offsetBytes + LIMITS.datasetChunkBytes);
-    transport.send({ kind: 'datasetChunk', file, offsetBytes, totalBytes: bytes.length, payload });
   }
 }

@@ -1,5 +1,4 @@
 /** Member limits: how much a run's model lets a member send at once, and leave unread. */
-import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import type { VectorLayout } from '../../protocol/vectors/layout.ts';
 import { bucketsOf } from '../../protocol/vectors/buckets.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
@@ -12,7 +11,7 @@ import { gradientsUnderWay } from './shared-memory.ts';
 
 /**
  * The largest payload is a whole vector: a contribution, or in a ring the state. Waiting for a member may be a snapshot
- * and an average, both twice for slow links, or while it joins the largest dataset file. Messages come as fast as steps
+ * and an average, both twice for slow links, or while it joins a range of the dataset. Messages come as fast as steps
  * do, so there is no limit on their number in a time; those that may wait unread are all that a step asks of a member, for
  * the step may have to wait for a disk.
  *
@@ -20,19 +19,13 @@ import { gradientsUnderWay } from './shared-memory.ts';
  *
  * - `state`: of a replica, whole
  */
-export function memberLimitsOf(
-  config: RunConfig,
-  layout: VectorLayout,
-  state: Float32Array,
-  datasetBytes: DatasetBytes,
-): PeerLimits {
+export function memberLimitsOf(config: RunConfig, layout: VectorLayout, state: Float32Array): PeerLimits {
   const maxPayloadBytes = Math.max(createVectorCodec(config.wire, layout).payloadBytes, state.byteLength);
-  const largestFileBytes = Math.max(...Object.values(datasetBytes).map(({ byteLength }) => byteLength));
   const numVectors = gradientsUnderWay(stepSizesOf(config).microbatches);
   return {
     ...NO_PEER_LIMITS,
     maxPayloadBytes,
-    maxQueuedBytes: 4 * maxPayloadBytes + largestFileBytes + LIMITS.queueSlackBytes,
+    maxQueuedBytes: 4 * maxPayloadBytes + LIMITS.datasetRangeBytes + LIMITS.queueSlackBytes,
     maxUnreadMessages: numVectors * bucketsOf(layout) + LIMITS.queueSlackMessages,
     maxUnreadBytes: numVectors * maxPayloadBytes + LIMITS.queueSlackBytes,
     maxSilenceMs: Math.max(LIMITS.silenceMs, 1000 * config.stepTimeoutSeconds),

@@ -4,6 +4,7 @@
  * A connection becomes a member by a handshake, see `admission.ts`. Whatever goes wrong on the way ends that connection
  * with a coded error and touches nothing else.
  */
+import { memoryBytes } from '../../protocol/data/byte-source.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
@@ -12,7 +13,7 @@ import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createRefusalLog } from '../server/refusal-log.ts';
 import { Admission } from './admission.ts';
-import type { AdmissionOptions } from './admission.ts';
+import type { AdmissionOptions, ServedDataset } from './admission.ts';
 import { awaitEvent } from '../await-event.ts';
 import type { Member } from './member.ts';
 
@@ -38,7 +39,9 @@ export interface Membership {
   dismiss(reason: string): void;
 }
 
-export interface MembershipOptions extends Omit<AdmissionOptions, 'limits' | 'handshakeMs'> {
+export interface MembershipOptions extends Omit<AdmissionOptions, 'limits' | 'handshakeMs' | 'dataset'> {
+  /** What the run trains on. Default: a dataset that every worker has by itself. */
+  readonly dataset?: ServedDataset;
   /** Of members. Default: no more than frames have anyway. */
   readonly limits?: PeerLimits;
   /** Milliseconds that a connection has for its hello, and for its proof. Default: that of `LIMITS`. */
@@ -47,6 +50,13 @@ export interface MembershipOptions extends Omit<AdmissionOptions, 'limits' | 'ha
   /** Called when a worker has become ready. */
   readonly onReady?: (member: Member, numReady: number) => void;
 }
+
+/** Stands for samples that workers come by in a way of their own. */
+const WORKERS_OWN: ServedDataset = {
+  name: 'samples of its own',
+  sha256: '0'.repeat(64),
+  bytes: memoryBytes([new Uint8Array(1)]),
+};
 
 export function createMembership(options: MembershipOptions): Membership {
   return new RunMembership(options);
@@ -67,10 +77,11 @@ class RunMembership implements Membership {
   /** Called when members have changed. */
   #onChange = () => {};
 
-  constructor({ limits = NO_PEER_LIMITS, handshakeMs = LIMITS.handshakeMs, log, onReady, ...rest }: MembershipOptions) {
+  constructor(options: MembershipOptions) {
+    const { limits = NO_PEER_LIMITS, handshakeMs = LIMITS.handshakeMs, dataset = WORKERS_OWN, log, onReady } = options;
     this.#log = log;
     this.#onReady = onReady;
-    this.#admission = new Admission({ ...rest, limits, handshakeMs });
+    this.#admission = new Admission({ ...options, limits, handshakeMs, dataset });
     this.#refusals = createRefusalLog((line, fields) => log('warn', line, fields));
   }
 

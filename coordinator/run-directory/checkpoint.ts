@@ -30,6 +30,7 @@ const SLACK_BYTES = 256;
 /** Of a configuration: what does not change what the run computes. */
 const WITHOUT_EFFECT: readonly string[] = [
   'workers',
+  'dataset',
   'joinTimeoutSeconds',
   'stepTimeoutSeconds',
 ] satisfies (keyof RunConfig)[];
@@ -163,8 +164,10 @@ export function decodeCheckpoint(name: string, file: Buffer<ArrayBuffer>, owner:
 
 /** sha256, in hex, of all of a configuration that the outcome depends on: not who computes it, nor how long one waits. */
 export function outcomeSha256(config: RunConfig): string {
-  const fields = Object.entries(runConfigSchema.parse(config));
+  const fields: [string, unknown][] = Object.entries(runConfigSchema.parse(config));
   const outcome = fields.filter(([name]) => !WITHOUT_EFFECT.includes(name));
+  // Of the data, what it is counts, not where it was found.
+  if (config.dataset) outcome.push(['dataset', config.dataset.sha256]);
   return createHash('sha256')
     .update(canonical(Object.fromEntries(outcome)))
     .digest('hex');

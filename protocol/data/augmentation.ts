@@ -6,25 +6,24 @@
  * 2020, here with rectangles of any shape, filled with the background.
  */
 import { z } from 'zod';
-import { IMAGE_BYTES, IMAGE_SHAPE } from './dataset.ts';
+import { imageBytesOf } from './dataset.ts';
+import type { ImageShape } from './dataset.ts';
 import { seededWords } from './random.ts';
 
-const [, HEIGHT, WIDTH] = IMAGE_SHAPE;
+/** No image has longer sides. */
+export const MAX_SIDE = 65_535;
 
 const probability = z.number().min(0).max(1);
 
 export const augmentationSchema = z.strictObject({
   /** How likely an image is mirrored, left for right. */
   flipProbability: probability,
-  /** How likely it is moved, and the most pixels up or down and left or right, all alike; what comes into view is background. */
+  /** How likely it is moved, and the most pixels up or down and left or right, each number as likely; what comes into view is background. */
   shiftProbability: probability,
-  shiftPixels: z
-    .int()
-    .min(1)
-    .max(HEIGHT - 1),
+  shiftPixels: z.int().min(1).max(MAX_SIDE),
   /** How likely a rectangle of it is erased, and that one's longest side: sides are 1 to this, all alike. */
   eraseProbability: probability,
-  erasePixels: z.int().min(1).max(HEIGHT),
+  erasePixels: z.int().min(1).max(MAX_SIDE),
 });
 
 export type Augmentation = Readonly<z.infer<typeof augmentationSchema>>;
@@ -41,29 +40,47 @@ export interface AugmentedBatch {
   readonly indices: Uint32Array;
 }
 
-/** Returns a function that changes a microbatch's images, [indices.length, 784] bytes, in place. */
-export function createAugmenter(augmentation: Augmentation): (images: Uint8Array, batch: AugmentedBatch) => void {
+/**
+ * Returns a function that changes a microbatch's images, [indices.length, channels, height, width] bytes, in place. All
+ * channels of an image are changed alike. A shift that would leave nothing of an image, or an erased side that is longer
+ * than its own, is one pixel short of that, or that side.
+ */
+export function createAugmenter(
+  augmentation: Augmentation,
+  shape: ImageShape,
+): (images: Uint8Array, batch: AugmentedBatch) => void {
   const { flipProbability, shiftProbability, shiftPixels, eraseProbability, erasePixels } = augmentation;
-  const original = new Uint8Array(IMAGE_BYTES);
+  const [channels, height, width] = shape;
+  const imageBytes = imageBytesOf(shape);
+  const planeBytes = height * width;
+  const mostShifted = Math.min(shiftPixels, height - 1, width - 1);
+  const [mostRows, mostColumns] = [Math.min(erasePixels, height), Math.min(erasePixels, width)];
+  const original = new Uint8Array(imageBytes);
   return (images, { seed, epoch, indices }) => {
     for (let i = 0; i < indices.length; i++) {
       const next = seededWords(seed, epoch, indices[i]!);
       const isFlipped = isWithin(next(), flipProbability);
-      const reach = isWithin(next(), shiftProbability) ? shiftPixels : 0;
+      const reach = isWithin(next(), shiftProbability) ? mostShifted : 0;
       const down = upTo(next(), 2 * reach + 1) - reach;
       const right = upTo(next(), 2 * reach + 1) - reach;
-      const image = images.subarray(i * IMAGE_BYTES, (i + 1) * IMAGE_BYTES);
+      const image = images.subarray(i * imageBytes, (i + 1) * imageBytes);
       if (isFlipped || down !== 0 || right !== 0) {
         original.set(image);
-        moveImage(image, original, { isFlipped, down, right });
+        for (let plane = 0; plane < imageBytes; plane += planeBytes) {
+          const [moved, from] = [image, original].map((all) => all.subarray(plane, plane + planeBytes));
+          movePlane(moved!, from!, { height, width, isFlipped, down, right });
+        }
       }
       if (isWithin(next(), eraseProbability)) {
-        const height = 1 + upTo(next(), erasePixels);
-        const width = 1 + upTo(next(), erasePixels);
-        const top = upTo(next(), HEIGHT - height + 1);
-        const left = upTo(next(), WIDTH - width + 1);
-        for (let row = top; row < top + height; row++) {
-          image.fill(0, row * WIDTH + left, row * WIDTH + left + width);
+        const numRows = 1 + upTo(next(), mostRows);
+        const numColumns = 1 + upTo(next(), mostColumns);
+        const top = upTo(next(), height - numRows + 1);
+        const left = upTo(next(), width - numColumns + 1);
+        for (let channel = 0; channel < channels; channel++) {
+          for (let row = top; row < top + numRows; row++) {
+            const at = (channel * height + row) * width + left;
+            image.fill(0, at, at + numColumns);
+          }
         }
       }
     }
@@ -71,22 +88,24 @@ export function createAugmenter(augmentation: Augmentation): (images: Uint8Array
 }
 
 interface Move {
+  readonly height: number;
+  readonly width: number;
   readonly isFlipped: boolean;
   /** Pixels, negative for up and left; applied after the mirror. */
   readonly down: number;
   readonly right: number;
 }
 
-/** moved[y][x] <- original[y - down][x - right], mirrored; 0 where that lies outside. */
-function moveImage(moved: Uint8Array, original: Uint8Array, { isFlipped, down, right }: Move): void {
+/** moved[y][x] <- original[y - down][x - right], mirrored; 0 where that lies outside. [height, width] each. */
+function movePlane(moved: Uint8Array, original: Uint8Array, { height, width, isFlipped, down, right }: Move): void {
   const step = isFlipped ? -1 : 1;
   const firstColumn = Math.max(0, right);
-  const endColumn = Math.min(WIDTH, WIDTH + right);
+  const endColumn = Math.min(width, width + right);
   moved.fill(0);
-  for (let row = Math.max(0, down); row < Math.min(HEIGHT, HEIGHT + down); row++) {
+  for (let row = Math.max(0, down); row < Math.min(height, height + down); row++) {
     const column = firstColumn - right;
-    let from = (row - down) * WIDTH + (isFlipped ? WIDTH - 1 - column : column);
-    for (let at = row * WIDTH + firstColumn; at < row * WIDTH + endColumn; at++) {
+    let from = (row - down) * width + (isFlipped ? width - 1 - column : column);
+    for (let at = row * width + firstColumn; at < row * width + endColumn; at++) {
       moved[at] = original[from]!;
       from += step;
     }

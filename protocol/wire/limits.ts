@@ -8,8 +8,10 @@ export const LIMITS = {
   maxHeaderBytes: 64 * 1024,
   /** Refused by a frame's head, before memory is set aside. */
   maxPayloadBytes: 1024 * MEBIBYTE,
-  /** Dataset files travel in pieces of this size, so that a slow link still shows progress. */
+  /** A dataset travels in pieces of this size, so that a slow link still shows progress. */
   datasetChunkBytes: 4 * MEBIBYTE,
+  /** The most of a dataset that a worker may ask for at once: what then waits to be sent is no more than this. */
+  datasetRangeBytes: 32 * MEBIBYTE,
   /** From the connection to the worker's hello, and from a challenge to its proof; also for HTTP headers and TLS. */
   handshakeMs: 10 * SECOND,
   /** Of an HTTP request's headers: a worker's upgrade has some 200 bytes, a browser's some 1,000. */
@@ -27,7 +29,7 @@ export const LIMITS = {
   /** Refused connections that are told of one by one in a time of this length; of the others, their number. */
   refusalLines: 20,
   refusalWindowMs: 10 * SECOND,
-  /** From one preparation message to the next: a dataset file found, an engine built and probed. */
+  /** From one preparation message to the next: a dataset found, an engine built and probed. */
   prepareMs: 120 * SECOND,
   /** A peer that sent nothing, not even the answer to a ping, for this long is lost, unless its work may take longer. */
   silenceMs: 10 * SECOND,

@@ -14,7 +14,7 @@ import { optimizerConfigSchema, updateRatesSchema } from '../vectors/optimizer.t
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -114,25 +114,21 @@ export const MESSAGES = {
       augmentation: augmentationSchema.optional(),
       /** The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. */
       patienceMs: count,
-      /** sha256 of each uncompressed dataset file, by name: a worker with other bytes may not take part. */
-      dataset: z.record(text, sha256),
+      /** The data, by the sha256 of its canonical form, see `data/canonical.ts`: a worker with other bytes has no part. */
+      dataset: z.strictObject({ name: text, sha256, totalBytes: count }),
       /** For a worker on the coordinator's machine: memory that both may use. See `shared-memory.ts`. */
       sharedMemory: sharedMemoryOfferSchema.optional(),
     }),
   },
 
-  /** From the worker. Before ready, once for each dataset file that the worker does not have. */
-  datasetRequest: { code: 3, payload: 'none', header: z.strictObject({ file: text }) },
-
   /**
-   * From the coordinator. Answers datasetRequest: a piece of the uncompressed file; pieces come in order until
-   * `totalBytes` are there.
+   * From the worker. Before ready, where it lacks the dataset: the next bytes of its canonical form, from the first to the
+   * last, at most `LIMITS.datasetRangeBytes` at a time.
    */
-  datasetChunk: {
-    code: 4,
-    payload: 'bytes',
-    header: z.strictObject({ file: text, offsetBytes: index, totalBytes: count }),
-  },
+  datasetRequest: { code: 3, payload: 'none', header: z.strictObject({ offsetBytes: index, numBytes: count }) },
+
+  /** From the coordinator. Answers datasetRequest: a piece of those bytes; pieces come in order until all are there. */
+  datasetChunk: { code: 4, payload: 'bytes', header: z.strictObject({ offsetBytes: index }) },
 
   /** From the worker. The dataset is at hand, the engine built and probed: the worker can take a snapshot. */
   ready: {

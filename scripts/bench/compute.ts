@@ -47,7 +47,7 @@ async function main(flags: Flags): Promise<void> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   if (flags.pytorch && !pytorch) log(`no PyTorch found, ours is measured alone; to compare: ${PYTORCH_CURE}`);
   const result = await runBenchmark({
-    models: models.map(loadModel),
+    models: models.map((name) => loadModel(name)),
     engines: chooseEngines(engines),
     core: coreOf(flags.core),
     ...{ pytorch, pairs, steps, dataDir, log },

@@ -54,7 +54,7 @@ async function main(flags: Flags): Promise<void> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   if (flags.pytorch && !pytorch) log(`no PyTorch found, ours is measured alone; to compare: ${PYTORCH_CURE}`);
   const result = await runTrainBenchmark({
-    models: models.map(loadModel),
+    models: models.map((name) => loadModel(name)),
     ...{ sizes, wires, sharesMemory, engine, pytorch, pairs, dataDir, log },
   });
   process.stdout.write(`${markdown ? '' : '\n'}${json ? JSON.stringify(result, null, 2) : formatTraining(result)}\n`);

@@ -23,20 +23,20 @@ export function baselineCommand(): Command {
   const command = new Command('baseline').addHelpText('after', EXAMPLES);
   addEngineFlags(addRunFlags(command)).action(async (given: RunFlags & EngineFlags) => {
     const flags = withResume(given, command);
-    const options = runOptionsOf(flags, 1, JOIN_TIMEOUT_SECONDS);
+    const options = await runOptionsOf(flags, 1, JOIN_TIMEOUT_SECONDS);
     const { threads, device } = flags;
     const result = await carryOutRun({
       ...options,
       ownsWorkers: true,
       prepare: () => checkEngine(flags.engine, device),
-      summonWorkers({ membership, replica, dataset, onFailure }) {
+      summonWorkers({ membership, replica, samples, onFailure }) {
         const [coordinatorEnd, workerEnd] = memoryTransportPair(['coordinator', 'this process']);
         void membership.admit(coordinatorEnd);
         const session = runWorkerSession(workerEnd, {
           name: 'baseline',
           vectorMath: options.vectorMath,
           sharedReplica: replica,
-          loadDataset: () => Promise.resolve(dataset),
+          loadDataset: () => Promise.resolve(samples),
           createEngine: async (engineOptions) => {
             const chosen = await createEngine(flags.engine, { ...engineOptions, threads, device });
             announceChoice(chosen, { log: options.reporter.line, warn: warner(flags.quiet, options.reporter.line) });

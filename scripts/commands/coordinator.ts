@@ -65,7 +65,7 @@ export function coordinatorCommand(): Command {
     const token = secret?.token;
     const tls = readServerTls(flags);
     const ringObstacle = tls && 'this run is encrypted, which links between the workers of a ring are not';
-    const options = { ...runOptionsOf(flags, flags.workers, flags.joinTimeout), token, ringObstacle };
+    const options = { ...(await runOptionsOf(flags, flags.workers, flags.joinTimeout)), token, ringObstacle };
     const { line } = options.reporter;
     let health: () => object = () => ({ status: 'completed', workers: 0 });
     const entrance = createEntrance((admit) =>

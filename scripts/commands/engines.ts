@@ -2,8 +2,13 @@
 import { Command } from 'commander';
 import { createLiveLine } from '../../coordinator/reporting/text.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
-import { IMAGE_BYTES, NUM_CLASSES, parseDataset } from '../../protocol/data/dataset.ts';
-import { datasetPlaces, readDatasetFiles } from '../../protocol/data/dataset-files.ts';
+import { imageBytesOf, selectSplits } from '../../protocol/data/dataset.ts';
+import {
+  canonicalFashionMnist,
+  FASHION_MNIST_CLASSES,
+  FASHION_MNIST_SHAPE,
+} from '../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, readDatasetFiles } from '../../protocol/data/fashion-mnist-files.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import { visibleGpus } from '../../worker/engines/gpus.ts';
 import { dataDirFlag, flag, loadModel } from '../flags/run-flags.ts';
@@ -37,13 +42,13 @@ export function enginesCommand(): Command {
     )
     .option('--no-timing', 'probe only, without timing')
     .option('--json', 'print the result as JSON', false)
-    .addOption(dataDirFlag())
+    .addOption(dataDirFlag("Fashion-MNIST's"))
     .addHelpText('after', EXAMPLES)
     .action(listEngines);
 }
 
 async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
-  const models = names.map(loadModel);
+  const models = names.map((name) => loadModel(name));
   const source = isTimed ? await samplesFor(dataDir) : undefined;
   const live = createLiveLine(process.stderr);
   const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
@@ -76,7 +81,7 @@ async function listEngines({ models: names, timing: isTimed, json, dataDir }: Fl
 async function samplesFor(dataDir: string | undefined): Promise<{ samples: SampleSet; origin: string }> {
   const bytes = await readDatasetFiles(datasetPlaces(dataDir));
   if (bytes) {
-    const { train } = parseDataset(bytes, { numTrainSamples: NUM_SAMPLES });
+    const { train } = selectSplits(canonicalFashionMnist(bytes).splits, { numTrainSamples: NUM_SAMPLES });
     // Copies: a view would take the whole file along to the processes.
     return {
       samples: { ...train, images: train.images.slice(), labels: train.labels.slice() },
@@ -84,7 +89,7 @@ async function samplesFor(dataDir: string | undefined): Promise<{ samples: Sampl
     };
   }
   const random = uniformFloats(1);
-  const images = new Uint8Array(NUM_SAMPLES * IMAGE_BYTES).map(() => random() * 256);
-  const labels = new Uint8Array(NUM_SAMPLES).map((_, sample) => sample % NUM_CLASSES);
+  const images = new Uint8Array(NUM_SAMPLES * imageBytesOf(FASHION_MNIST_SHAPE)).map(() => random() * 256);
+  const labels = new Uint8Array(NUM_SAMPLES).map((_, sample) => sample % FASHION_MNIST_CLASSES.length);
   return { samples: { images, labels, numSamples: NUM_SAMPLES }, origin: 'noise (Fashion-MNIST is not here)' };
 }

@@ -2,11 +2,15 @@
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
-import { obtainDataset } from '../../coordinator/dataset/fetch.ts';
+import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
+import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
 import { EXIT, interruptSignal } from '../process.ts';
 import { flag } from '../flags/run-flags.ts';
 import { openSweepDirectory } from '../sweep/directory.ts';
-import { runEnvironment } from '../sweep/flags.ts';
+import type { RunFlags } from '../flags/run-flags.ts';
+import { argumentsOf, runEnvironment } from '../sweep/flags.ts';
+import { baselineCommand } from './baseline.ts';
+import type { SweepSpec } from '../sweep/spec.ts';
 import { reportSweep } from '../sweep/report.ts';
 import { readSweepSpec } from '../sweep/spec.ts';
 import { runSweep } from '../sweep/sweep.ts';
@@ -58,10 +62,10 @@ export function sweepCommand(): Command {
     .action(async (path: string, { sweepDir }: Flags) => {
       const say = (line: string) => process.stdout.write(`${line}\n`);
       const spec = readSweepSpec(path);
-      const plan = planSweep(path, spec);
-      const dataDir = spec.flags['data-dir'] ?? spec.flags['dataDir'] ?? process.env['GRADSOCK_DATA_DIR'];
+      const dataset = await datasetOf(spec, say);
+      const plan = planSweep(path, spec, dataset);
       // Once, before several runs would.
-      await obtainDataset({ dataDir: typeof dataDir === 'string' ? dataDir : undefined, log: say });
+      await dataset.open();
       const directory = await openSweepDirectory(sweepDir ?? join('sweeps', basename(path, '.json')), spec, say);
       try {
         const signal = interruptSignal(() =>
@@ -81,4 +85,22 @@ export function sweepCommand(): Command {
         await directory.release();
       }
     });
+}
+
+/** What all runs train on, by the flags that they have in common and the environment. */
+function datasetOf({ flags }: SweepSpec, log: (line: string) => void): Promise<DatasetSource> {
+  const options = baselineCommand()
+    .exitOverride()
+    .action(() => {})
+    .parse(argumentsOf(pick(flags, DATA_FLAGS)), { from: 'user' })
+    .opts<Pick<RunFlags, 'data' | 'dataDir' | 'resize' | 'testFraction'>>();
+  const { data, dataDir, resize, testFraction } = options;
+  return findDataset({ data, dataDir, resize, testFraction, log });
+}
+
+/** The flags that decide what the data is, as they may be written. */
+const DATA_FLAGS: readonly string[] = ['data', 'data-dir', 'dataDir', 'resize', 'test-fraction', 'testFraction'];
+
+function pick<T>(values: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
 }

@@ -39,7 +39,7 @@ export function trainCommand(): Command {
       const flags = withResume(given, command);
       const { engine, device, threads, dataDir, quiet } = flags;
       const { token } = runToken({});
-      const options = { ...runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS), token };
+      const options = { ...(await runOptionsOf(flags, flags.workers, LOCAL_JOIN_TIMEOUT_SECONDS)), token };
       let numMembers = () => 0;
       const health = () => ({ status: 'running', workers: numMembers() });
       const address = { host: '127.0.0.1', port: 0 };

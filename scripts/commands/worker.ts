@@ -33,7 +33,7 @@ export function workerCommand(): Command {
   const command = new Command('worker')
     .argument('[url]', "the coordinator's URL, as it prints it: ws://HOST:PORT")
     .addHelpText('after', EXAMPLES);
-  addFlags(command, [...inGroup('joining', joiningFlags()), ...inGroup('data', [dataDirFlag()])]);
+  addFlags(command, [...inGroup('joining', joiningFlags()), ...inGroup('data', [dataDirFlag("Fashion-MNIST's")])]);
   addFlags(command, inGroup('files', [flag('--quiet', 'print only failures and warnings').default(false)]));
   addEngineFlags(command).action(async (joinUrl: string | undefined, flags: WorkerFlags) => {
     const warn = (line: string) => process.stderr.write(`${printableLines(line)}\n`);

@@ -1,23 +1,37 @@
 /** `--model`: one of the named ones, or a ModelSpec from a JSON file. */
 import { ConfigError } from '../../protocol/errors.ts';
+import type { DatasetIdentity } from '../../protocol/data/dataset.ts';
+import { FASHION_MNIST_CLASSES, FASHION_MNIST_SHAPE } from '../../protocol/data/fashion-mnist.ts';
 import { modelSpecSchema } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
-import { MODEL_NAMES, MODELS } from '../../protocol/state/models.ts';
-import type { ModelName } from '../../protocol/state/models.ts';
+import { isModelName, MODEL_NAMES, modelFor } from '../../protocol/state/models.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
 
-/** Throws `ConfigError` for a name that is none, and for a file that holds no ModelSpec, with its problems. */
-export function loadModel(model: string): ModelSpec {
-  if (Object.hasOwn(MODELS, model)) return MODELS[model as ModelName];
-  if (!model.endsWith('.json')) {
-    throw new ConfigError(
-      `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,
-    );
-  }
+/** What a named model is made for. */
+export type ModelData = Pick<DatasetIdentity, 'shape' | 'classes'>;
+
+export const FASHION_MNIST_DATA: ModelData = { shape: FASHION_MNIST_SHAPE, classes: FASHION_MNIST_CLASSES };
+
+/**
+ * The model by that name for some data, by default Fashion-MNIST; or the one in that file, which may be for other data.
+ *
+ * Throws `ConfigError` for a name that is none, and for a file that holds no ModelSpec, with its problems.
+ */
+export function loadModel(model: string, { shape, classes }: ModelData = FASHION_MNIST_DATA): ModelSpec {
+  if (isModelName(model)) return modelFor(model, shape, classes.length);
+  checkModelName(model);
   const checked = modelSpecSchema.safeParse(readJsonFile(`--model ${model}`, model));
   if (!checked.success) {
     const problems = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || 'the file'}: ${message}`);
     throw new ConfigError(`--model ${model}: not a ModelSpec:\n${problems.join('\n')}`);
   }
   return checked.data;
+}
+
+/** Throws `ConfigError` for what is neither a model's name nor that of a file; before any data is read. */
+export function checkModelName(model: string): void {
+  if (isModelName(model) || model.endsWith('.json')) return;
+  throw new ConfigError(
+    `--model ${model}: expected ${MODEL_NAMES.join(', ')}, or the path of a ModelSpec in FILE.json`,
+  );
 }

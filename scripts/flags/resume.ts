@@ -4,8 +4,11 @@ import type { Command } from 'commander';
 import { canonical } from '../../coordinator/run-directory/checkpoint.ts';
 import { readRecordedRun } from '../../coordinator/run-directory/resume.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
+import { FASHION_MNIST } from '../../coordinator/dataset/dataset-source.ts';
+import type { DatasetIdentity } from '../../protocol/data/dataset.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
+import { FASHION_MNIST_DATA } from './load-model.ts';
 import { loadModel } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
 import { withRecipe } from './recipe.ts';
@@ -56,7 +59,7 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
     const name = option.attributeName() as keyof AnyFlags;
     const has = recorded[name];
     if (!isGiven(name) || has === undefined) return [];
-    const given = name === 'model' ? loadModel(flags.model) : flags[name];
+    const given = name === 'model' ? loadModel(flags.model, dataOf(run)) : flags[name];
     if (canonical(given) === canonical(has)) return [];
     return [`${option.long!} (given ${nameOf(given)}, the run has ${nameOf(has)})`];
   });
@@ -72,11 +75,18 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
   const others = {
     ...(flags.workers !== undefined && { workers: numWorkers }),
     ...run.engine,
+    // The same data may be somewhere else now: whether it is the same is found when it is read.
+    ...(!isGiven('data') && { data: dataOf(run).source }),
     ...(!isGiven('stepTimeout') && { stepTimeout: run.config.stepTimeoutSeconds }),
     ...(!isGiven('checkpointEvery') && { checkpointEvery: run.checkpointEvery }),
     ...(!isGiven('keepCheckpoints') && run.keepCheckpoints !== undefined && { keepCheckpoints: run.keepCheckpoints }),
   };
   return { ...flags, ...others, resumed: run };
+}
+
+/** What a run trains on: Fashion-MNIST, where its record is of a version that knew nothing else. */
+function dataOf({ config }: RecordedRun): Pick<DatasetIdentity, 'source' | 'shape' | 'classes'> {
+  return config.dataset ?? { source: FASHION_MNIST, ...FASHION_MNIST_DATA };
 }
 
 /**

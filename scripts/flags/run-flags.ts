@@ -11,7 +11,9 @@ import { count, flag, notNegative, positive, seconds, upTo } from './values.ts';
 import { dataDirFlag, dataFlags } from './data.ts';
 import { microbatchFlags } from './distribution.ts';
 import { inGroup } from './groups.ts';
+import type { ImageSize } from '../../coordinator/dataset/readers/reader.ts';
 import { loadModel } from './load-model.ts';
+import type { ModelData } from './load-model.ts';
 import { trainingFlags } from './training.ts';
 import { RECIPE_NAMES } from './recipe.ts';
 import type { Recipe, RecipeName } from './recipe.ts';
@@ -54,7 +56,10 @@ export interface RunFlags extends Recipe {
   checkpointEvery?: number;
   keepCheckpoints: number;
   resume?: string;
+  data: string;
   dataDir?: string;
+  resize?: ImageSize;
+  testFraction?: number;
   runDir?: string;
   quiet: boolean;
 }
@@ -141,8 +146,15 @@ export function defaultWorkerName(): string {
   return `${hostname()}-${process.pid}`;
 }
 
-/** The configuration that flags and a number of workers make. Throws `ConfigError` for a model that is none. */
-export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds: number): RunConfig {
+/** What a run is made for beside its flags. */
+export interface RunPlace {
+  readonly workers: number;
+  readonly joinTimeoutSeconds: number;
+  readonly data: ModelData;
+}
+
+/** The configuration that flags make. Throws `ConfigError` for a model that is none. */
+export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data }: RunPlace): RunConfig {
   const {
     learningRate,
     warmupSteps,
@@ -160,7 +172,7 @@ export function runConfigOf(flags: RunFlags, workers: number, joinTimeoutSeconds
   if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
   if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
   return {
-    model: loadModel(flags.model),
+    model: loadModel(flags.model, data),
     workers,
     epochs: flags.epochs,
     globalBatch: flags.globalBatch,

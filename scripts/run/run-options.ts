@@ -1,4 +1,5 @@
 /** What the commands that carry out a run have in common. */
+import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { createTerminalReporter } from '../../coordinator/reporting/terminal.ts';
@@ -6,6 +7,7 @@ import { printableLines } from '../../protocol/errors.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
+import { checkModelName } from '../flags/load-model.ts';
 import { runConfigOf } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { interruptSignal, runOrigin } from '../process.ts';
@@ -20,24 +22,28 @@ export function warner(quiet: boolean, line: (text: string) => void): (text: str
  * Readies this process for a run, and returns the options of one with these flags and this many workers, which come from
  * elsewhere; interrupted by the user. Of a run that is resumed the configuration is the recorded one.
  */
-export function runOptionsOf(
+export async function runOptionsOf(
   flags: RunFlags & Partial<EngineFlags> & { resumed?: RecordedRun },
   numWorkers: number,
   joinTimeoutSeconds: number,
-): Omit<RunOptions, 'summonWorkers'> {
+): Promise<Omit<RunOptions, 'summonWorkers'>> {
   keepFreedMemory();
-  const { engine, device, threads, dataDir, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
+  const { engine, device, threads, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = createTerminalReporter({ stream: process.stdout, quiet });
+  if (!resumed) checkModelName(flags.model);
+  const { data, dataDir, resize, testFraction } = flags;
+  const recorded = resumed?.config.dataset;
+  const dataset = await findDataset({ data, dataDir, resize, testFraction, recorded, log: reporter.line });
   return {
     config: resumed
       ? { ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout }
-      : runConfigOf(flags, numWorkers, joinTimeoutSeconds),
+      : runConfigOf(flags, { workers: numWorkers, joinTimeoutSeconds, data: dataset }),
     origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints }),
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     runDir,
-    dataDir,
+    dataset,
     vectorMath: fastestVectorMath(),
     sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
     reporter,

@@ -4,7 +4,7 @@
  * to this is messages and records.
  */
 import { internalError } from '../../protocol/errors.ts';
-import type { Dataset } from '../../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { updateRates } from '../../protocol/vectors/optimizer.ts';
@@ -24,7 +24,7 @@ export interface TrainingStepOptions {
   readonly model: ModelSpec;
   readonly engine: string;
   readonly device?: string | undefined;
-  readonly dataset: Dataset;
+  readonly dataset: Dataset<SampleSet>;
   readonly globalBatch: number;
   readonly learningRate: number;
 }
@@ -54,7 +54,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const numTrainSamples = dataset.train.numSamples;
   const stepsPerEpoch = Math.floor(numTrainSamples / globalBatch);
   const catcher = createCatcher();
-  const welcome = { seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples, wire: 'f32' } as const;
+  const welcome = { model, seed: BENCH_SEED, globalBatch, numMicrobatches: 1, numTrainSamples, wire: 'f32' } as const;
   const codec = createVectorCodec(welcome.wire, plan, vectorMath);
   const task = createGradientTask({
     ...{ transport: catcher.transport, welcome, vectorMath },

@@ -1,7 +1,9 @@
 /** The flags of a sweep's runs: as its file names them, as `gradsock baseline` takes them, and checked by that command. */
 import { CommanderError } from 'commander';
 import type { Command, Option } from 'commander';
-import { checkRunConfig } from '../../coordinator/run-config.ts';
+import { checkAgainstData, checkRunConfig } from '../../coordinator/run-config.ts';
+import { fashionMnistSource } from '../../coordinator/dataset/dataset-source.ts';
+import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { checkRunSizes } from '../../coordinator/run-sizes.ts';
 import { ConfigError } from '../../protocol/errors.ts';
@@ -62,17 +64,24 @@ export function argumentsOf(flags: Flags): string[] {
   });
 }
 
+/** What all runs of a sweep train on. */
+export type SweepData = Pick<DatasetSource, 'name' | 'shape' | 'classes' | 'numTrainSamples'>;
+
+export const FASHION_MNIST_SWEEP: SweepData = fashionMnistSource(undefined, () => {});
+
 /**
  * The configuration that the flags make, checked, as they are, by the command that will get them. Throws `ConfigError`,
  * which begins with `subject`.
  */
-export function checkFlags(subject: string, flags: Flags): RunConfig {
+export function checkFlags(subject: string, flags: Flags, data: SweepData): RunConfig {
   const command = parser();
   try {
     command.parse(argumentsOf(flags), { from: 'user' });
-    const config = runConfigOf(withResume(command.opts<RunFlags>(), command), 1, JOIN_TIMEOUT_SECONDS);
+    const given = withResume(command.opts<RunFlags>(), command);
+    const config = runConfigOf(given, { workers: 1, joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS, data });
     checkRunConfig(config);
-    checkRunSizes(config, planModel(config.model));
+    checkAgainstData(config, data);
+    checkRunSizes(config, planModel(config.model), data.numTrainSamples);
     return config;
   } catch (error) {
     if (!(error instanceof CommanderError || error instanceof ConfigError)) throw error;

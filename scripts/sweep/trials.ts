@@ -3,7 +3,8 @@ import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { product } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
-import { checkFlagName, checkFlags, flagName, writtenName } from './flags.ts';
+import { checkFlagName, checkFlags, FASHION_MNIST_SWEEP, flagName, writtenName } from './flags.ts';
+import type { SweepData } from './flags.ts';
 import type { Flags } from './flags.ts';
 import type { Distribution, FlagValue, Objective, SweepSpec } from './spec.ts';
 
@@ -43,7 +44,7 @@ export interface SweepPlan {
 }
 
 /** Throws `ConfigError`, with `subject` first, where any trial's flags would be refused, and without a clear objective. */
-export function planSweep(subject: string, spec: SweepSpec): SweepPlan {
+export function planSweep(subject: string, spec: SweepSpec, data: SweepData = FASHION_MNIST_SWEEP): SweepPlan {
   const fixed = named(subject, 'flags', spec.flags);
   const grid = spec.grid && named(subject, 'grid', spec.grid);
   const space = spec.random && named(subject, 'random.space', spec.random.space);
@@ -63,7 +64,7 @@ export function planSweep(subject: string, spec: SweepSpec): SweepPlan {
     }),
   );
   const numbered = trials.map((trial, index) => {
-    const { epochs } = checkFlags(`${subject}: trial ${index + 1}`, trial.flags);
+    const { epochs } = checkFlags(`${subject}: trial ${index + 1}`, trial.flags, data);
     return { number: index + 1, ...trial, epochs };
   });
   const logNames = variedNames.filter((name) => isLogarithmic(grid?.[name] ?? space![name]!));

@@ -4,7 +4,8 @@ import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { createAugmenter } from '../../protocol/data/augmentation.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import { FASHION_MNIST_SHAPE } from '../../protocol/data/fashion-mnist.ts';
+import { IMAGE_BYTES } from '../helpers/fashion-mnist.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
@@ -118,7 +119,7 @@ describe('augmentation in a run', () => {
         };
       },
     });
-    const augment = createAugmenter(augmentation);
+    const augment = createAugmenter(augmentation, FASHION_MNIST_SHAPE);
     for (const [i, samples] of seen.entries()) {
       const { images, labels, numSamples } = dataset.train;
       const indices = epochOrder(7, i + 1, numSamples);

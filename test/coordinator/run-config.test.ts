@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Member } from '../../coordinator/members/member.ts';
 import { assignmentOf, planStep } from '../../coordinator/step/step-plan.ts';
-import { checkRunConfig, stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
+import { checkAgainstData, checkRunConfig, stepSizesOf, welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { decodeHead, encodeFrame } from '../../protocol/wire/frame.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
+import { MODELS } from '../../protocol/state/models.ts';
 import { madeUpDataset, runConfig } from '../helpers/cluster.ts';
 import { SAMPLE_MESSAGES } from '../helpers/messages.ts';
 
@@ -39,6 +40,37 @@ describe('a configuration is refused', () => {
     { wire: 'int8', optimizer: adam },
   ])('and not without reason: %j', (changes) => {
     checkRunConfig(runConfig(changes));
+  });
+});
+
+describe('a configuration that does not fit the data is refused', () => {
+  const data = { name: 'mine', shape: [1, 28, 20], classes: Array.from({ length: 10 }, String) } as const;
+  const model = { ...MODELS.dense, input: [1, 28, 20] as [number, number, number] };
+  const changes = {
+    ...{ flipProbability: 0, shiftProbability: 1, shiftPixels: 19, eraseProbability: 1, erasePixels: 20 },
+  };
+
+  test.each<[Partial<RunConfig>, string]>([
+    [{ model: MODELS.dense }, 'model dense: input [1, 28, 28] and 10 classes, but mine has [1, 28, 20] and 10'],
+    [
+      { model: { ...model, numClasses: 1 } },
+      'model dense: input [1, 28, 20] and 1 class, but mine has [1, 28, 20] and 10',
+    ],
+    [
+      { model, augmentation: { ...changes, shiftPixels: 20 } },
+      '--shift-pixels 20: expected at most 19, for images of 28x20 pixels',
+    ],
+    [
+      { model, augmentation: { ...changes, erasePixels: 21 } },
+      '--erase-pixels 21: expected at most 20, for images of 28x20 pixels',
+    ],
+  ])('%j', (given, message) => {
+    expect(() => checkAgainstData(runConfig(given), data)).toThrow(message);
+  });
+
+  test('and one that fits is not', () => {
+    checkAgainstData(runConfig({ model, augmentation: changes }), data);
+    checkAgainstData(runConfig({ model, augmentation: { ...changes, eraseProbability: 0, erasePixels: 99 } }), data);
   });
 });
 

@@ -15,7 +15,7 @@ const dense = (units: number): LayerSpec => ({ kind: 'dense', units, activation:
 function check(layers: LayerSpec[], changes: Partial<RunConfig> = {}): void {
   const model = { name: 'large', input: [1, 28, 28] as [number, number, number], numClasses: 10, layers };
   const config = runConfig({ model, microbatches: 1, ...changes });
-  checkRunSizes(config, planModel(model));
+  checkRunSizes(config, planModel(model), 60_000);
 }
 
 describe('a run is refused, with the number and the limit, when', () => {
@@ -74,7 +74,7 @@ describe('a run is refused, with the number and the limit, when', () => {
 });
 
 test.each(Object.values(MODELS))('the model $name fits', (model) => {
-  checkRunSizes(runConfig({ model, optimizer: { ...runConfig().optimizer, name: 'adamw' } }), planModel(model));
+  checkRunSizes(runConfig({ model, optimizer: { ...runConfig().optimizer, name: 'adamw' } }), planModel(model), 60_000);
 });
 
 test.each(['sgd', 'adam', 'adamw'] as const)('the length of a state is known before it is made (%s)', (name) => {

@@ -3,7 +3,7 @@ import { planModel } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES } from '../helpers/fashion-mnist.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';

@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileS
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createToken } from '../../protocol/wire/authentication.ts';
-import { DATASET_FILES } from '../../protocol/data/dataset.ts';
-import { datasetPlaces, locateDatasetFile } from '../../protocol/data/dataset-files.ts';
+import { DATASET_FILES } from '../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, locateDatasetFile } from '../../protocol/data/fashion-mnist-files.ts';
 import { PROGRAM, SMALL, startCommand } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 

@@ -206,7 +206,7 @@ describe('ends with exit code 2', () => {
       parallel: 2,
     });
     const { code, output } = await runCli(args);
-    expect(output).toContain('error: trial 2: exit code 2: --train-samples 70000: Fashion-MNIST has 60000');
+    expect(output).toContain('error: trial 2: exit code 2: --train-samples 70000: fashion-mnist has 60000');
     expect(code).toBe(2);
     expect(existsSync(join(path, 'lock'))).toBe(false);
     expect(existsSync(join(trial('001'), 'lock'))).toBe(false);

@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ConfigError, ProtocolError } from '../../protocol/errors.ts';
-import { DATASET_SHA256 } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
@@ -40,7 +39,6 @@ const WELCOME: MessageOf<'welcome'> = {
   numTrainSamples: 40,
   numTestSamples: 60,
   patienceMs: PATIENCE_MS,
-  dataset: DATASET_SHA256,
 };
 const SNAPSHOT: MessageOf<'snapshot'> = {
   kind: 'snapshot',

@@ -12,7 +12,7 @@ import type { RunConfig } from '../../coordinator/run-config.ts';
 import { synchronise } from '../../coordinator/members/fleet.ts';
 import { planStep } from '../../coordinator/step/step-plan.ts';
 import { updateRates } from '../../protocol/vectors/optimizer.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES } from './fashion-mnist.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { allocateOwn } from '../../protocol/wire/shared-memory.ts';

@@ -10,7 +10,7 @@ import type { RunConfig } from '../../coordinator/run-config.ts';
 import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { PLAIN_SGD } from './optimizers.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES } from './fashion-mnist.ts';
 import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
@@ -88,7 +88,7 @@ export function madeUpSamples(numSamples: number, seed: number): SampleSet {
   return { images, labels, numSamples };
 }
 
-export const madeUpDataset = (numTrain = 150, numTest = 300): Dataset => ({
+export const madeUpDataset = (numTrain = 150, numTest = 300): Dataset<SampleSet> => ({
   train: madeUpSamples(numTrain, 1),
   evaluation: madeUpSamples(numTest, 2),
 });

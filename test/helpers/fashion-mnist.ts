@@ -5,10 +5,15 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DATASET_FILES } from '../../protocol/data/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../../protocol/data/dataset.ts';
-import { readDatasetFiles } from '../../protocol/data/dataset-files.ts';
-import type { DatasetPlace } from '../../protocol/data/dataset-files.ts';
+import { DATASET_FILES } from '../../protocol/data/fashion-mnist.ts';
+import type { DatasetBytes, DatasetFile } from '../../protocol/data/fashion-mnist.ts';
+import { selectSamples } from '../../coordinator/dataset/select-samples.ts';
+import type { SampleSelection } from '../../coordinator/dataset/select-samples.ts';
+import { imageBytesOf } from '../../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
+import { canonicalFashionMnist, FASHION_MNIST_SHAPE } from '../../protocol/data/fashion-mnist.ts';
+import { readDatasetFiles } from '../../protocol/data/fashion-mnist-files.ts';
+import type { DatasetPlace } from '../../protocol/data/fashion-mnist-files.ts';
 
 /** Holds the four files, uncompressed and verified. Tests read it, and write nothing into it. */
 export const FASHION_MNIST_FOLDER = fileURLToPath(new URL('../../.test-data/fashion-mnist', import.meta.url));
@@ -28,4 +33,12 @@ export function linkFashionMnist(folder: string, without?: DatasetFile): void {
   for (const file of DATASET_FILES) {
     if (file !== without) symlinkSync(join(FASHION_MNIST_FOLDER, file), join(folder, file));
   }
+}
+
+/** Bytes of an image. */
+export const IMAGE_BYTES = imageBytesOf(FASHION_MNIST_SHAPE);
+
+/** The samples of verified files, as a run selects them. */
+export function selectFashionMnist(bytes: DatasetBytes, selection: SampleSelection = {}): Dataset<SampleSet> {
+  return selectSamples({ ...canonicalFashionMnist(bytes), name: 'fashion-mnist' }, selection);
 }

@@ -9,7 +9,7 @@ import { fetchDataset } from '../../coordinator/dataset/fetch.ts';
 import type { DatasetSource } from '../../coordinator/dataset/fetch.ts';
 import { takeFromDebian } from '../../coordinator/dataset/debian-package.ts';
 import { downloadDatasetFile } from '../../coordinator/dataset/download.ts';
-import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data/dataset-files.ts';
+import { cacheFolder, DEBIAN_FOLDER, readDatasetFile } from '../../protocol/data/fashion-mnist-files.ts';
 import { createProgram } from '../../scripts/program.ts';
 import { TOKEN_VARIABLE } from '../../scripts/run/token.ts';
 import { FASHION_MNIST_FOLDER } from './fashion-mnist.ts';

@@ -1,5 +1,5 @@
 /** One sound message of every kind, for tests of whatever carries messages. */
-import { DATASET_SHA256 } from '../../protocol/data/dataset.ts';
+import { FASHION_MNIST_SHA256 } from '../../protocol/data/fashion-mnist.ts';
 import { MODELS } from '../../protocol/state/models.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import type { Message, MessageKind, MessageOf } from '../../protocol/wire/messages.ts';
@@ -26,14 +26,12 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     numTrainSamples: 60000,
     numTestSamples: 10000,
     patienceMs: 1000,
-    dataset: DATASET_SHA256,
+    dataset: { name: 'fashion-mnist', sha256: FASHION_MNIST_SHA256, totalBytes: 54_950_520 },
   },
-  datasetRequest: { kind: 'datasetRequest', file: 't10k-labels-idx1-ubyte' },
+  datasetRequest: { kind: 'datasetRequest', offsetBytes: 0, numBytes: 3 },
   datasetChunk: {
     kind: 'datasetChunk',
-    file: 't10k-labels-idx1-ubyte',
     offsetBytes: 0,
-    totalBytes: 3,
     payload: Uint8Array.of(1, 2, 3),
   },
   ready: { kind: 'ready', engine: 'onnx', device: 'cpu', threads: 1, sharesMemory: false },

@@ -1,7 +1,7 @@
 /** Training written out in straight code, for tests to compare the cluster with: no workers, no wire, no ledger. */
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
-import type { Dataset } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES } from './fashion-mnist.ts';
+import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createOptimizer, updateRates } from '../../protocol/vectors/optimizer.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
@@ -12,7 +12,7 @@ import { createReferenceEngine } from '../../worker/engines/reference/reference-
 const f = Math.fround;
 
 /** A model's state [parameters | buffers | optimizer state] with an engine that reads it and a step that changes it. */
-export async function createPlainState(config: RunConfig, dataset: Dataset) {
+export async function createPlainState(config: RunConfig, dataset: Dataset<SampleSet>) {
   const plan = planModel(config.model);
   const { numParameters, numBuffers } = plan;
   const { state } = createReplica(plan, config.optimizer, config.seed);
@@ -53,7 +53,7 @@ export async function createPlainState(config: RunConfig, dataset: Dataset) {
 }
 
 /** The global batches of an epoch, each cut into its microbatches: indices of training samples. */
-export function plainEpoch(config: RunConfig, dataset: Dataset, epoch: number): Uint32Array[][] {
+export function plainEpoch(config: RunConfig, dataset: Dataset<SampleSet>, epoch: number): Uint32Array[][] {
   const order = epochOrder(config.seed, epoch, dataset.train.numSamples);
   const batches = [];
   for (let first = 0; first < order.length; first += config.globalBatch) {

@@ -12,7 +12,6 @@ import { startServer } from '../../coordinator/server/server.ts';
 import type { ServerOptions } from '../../coordinator/server/server.ts';
 import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
-import type { DatasetBytes } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
@@ -36,12 +35,11 @@ export async function startSocketRun(
   const dataset = madeUpDataset();
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
   const { layout } = createExchange(replica, config.localSteps, config.microbatches);
-  const files = { file: new Uint8Array(1) } as unknown as DatasetBytes;
   const logged: string[] = [];
   const memory = createRunMemory(config, layout, sharedMemory, (line) => logged.push(line));
   const membership = createMembership({
     welcome: welcomeOf(config, 'test', dataset),
-    limits: memberLimitsOf(config, layout, replica.state, files),
+    limits: memberLimitsOf(config, layout, replica.state),
     log: (_, line) => logged.push(line),
     memory,
     ...membershipOptions,

@@ -1,4 +1,5 @@
 /** A simulated coordinator: the product's, from gathering the workers to the last checkpoint, on a simulated disk. */
+import { memoryBytes } from '../../protocol/data/byte-source.ts';
 import { setMaxListeners } from 'node:events';
 import { createStar } from '../../coordinator/all-reduce/star/star.ts';
 import { createElasticRing } from '../../coordinator/all-reduce/ring/elastic-ring.ts';
@@ -88,8 +89,8 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
           },
         });
       },
-      bytes: {} as never,
-      dataset,
+      served: { name: 'numbered', sha256: '0'.repeat(64), bytes: memoryBytes([new Uint8Array(1)]) },
+      samples: dataset,
       replica,
       directory,
       checkpoints,

@@ -2,7 +2,7 @@
  * The engine of a simulated worker: exact arithmetic on whole numbers, and time that a schedule decides. Its sums tell
  * which samples were counted: a sample's number is in its image, and its loss is that number.
  */
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
+import { IMAGE_BYTES } from '../helpers/fashion-mnist.ts';
 import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import type { Engine, EngineOptions, Microbatch } from '../../worker/engines/engine.ts';
 
@@ -22,7 +22,7 @@ function numberedSamples(numSamples: number): SampleSet {
   return { images, labels: Uint8Array.from({ length: numSamples }, (_, n) => n % 10), numSamples };
 }
 
-export const numberedDataset = (numTrain: number, numTest: number): Dataset => ({
+export const numberedDataset = (numTrain: number, numTest: number): Dataset<SampleSet> => ({
   train: numberedSamples(numTrain),
   evaluation: numberedSamples(numTest),
 });

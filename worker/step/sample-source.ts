@@ -1,7 +1,7 @@
 /** Sample source: the samples of a microbatch, by its place in the run, augmented, as an engine takes them. */
 import { createAugmenter } from '../../protocol/data/augmentation.ts';
-import { IMAGE_BYTES } from '../../protocol/data/dataset.ts';
-import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
+import { imageBytesOf } from '../../protocol/data/dataset.ts';
+import type { Dataset, ImageShape, Samples } from '../../protocol/data/dataset.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
 import { globalBatchRange, largestMicrobatch, microbatchRange } from '../../protocol/data/sharding.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
@@ -11,7 +11,7 @@ import type { Microbatch } from '../engines/engine.ts';
 export interface SourceOptions {
   readonly welcome: Pick<
     MessageOf<'welcome'>,
-    'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'augmentation'
+    'model' | 'seed' | 'globalBatch' | 'numMicrobatches' | 'numTrainSamples' | 'augmentation'
   >;
   readonly dataset: Dataset;
   readonly vectorMath: VectorMath;
@@ -20,8 +20,9 @@ export interface SourceOptions {
 /** Returns a function that gathers microbatch `index` of a step, in memory that it uses again at the next call. */
 export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptions) {
   const { globalBatch, numMicrobatches, seed, numTrainSamples, augmentation } = welcome;
-  const augment = augmentation && createAugmenter(augmentation);
-  const gather = createGatherer(dataset.train, largestMicrobatch(welcome), vectorMath);
+  const { input: shape } = welcome.model;
+  const augment = augmentation && createAugmenter(augmentation, shape);
+  const gather = createGatherer(dataset.train, { maxSamples: largestMicrobatch(welcome), shape, vectorMath });
   const orderOf = rememberLast((epoch: number) => epochOrder(seed, epoch, numTrainSamples));
   return (epoch: number, stepInEpoch: number, index: number): Microbatch => {
     const batch = globalBatchRange(stepInEpoch, globalBatch, numTrainSamples);
@@ -33,12 +34,20 @@ export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptio
   };
 }
 
+interface GathererOptions {
+  readonly maxSamples: number;
+  readonly shape: ImageShape;
+  readonly vectorMath: VectorMath;
+}
+
 /** Returns a function that copies the samples at `indices` into one reused microbatch. */
-function createGatherer(samples: SampleSet, maxSamples: number, { gatherRows }: VectorMath) {
-  const images = new Uint8Array(maxSamples * IMAGE_BYTES);
+function createGatherer(samples: Samples, { maxSamples, shape, vectorMath: { gatherRows } }: GathererOptions) {
+  const imageBytes = imageBytesOf(shape);
+  const images = new Uint8Array(maxSamples * imageBytes);
   const labels = new Uint8Array(maxSamples);
   return (indices: Uint32Array) => {
-    gatherRows(images, samples.images, indices, IMAGE_BYTES);
+    if ('stored' in samples) samples.stored.gather(images, indices);
+    else gatherRows(images, samples.images, indices, imageBytes);
     gatherRows(labels, samples.labels, indices, 1);
     return { images, labels, numSamples: indices.length };
   };

@@ -1,7 +1,7 @@
 /** Where the samples are that both sides read, and what PyTorch's processes are told of them. */
 import { ConfigError } from '../../../protocol/errors.ts';
-import { DATASET_FILES } from '../../../protocol/data/dataset.ts';
-import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
+import { DATASET_FILES } from '../../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, locateDatasetFile, readDatasetFiles } from '../../../protocol/data/fashion-mnist-files.ts';
 import type { ModelSpec } from '../../../protocol/state/model-spec.ts';
 import { DEFAULT_RECIPE } from '../../flags/recipe.ts';
 

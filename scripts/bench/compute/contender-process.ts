@@ -1,6 +1,7 @@
 /** A contender's process, our side: see `contender.ts` for what it is told and answers. */
-import { parseDataset } from '../../../protocol/data/dataset.ts';
-import { readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
+import { selectSplits } from '../../../protocol/data/dataset.ts';
+import { canonicalFashionMnist } from '../../../protocol/data/fashion-mnist.ts';
+import { readDatasetFiles } from '../../../protocol/data/fashion-mnist-files.ts';
 import type { ModelSpec } from '../../../protocol/state/model-spec.ts';
 import { answerRequests } from '../common/contender-answers.ts';
 import type { Work } from '../common/contender-answers.ts';
@@ -29,7 +30,10 @@ async function prepare(job: Job): Promise<Work> {
   if (job.task === 'matrix-product') return createMatrixProduct();
   const { dataFolder, mayBeSlow, ...options } = job;
   const bytes = await readDatasetFiles([{ folder: dataFolder, origin: 'the benchmark', isExplicit: true }]);
-  const training = await createTrainingStep({ ...options, dataset: parseDataset(bytes!) });
+  const training = await createTrainingStep({
+    ...options,
+    dataset: selectSplits(canonicalFashionMnist(bytes!).splits),
+  });
   const reason = mayBeSlow ? undefined : tooSlow(await training.estimateMs());
   if (reason !== undefined) throw new Error(`${job.model.name}: ${reason}`);
   return training;

@@ -3,6 +3,7 @@
  * step's end, does to a worker what its job says, and sends the trace over its IPC channel.
  */
 import { fileURLToPath } from 'node:url';
+import { fashionMnistSource } from '../../../coordinator/dataset/dataset-source.ts';
 import { carryOutRun } from '../../../coordinator/main.ts';
 import type { SummonContext, WorkerSource } from '../../../coordinator/run-options.ts';
 import { startServer } from '../../../coordinator/server/server.ts';
@@ -47,7 +48,7 @@ async function traceRun(job: FaultsJob): Promise<RunTrace> {
     config: configOfRun(job),
     origin: {},
     runDir: job.runDir,
-    dataDir: job.dataFolder,
+    dataset: fashionMnistSource(job.dataFolder, () => {}),
     checkpointSettings: { every: job.checkpointEvery, keep: 3 },
     vectorMath: fastestVectorMath(),
     sharedMemory: sharedMemorySystem(),

@@ -10,7 +10,8 @@ import { sharedMemorySystem } from '../../../worker/machine/shared-memory.ts';
 import { checkRunConfig, welcomeOf } from '../../../coordinator/run-config.ts';
 import { synchronise } from '../../../coordinator/members/fleet.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
+import { canonicalFashionMnist } from '../../../protocol/data/fashion-mnist.ts';
+import { readDatasetFiles } from '../../../protocol/data/fashion-mnist-files.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
 import { keepFreedMemory } from '../../../worker/machine/memory.ts';
@@ -32,9 +33,10 @@ async function prepare(job: TrainJob): Promise<Work> {
   const { engine, dataFolder, numWorkers } = job;
   const bytes = await readDatasetFiles([{ folder: dataFolder, origin: 'the benchmark', isExplicit: true }]);
   if (!bytes) throw new ConfigError(`${dataFolder}: no Fashion-MNIST there: run \`gradsock data fetch\``);
-  const config = configOf(job, selectSamples(bytes).train.numSamples);
+  const data = { ...canonicalFashionMnist(bytes), name: 'Fashion-MNIST' };
+  const config = configOf(job, data.splits.train.numSamples);
   checkRunConfig(config);
-  const dataset = selectSamples(bytes, config);
+  const dataset = selectSamples(data, config);
   const vectorMath = fastestVectorMath();
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed, vectorMath);
 

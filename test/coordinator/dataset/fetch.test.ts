@@ -5,9 +5,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vi
 import { fetchDataset, obtainDataset, RUN_SOURCES } from '../../../coordinator/dataset/fetch.ts';
 import type { DatasetSource } from '../../../coordinator/dataset/fetch.ts';
 import { debianSource, takeFromDebian } from '../../../coordinator/dataset/debian-package.ts';
-import { DATASET_FILES } from '../../../protocol/data/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../../../protocol/data/dataset.ts';
-import { cacheFolder, datasetPlaces, storeDatasetFile } from '../../../protocol/data/dataset-files.ts';
+import { DATASET_FILES } from '../../../protocol/data/fashion-mnist.ts';
+import type { DatasetBytes, DatasetFile } from '../../../protocol/data/fashion-mnist.ts';
+import { cacheFolder, datasetPlaces, storeDatasetFile } from '../../../protocol/data/fashion-mnist-files.ts';
 import { FASHION_MNIST_FOLDER, linkFashionMnist, readFashionMnist } from '../../helpers/fashion-mnist.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 import { asOrdinaryUser, openFolder } from '../../helpers/ordinary-user.ts';

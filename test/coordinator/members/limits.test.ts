@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { memberLimitsOf } from '../../../coordinator/members/limits.ts';
-import type { DatasetBytes } from '../../../protocol/data/dataset.ts';
 import { createExchange } from '../../../protocol/state/exchange.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
@@ -8,16 +7,14 @@ import { LIMITS } from '../../../protocol/wire/limits.ts';
 import { createVectorCodec } from '../../../protocol/vectors/vector-codec.ts';
 import { runConfig, TINY_MODEL } from '../../helpers/cluster.ts';
 
-const files = { 'train-images-idx3-ubyte': new Uint8Array(5000), 'train-labels-idx1-ubyte': new Uint8Array(10) };
-
 test.each(['f32', 'int8'] as const)('a member may send its whole state or gradient as %s, and no more', (wire) => {
   const config = runConfig({ wire });
   const replica = createReplica(planModel(TINY_MODEL), config.optimizer, config.seed);
   const { layout } = createExchange(replica, 1, 4);
-  const limits = memberLimitsOf(config, layout, replica.state, files as unknown as DatasetBytes);
+  const limits = memberLimitsOf(config, layout, replica.state);
   const longest = Math.max(replica.state.byteLength, createVectorCodec(wire, layout).payloadBytes);
   expect(limits.maxPayloadBytes).toBe(longest);
-  expect(limits.maxQueuedBytes).toBe(4 * longest + 5000 + LIMITS.queueSlackBytes);
+  expect(limits.maxQueuedBytes).toBe(4 * longest + LIMITS.datasetRangeBytes + LIMITS.queueSlackBytes);
   // Of four microbatches a member has at most six whole subtrees under way, each in one bucket.
   expect(limits.maxUnreadBytes).toBe(6 * longest + LIMITS.queueSlackBytes);
   expect(limits.maxUnreadMessages).toBe(6 + LIMITS.queueSlackMessages);
@@ -30,7 +27,7 @@ test.each([
   const config = runConfig({ stepTimeoutSeconds });
   const replica = createReplica(planModel(TINY_MODEL), config.optimizer, config.seed);
   const { layout } = createExchange(replica, 1, 4);
-  expect(memberLimitsOf(config, layout, replica.state, files as unknown as DatasetBytes)).toMatchObject({
+  expect(memberLimitsOf(config, layout, replica.state)).toMatchObject({
     maxSilenceMs,
   });
 });

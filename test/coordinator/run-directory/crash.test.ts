@@ -2,12 +2,13 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type * as datasetFetch from '../../../coordinator/dataset/fetch.ts';
 import { carryOutRun } from '../../../coordinator/main.ts';
+import type { DatasetSource } from '../../../coordinator/dataset/dataset-source.ts';
+import { toCanonical } from '../../../protocol/data/canonical.ts';
+import { FASHION_MNIST_CLASSES, FASHION_MNIST_SHAPE } from '../../../protocol/data/fashion-mnist.ts';
 import { readRecordedRun } from '../../../coordinator/run-directory/resume.ts';
 import type { EpochRecord, RunResult } from '../../../coordinator/reporting/reporter.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
-import type { DatasetBytes } from '../../../protocol/data/dataset.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
@@ -23,22 +24,23 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   const { failingFiles } = await import('../../helpers/failing-files.ts');
   return failingFiles(await importOriginal());
 });
-vi.mock('../../../coordinator/dataset/fetch.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof datasetFetch>();
-  return { ...real, obtainDataset: () => Promise.resolve(files) };
-});
 
 const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
 
-const file = (headBytes: number, bytes: Uint8Array) =>
-  new Uint8Array(Buffer.concat([new Uint8Array(headBytes), bytes]));
-
 /** Two steps an epoch. */
-const files: DatasetBytes = {
-  'train-images-idx3-ubyte': file(16, madeUpSamples(16, 1).images),
-  'train-labels-idx1-ubyte': file(8, madeUpSamples(16, 1).labels),
-  't10k-images-idx3-ubyte': file(16, madeUpSamples(8, 2).images),
-  't10k-labels-idx1-ubyte': file(8, madeUpSamples(8, 2).labels),
+const dataset: DatasetSource = {
+  name: 'made up',
+  source: 'made up',
+  shape: FASHION_MNIST_SHAPE,
+  classes: FASHION_MNIST_CLASSES,
+  numTrainSamples: 16,
+  open: () =>
+    toCanonical({
+      shape: FASHION_MNIST_SHAPE,
+      classes: FASHION_MNIST_CLASSES,
+      train: madeUpSamples(16, 1),
+      test: madeUpSamples(8, 2),
+    }),
 };
 
 /** What a user does: begins the run, or resumes the one that is there. */
@@ -48,19 +50,20 @@ function beginOrResume(runDir: string): Promise<RunResult> {
     config,
     origin: {},
     runDir,
+    dataset,
     resumed,
     checkpointSettings: { every: 1, keep: 1 },
     vectorMath: plainVectorMath,
     signal: never(),
     reporter: { line: () => {} },
     warn: () => {},
-    summonWorkers({ membership, replica, dataset }) {
+    summonWorkers({ membership, replica, samples }) {
       const [coordinatorEnd, workerEnd] = memoryTransportPair();
       void membership.admit(coordinatorEnd);
       const session = runWorkerSession(workerEnd, {
         name: 'worker',
         sharedReplica: replica,
-        loadDataset: () => Promise.resolve(dataset),
+        loadDataset: () => Promise.resolve(samples),
         createEngine: (options) => createReferenceEngine({ ...options, threads: 1 }),
       });
       const ended = session.then(

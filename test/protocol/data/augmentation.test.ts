@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { augmentationSchema, createAugmenter, isIdentity } from '../../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../../protocol/data/augmentation.ts';
-import { IMAGE_BYTES } from '../../../protocol/data/dataset.ts';
+import { FASHION_MNIST_SHAPE } from '../../../protocol/data/fashion-mnist.ts';
+import { IMAGE_BYTES } from '../../helpers/fashion-mnist.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { MODELS } from '../../../protocol/state/models.ts';
 import { seededWords } from '../../../protocol/data/random.ts';
@@ -26,7 +27,11 @@ const patterned = (seed: number): Uint8Array =>
 /** What becomes of one image. */
 function augmented(augmentation: Augmentation, image: Uint8Array, place: { seed: number; epoch: number; at: number }) {
   const changed = image.slice();
-  createAugmenter(augmentation)(changed, { seed: place.seed, epoch: place.epoch, indices: Uint32Array.of(place.at) });
+  createAugmenter(augmentation, FASHION_MNIST_SHAPE)(changed, {
+    seed: place.seed,
+    epoch: place.epoch,
+    indices: Uint32Array.of(place.at),
+  });
   return changed;
 }
 
@@ -76,7 +81,7 @@ describe('augmentation', () => {
     const indices = fc.uniqueArray(fc.nat(59_999), { minLength: 1, maxLength: 9 });
     fc.assert(
       fc.property(indices, int, fc.integer({ min: 1, max: 500 }), (all, seed, epoch) => {
-        const augment = createAugmenter(ALL);
+        const augment = createAugmenter(ALL, FASHION_MNIST_SHAPE);
         const images = Uint8Array.from(all.flatMap((at) => [...patterned(at)]));
         augment(images, { seed, epoch, indices: Uint32Array.from(all) });
         for (const [i, at] of all.entries()) {
@@ -90,7 +95,11 @@ describe('augmentation', () => {
 
   test('touches no row beyond those of the indices', () => {
     const rows = Uint8Array.from([...patterned(1), ...patterned(2)]);
-    createAugmenter({ ...ALL, eraseProbability: 1 })(rows, { seed: 1, epoch: 1, indices: Uint32Array.of(5) });
+    createAugmenter({ ...ALL, eraseProbability: 1 }, FASHION_MNIST_SHAPE)(rows, {
+      seed: 1,
+      epoch: 1,
+      indices: Uint32Array.of(5),
+    });
     expect(rows.subarray(0, IMAGE_BYTES)).not.toEqual(patterned(1));
     expect(rows.subarray(IMAGE_BYTES)).toEqual(patterned(2));
   });
@@ -120,7 +129,7 @@ describe('augmentation', () => {
   test('golden bits: what an image becomes never changes by accident', () => {
     const { images } = syntheticSamples(planModel(MODELS.dense), 64, 1);
     const indices = Uint32Array.from({ length: 64 }, (_, i) => 937 * i);
-    createAugmenter(ALL)(images, { seed: 7, epoch: 3, indices });
+    createAugmenter(ALL, FASHION_MNIST_SHAPE)(images, { seed: 7, epoch: 3, indices });
     expect(createHash('sha256').update(images).digest('hex')).toBe(
       '17d059efbfafaa1d8c0a0901769f8c6c5fcf3a761f155508df7ee6034aeebd3f',
     );
@@ -195,15 +204,37 @@ describe('over 10,000 samples', () => {
   });
 });
 
+test('all channels of an image that is not square are changed alike', () => {
+  const [height, width] = [5, 9];
+  const plane = Uint8Array.from({ length: height * width }, (_, at) => 1 + at);
+  const changed = (channels: number, numImages: number) => {
+    const image = new Uint8Array(Buffer.concat(Array.from({ length: channels }, () => plane)));
+    const images = new Uint8Array(Buffer.concat(Array.from({ length: numImages }, () => image)));
+    const some = { flipProbability: 0.5, shiftProbability: 1, shiftPixels: 3, eraseProbability: 1, erasePixels: 4 };
+    const indices = Uint32Array.from({ length: numImages }, (_, index) => index);
+    createAugmenter(some, [channels, height, width])(images, { seed: 3, epoch: 2, indices });
+    return images;
+  };
+  const [grey, colour] = [changed(1, 20), changed(3, 20)];
+  for (let n = 0; n < 20; n++) {
+    const expected = grey.subarray(n * plane.length, (n + 1) * plane.length);
+    expect(expected).not.toEqual(plane);
+    for (let channel = 0; channel < 3; channel++) {
+      const at = (3 * n + channel) * plane.length;
+      expect(colour.subarray(at, at + plane.length)).toEqual(expected);
+    }
+  }
+});
+
 test.each<Partial<Augmentation>>([
   { flipProbability: -0.1 },
   { shiftProbability: 1.1 },
   { eraseProbability: NaN },
   { shiftPixels: 0 },
-  { shiftPixels: 28 },
+  { shiftPixels: 65_536 },
   { shiftPixels: 1.5 },
   { erasePixels: 0 },
-  { erasePixels: 29 },
+  { erasePixels: 65_536 },
 ])('%j is refused', (change) => {
   expect(augmentationSchema.safeParse(ALL).success).toBe(true);
   expect(augmentationSchema.safeParse({ ...ALL, ...change }).success).toBe(false);

@@ -43,30 +43,23 @@ describe('a frame', () => {
   test('has the bytes that the specification says', () => {
     const { head, payload } = encodeFrame({
       kind: 'datasetChunk',
-      file: 'f',
       offsetBytes: 0,
-      totalBytes: 3,
       payload: Uint8Array.of(1, 2, 3),
     });
     expect(Buffer.from(head).toString('hex')).toBe(
       '4753434b' + // magic "GSCK"
-        '07' +
+        '08' +
         '04' +
         '02' +
         '00' + // version, kind, payload type, place: it follows
-        '23000000' +
+        '10000000' +
         '03000000' + // header and payload length
         '00000000' +
         '00000000' + // where in a shared memory, reserved
-        // fixmap of 3, in msgpackr's 16-bit form: "file": "f", "offsetBytes": 0, "totalBytes": 3
-        'de0003' +
-        'a466696c65' +
-        'a166' +
+        // fixmap of 1, in msgpackr's 16-bit form: "offsetBytes": 0
+        'de0001' +
         'ab6f66667365744279746573' +
-        '00' +
-        'aa746f74616c4279746573' +
-        '03' +
-        '00'.repeat(5), // up to a multiple of 8
+        '00', // in all a multiple of 8
     );
     expect([...payload]).toEqual([1, 2, 3]);
   });

@@ -45,7 +45,7 @@ describe('a command line with', () => {
       ['train', '--global-batch', '50', '--microbatches', '64'],
       '--global-batch 50 cannot feed 64 microbatches: use 64 or more',
     ],
-    [['baseline', '--train-samples', '60001'], '--train-samples 60001: Fashion-MNIST has 60000: use at most that many'],
+    [['baseline', '--train-samples', '60001'], '--train-samples 60001: fashion-mnist has 60000: use at most that many'],
     [['baseline', '--momentum', '0', '--nesterov'], '--nesterov needs --momentum above 0'],
   ])('%j', (args, message) => expectRefusal(args, message));
 

@@ -22,7 +22,10 @@ async function flagsOf(words: readonly string[], variable?: readonly [name: stri
   for (const { envVar } of command.options) if (envVar !== undefined) vi.stubEnv(envVar, undefined);
   if (variable) vi.stubEnv(...variable);
   command.action(() => {});
-  await program.parseAsync([...words, ...command.registeredArguments.map(() => 'x')], { from: 'user' });
+  await program.parseAsync(
+    [...words, ...command.registeredArguments.filter(({ required }) => required).map(() => 'x')],
+    { from: 'user' },
+  );
   return command.opts<Record<string, unknown>>();
 }
 

@@ -1,3 +1,4 @@
+import { FASHION_MNIST_DATA } from '../../../scripts/flags/load-model.ts';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -26,14 +27,15 @@ function flagsOf(...args: string[]): RunFlags {
   return withRecipe(given, command);
 }
 
-const configOf = (...args: string[]) => runConfigOf(flagsOf(...args), 1, 60);
+const configOf = (...args: string[]) =>
+  runConfigOf(flagsOf(...args), { workers: 1, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
 
 describe('a recipe', () => {
   test.each(['homework', 'best'] as const)('%s makes a sound configuration of every named model', (name) => {
     for (const model of MODEL_NAMES) {
       const flags = flagsOf('--recipe', name, '--model', model);
       expect(flags).toMatchObject(recipeOf(name, model));
-      const config = runConfigOf(flags, 1, 60);
+      const config = runConfigOf(flags, { workers: 1, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
       expect(runConfigSchema.parse(config)).toEqual(config);
     }
   });
@@ -113,8 +115,8 @@ describe('flags of improvements', () => {
   test.each([
     ['--label-smoothing', ['1', '-0.1', 'x', '']],
     ['--flip-probability', ['1.1', '-0.1', 'NaN']],
-    ['--shift-pixels', ['0', '28', '1.5']],
-    ['--erase-pixels', ['0', '29']],
+    ['--shift-pixels', ['0', '65536', '1.5']],
+    ['--erase-pixels', ['0', '65536']],
     ['--ema-decay', ['0', '1', 'Infinity']],
     ['--ema-every', ['0', '2.5']],
     ['--validation', ['0', '-1', '1.5']],

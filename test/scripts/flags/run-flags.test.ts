@@ -1,3 +1,4 @@
+import { FASHION_MNIST_DATA } from '../../../scripts/flags/load-model.ts';
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { optimizerConfigSchema } from '../../../protocol/vectors/optimizer.ts';
@@ -6,7 +7,11 @@ import type { RunFlags } from '../../../scripts/flags/run-flags.ts';
 
 const configOf = (...args: string[]) => {
   const command = addRunFlags(new Command('train').exitOverride().configureOutput({ writeErr: () => {} }));
-  return runConfigOf(command.parse(args, { from: 'user' }).opts<RunFlags>(), 2, 60);
+  return runConfigOf(command.parse(args, { from: 'user' }).opts<RunFlags>(), {
+    workers: 2,
+    joinTimeoutSeconds: 60,
+    data: FASHION_MNIST_DATA,
+  });
 };
 
 test('--clip-norm goes into the configuration of the optimizer, which without it does not mention it', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RunConfig } from '../../../../coordinator/run-config.ts';
-import type { Dataset } from '../../../../protocol/data/dataset.ts';
+import type { Dataset, SampleSet } from '../../../../protocol/data/dataset.ts';
 import { planModel } from '../../../../protocol/state/model-spec.ts';
 import type { OptimizerConfig } from '../../../../protocol/vectors/optimizer.ts';
 import type { Message } from '../../../../protocol/wire/messages.ts';
@@ -13,7 +13,7 @@ import { createPlainState, plainEpoch, plainSum } from '../../../helpers/plain-t
  * The definition: in each round every microbatch takes its steps from the common state, and the mean of the changes is
  * added to it. Returns the state at the end of each epoch, and the epoch's loss.
  */
-async function plainLocalSteps(config: RunConfig, dataset: Dataset) {
+async function plainLocalSteps(config: RunConfig, dataset: Dataset<SampleSet>) {
   const plain = await createPlainState(config, dataset);
   const epochs = [];
   let step = 0;

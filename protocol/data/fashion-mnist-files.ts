@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, gunzip } from 'node:zlib';
 import { ConfigError, describeError } from '../errors.ts';
-import { homeFolder } from '../home-folder.ts';
+import { userCacheFolder } from './cache-folder.ts';
 import { describeSystemError } from '../system-errors.ts';
 import { createFileAtomically } from '../atomic-file.ts';
-import { DATASET_FILES, DATASET_SHA256, verifyDatasetFile } from './dataset.ts';
-import type { DatasetBytes, DatasetFile } from './dataset.ts';
+import { DATASET_FILES, DATASET_SHA256, verifyDatasetFile } from './fashion-mnist.ts';
+import type { DatasetBytes, DatasetFile } from './fashion-mnist.ts';
 
 /** Where Debian's package `dataset-fashion-mnist` puts the files. */
 export const DEBIAN_FOLDER = '/usr/share/datasets/fashion-mnist';
@@ -29,15 +29,10 @@ export interface DatasetPlace {
   readonly isExplicit: boolean;
 }
 
-/**
- * The user's cache of the files: `$XDG_CACHE_HOME/gradsock/fashion-mnist`, by default under `~/.cache`; undefined for a
- * user who has neither that variable nor a home folder.
- */
+/** The user's cache of the four files; undefined for a user who has none, see `userCacheFolder`. */
 export function cacheFolder(): string | undefined {
-  const { XDG_CACHE_HOME: base } = process.env;
-  const home = homeFolder();
-  const caches = base !== undefined && base !== '' ? base : home === undefined ? undefined : join(home, '.cache');
-  return caches === undefined ? undefined : join(caches, 'gradsock', 'fashion-mnist');
+  const cache = userCacheFolder();
+  return cache === undefined ? undefined : join(cache, 'fashion-mnist');
 }
 
 /** The places that are looked at, in order. A folder that the user named is the only one. */

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { obtainDataset } from '../../../coordinator/dataset/fetch.ts';
-import { selectSamples } from '../../../coordinator/dataset/select-samples.ts';
 import { createFileAtomically, writeFileAtomically } from '../../../protocol/atomic-file.ts';
-import { DATASET_FILES, DATASET_SHA256, IMAGE_BYTES, parseDataset } from '../../../protocol/data/dataset.ts';
-import type { DatasetBytes, DatasetFile } from '../../../protocol/data/dataset.ts';
-import { datasetPlaces, readDatasetFile, readDatasetFiles } from '../../../protocol/data/dataset-files.ts';
+import { DATASET_FILES, DATASET_SHA256 } from '../../../protocol/data/fashion-mnist.ts';
+import { selectSplits } from '../../../protocol/data/dataset.ts';
+import { canonicalFashionMnist } from '../../../protocol/data/fashion-mnist.ts';
+import { IMAGE_BYTES, selectFashionMnist } from '../../helpers/fashion-mnist.ts';
+import type { DatasetBytes, DatasetFile } from '../../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, readDatasetFile, readDatasetFiles } from '../../../protocol/data/fashion-mnist-files.ts';
 import { linkFashionMnist, readFashionMnist } from '../../helpers/fashion-mnist.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 import { asOrdinaryUser, openFolder } from '../../helpers/ordinary-user.ts';
@@ -30,7 +32,7 @@ const read = (folder: string) => readDatasetFiles(datasetPlaces(folder));
 
 describe('the Fashion-MNIST files', () => {
   test('hold 60,000 and 10,000 samples of ten balanced classes', () => {
-    const { train, evaluation: test } = selectSamples(bytes);
+    const { train, evaluation: test } = selectFashionMnist(bytes);
     expect([train.numSamples, test.numSamples]).toEqual([60_000, 10_000]);
     expect(train.images.length).toBe(60_000 * IMAGE_BYTES);
     const counts = Array.from({ length: 10 }, (_, label) => train.labels.filter((other) => other === label).length);
@@ -38,23 +40,27 @@ describe('the Fashion-MNIST files', () => {
   });
 
   test('give only their first samples when asked', () => {
-    const all = selectSamples(bytes);
-    const some = selectSamples(bytes, { trainSamples: 10, testSamples: 3 });
+    const all = selectFashionMnist(bytes);
+    const some = selectFashionMnist(bytes, { trainSamples: 10, testSamples: 3 });
     expect(some.train.images).toEqual(all.train.images.subarray(0, 10 * IMAGE_BYTES));
     expect(some.evaluation.labels).toEqual(all.evaluation.labels.subarray(0, 3));
-    expect(() => selectSamples(bytes, { trainSamples: 60_001 })).toThrow(
-      '--train-samples 60001: Fashion-MNIST has 60000',
+    expect(() => selectFashionMnist(bytes, { trainSamples: 60_001 })).toThrow(
+      '--train-samples 60001: fashion-mnist has 60000',
     );
   });
 
   test('with validation give the last of the training samples for evaluation, and no test sample', () => {
-    const all = selectSamples(bytes);
-    const { train, evaluation } = selectSamples(bytes, { trainSamples: 1000, testSamples: 3, validationSamples: 200 });
+    const all = selectFashionMnist(bytes);
+    const { train, evaluation } = selectFashionMnist(bytes, {
+      trainSamples: 1000,
+      testSamples: 3,
+      validationSamples: 200,
+    });
     expect([train.numSamples, evaluation.numSamples]).toEqual([800, 200]);
     expect(train.labels).toEqual(all.train.labels.subarray(0, 800));
     expect(evaluation.labels).toEqual(all.train.labels.subarray(800, 1000));
     expect(Buffer.compare(evaluation.images, all.train.images.subarray(800 * IMAGE_BYTES, 1000 * IMAGE_BYTES))).toBe(0);
-    const ofAll = selectSamples(bytes, { validationSamples: 5000 });
+    const ofAll = selectFashionMnist(bytes, { validationSamples: 5000 });
     expect([ofAll.train.numSamples, ofAll.evaluation.numSamples]).toEqual([55_000, 5000]);
     expect(ofAll.evaluation.labels).toEqual(all.train.labels.subarray(55_000));
   });
@@ -63,9 +69,9 @@ describe('the Fashion-MNIST files', () => {
     [{ trainSamples: 1000, validationSamples: 1000 }, '--validation 1000 of 1000 training samples: leave some'],
     [{ trainSamples: 1000, validationSamples: 1001 }, '--validation 1001 of 1000 training samples: leave some'],
     [{ validationSamples: 60_000 }, '--validation 60000 of 60000 training samples: leave some to train on'],
-    [{ trainSamples: 60_001, validationSamples: 1 }, '--train-samples 60001: Fashion-MNIST has 60000'],
+    [{ trainSamples: 60_001, validationSamples: 1 }, '--train-samples 60001: fashion-mnist has 60000'],
   ])('%j is refused', (selection, message) => {
-    expect(() => selectSamples(bytes, selection)).toThrow(message);
+    expect(() => selectFashionMnist(bytes, selection)).toThrow(message);
   });
 
   test.each([
@@ -76,7 +82,9 @@ describe('the Fashion-MNIST files', () => {
     { numTrainSamples: 1, numValidationSamples: Number.MAX_SAFE_INTEGER },
     { numTrainSamples: 1, numTestSamples: 10_001 },
   ])('do not have what a coordinator asks for: %j', (counts) => {
-    expect(() => parseDataset(bytes, counts)).toThrow(/samples \d+ to -?\d+ were asked for of \d+/);
+    expect(() => selectSplits(canonicalFashionMnist(bytes).splits, counts)).toThrow(
+      /samples \d+ to -?\d+ were asked for of \d+/,
+    );
   });
 
   test.each([1, 9])('are accepted compressed in any way, by the sum of what they hold (level %i)', async (level) => {

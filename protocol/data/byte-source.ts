@@ -1,0 +1,110 @@
+/** Bytes that are read by range, wherever they are: in pieces of memory, or in a file of any size. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ConfigError } from '../errors.ts';
+import { describeSystemError } from '../system-errors.ts';
+
+export interface ByteSource {
+  readonly byteLength: number;
+  /** Fills `into` with the bytes from `offset` on. Throws `RangeError` beyond the end, `ConfigError` when a file fails. */
+  read(into: Uint8Array, offset: number): void;
+  /** The bytes themselves where they lie in one piece of memory: a view. Undefined elsewhere. */
+  view(offset: number, length: number): Uint8Array<ArrayBuffer> | undefined;
+  /** Gives back what it holds; reading is over. */
+  close(): void;
+}
+
+/** The pieces one after another, without copying them. */
+export function memoryBytes(pieces: readonly Uint8Array<ArrayBuffer>[]): ByteSource {
+  const starts: number[] = [];
+  let byteLength = 0;
+  for (const piece of pieces) {
+    starts.push(byteLength);
+    byteLength += piece.length;
+  }
+  const check = (offset: number, length: number) => checkRange(offset, length, byteLength);
+  return {
+    byteLength,
+    read(into, offset) {
+      check(offset, into.length);
+      for (const [index, piece] of pieces.entries()) {
+        const begin = Math.max(offset, starts[index]!);
+        const end = Math.min(offset + into.length, starts[index]! + piece.length);
+        if (begin < end) into.set(piece.subarray(begin - starts[index]!, end - starts[index]!), begin - offset);
+      }
+    },
+    view(offset, length) {
+      check(offset, length);
+      const index = starts.findLastIndex((start) => start <= offset);
+      const piece = pieces[index];
+      const begin = offset - (starts[index] ?? 0);
+      return piece && begin + length <= piece.length ? piece.subarray(begin, begin + length) : undefined;
+    },
+    close() {},
+  };
+}
+
+/** A file's, opened now. Throws `ConfigError`, which names `path`, when it cannot be. */
+export function fileBytes(path: string): ByteSource {
+  const failing = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+      throw new ConfigError(describeSystemError(path, 'read', error), { cause: error });
+    }
+  };
+  const file = failing(() => openSync(path, 'r'));
+  const byteLength = failing(() => fstatSync(file).size);
+  let isOpen = true;
+  return {
+    byteLength,
+    read(into, offset) {
+      checkRange(offset, into.length, byteLength);
+      failing(() => {
+        for (let at = 0; at < into.length;) {
+          const numRead = readSync(file, into, at, Math.min(into.length - at, MAX_READ_BYTES), offset + at);
+          if (numRead === 0) throw new ConfigError(`${path}: it was cut short while it was read: put it back`);
+          at += numRead;
+        }
+      });
+    },
+    view: () => undefined,
+    close() {
+      if (isOpen) closeSync(file);
+      isOpen = false;
+    },
+  };
+}
+
+/** What one call of the system may read. */
+const MAX_READ_BYTES = 2 ** 30;
+
+/** Hashed at once: some 10 ms, after which others have their turn. */
+const HASH_PIECE_BYTES = 8 * 2 ** 20;
+
+/** A view of the bytes or a copy of them, whichever the source can give. */
+export function bytesOf(source: ByteSource, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  const view = source.view(offset, length);
+  if (view) return view;
+  const bytes = new Uint8Array(length);
+  source.read(bytes, offset);
+  return bytes;
+}
+
+/** sha256 of all bytes, in hex. The event loop has its turn in between. */
+export async function sha256OfBytes(source: ByteSource): Promise<string> {
+  const hash = createHash('sha256');
+  for (let offset = 0; offset < source.byteLength; offset += HASH_PIECE_BYTES) {
+    hash.update(bytesOf(source, offset, Math.min(HASH_PIECE_BYTES, source.byteLength - offset)));
+    await nextTurn();
+  }
+  return hash.digest('hex');
+}
+
+function checkRange(offset: number, length: number, byteLength: number): void {
+  if (offset < 0 || offset + length > byteLength) {
+    throw new RangeError(`bytes ${offset} to ${offset + length} were asked for of ${byteLength}`);
+  }
+}

@@ -1,0 +1,64 @@
+/** A sheet of samples: the first training images of each class in a row, with the class's name before them. */
+import { encode } from 'fast-png';
+import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
+import { imagesOf } from '../../protocol/data/dataset.ts';
+import type { ImageShape } from '../../protocol/data/dataset.ts';
+import { toPng } from '../plots/png.ts';
+import type { Png } from '../plots/png.ts';
+
+const SAMPLES_A_CLASS = 12;
+const GAP = 3;
+const FONT_SIZE = 11;
+/** The shorter side of an image on the sheet, in pixels of the drawing: small images are enlarged to it. */
+const SMALLEST = 28;
+
+/** The sheet as a PNG file. */
+export function drawSheet({ shape, classes, splits }: CanonicalDataset): Png {
+  const { train } = splits;
+  const [, height, width] = shape;
+  const zoom = Math.max(1, Math.ceil(SMALLEST / Math.min(height, width)));
+  const [cellHeight, cellWidth] = [zoom * height, zoom * width];
+  const labelWidth = 10 + 0.62 * FONT_SIZE * Math.max(...classes.map(({ length }) => length));
+  const rows = classes.map((name, label) => {
+    const y = GAP + label * (cellHeight + GAP);
+    const indices = firstOf(train.labels, label, SAMPLES_A_CLASS);
+    const images = indices.map((index, column) => {
+      const png = encodeImage(imagesOf(train, index, 1), shape);
+      const x = labelWidth + column * (cellWidth + GAP);
+      return `<image x="${x}" y="${y}" width="${cellWidth}" height="${cellHeight}" image-rendering="optimizeSpeed" href="data:image/png;base64,${png}"/>`;
+    });
+    const text = `<text x="${labelWidth - 8}" y="${y + cellHeight / 2 + FONT_SIZE / 3}" text-anchor="end">${escapeXml(name)}</text>`;
+    return text + images.join('');
+  });
+  const [sheetWidth, sheetHeight] = [
+    labelWidth + SAMPLES_A_CLASS * (cellWidth + GAP),
+    GAP + classes.length * (cellHeight + GAP),
+  ];
+  return toPng(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${sheetWidth}" height="${sheetHeight}" ` +
+      `font-family="DejaVu Sans, Liberation Sans, Helvetica, Arial, sans-serif" font-size="${FONT_SIZE}" fill="#222222">` +
+      `<rect width="100%" height="100%" fill="white"/>${rows.join('')}</svg>`,
+  );
+}
+
+function firstOf(labels: Uint8Array, label: number, count: number): number[] {
+  const indices: number[] = [];
+  for (let at = labels.indexOf(label); at !== -1 && indices.length < count; at = labels.indexOf(label, at + 1)) {
+    indices.push(at);
+  }
+  return indices;
+}
+
+/** [channels, height, width] bytes as a PNG file in base64. Of two or four channels the last, transparency, is kept. */
+function encodeImage(planes: Uint8Array, [channels, height, width]: ImageShape): string {
+  const planeBytes = height * width;
+  const data = new Uint8Array(planes.length);
+  for (let channel = 0; channel < channels; channel++) {
+    for (let i = 0; i < planeBytes; i++) data[i * channels + channel] = planes[channel * planeBytes + i]!;
+  }
+  return Buffer.from(encode({ width, height, data, depth: 8, channels: channels })).toString('base64');
+}
+
+function escapeXml(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,146 @@
+/** The canonical form: one file for one set of samples, read back as it was, and nothing else. */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { bytesOf, fileBytes, memoryBytes } from '../../../protocol/data/byte-source.ts';
+import { openCanonical, toCanonical } from '../../../protocol/data/canonical.ts';
+import { imagesOf, selectSplits } from '../../../protocol/data/dataset.ts';
+import type { StoredSampleSet } from '../../../protocol/data/dataset.ts';
+import { canonicalFashionMnist, FASHION_MNIST_SHA256 } from '../../../protocol/data/fashion-mnist.ts';
+import { readFashionMnist } from '../../helpers/fashion-mnist.ts';
+import { makeData } from '../../helpers/data-files.ts';
+import { temporaryFolder } from '../../helpers/folder.ts';
+
+const data = { ...makeData([2, 5, 3], 3, [9, 6]), validation: makeData([2, 5, 3], 3, [3, 3]).train };
+
+const wholeOf = async () => {
+  const { bytes } = await toCanonical(data);
+  return bytesOf(bytes, 0, bytes.byteLength);
+};
+
+test('Fashion-MNIST has the sum that the program knows', async () => {
+  const files = await readFashionMnist();
+  const { bytes } = canonicalFashionMnist(files);
+  const whole = bytesOf(bytes, 0, bytes.byteLength);
+  expect(createHash('sha256').update(whole).digest('hex')).toBe(FASHION_MNIST_SHA256);
+});
+
+test('has the bytes that its description says', async () => {
+  const whole = await wholeOf();
+  const headerLength = Number(new DataView(whole.buffer).getBigUint64(0, true));
+  const header = JSON.parse(Buffer.from(whole.subarray(8, 8 + headerLength)).toString()) as object;
+  expect(header).toEqual({
+    __metadata__: { format: 'gradsock-dataset-1', classes: '["class-a","class-b","class-c"]' },
+    'train.images': { dtype: 'U8', shape: [9, 2, 5, 3], data_offsets: [0, 270] },
+    'train.labels': { dtype: 'U8', shape: [9], data_offsets: [270, 279] },
+    'validation.images': { dtype: 'U8', shape: [3, 2, 5, 3], data_offsets: [279, 369] },
+    'validation.labels': { dtype: 'U8', shape: [3], data_offsets: [369, 372] },
+    'test.images': { dtype: 'U8', shape: [6, 2, 5, 3], data_offsets: [372, 552] },
+    'test.labels': { dtype: 'U8', shape: [6], data_offsets: [552, 558] },
+  });
+  expect(headerLength % 8).toBe(0);
+  expect(whole.length).toBe(8 + headerLength + 558);
+});
+
+describe('is read back', () => {
+  test('from memory, in pieces of any size', async () => {
+    const { sha256 } = await toCanonical(data);
+    const whole = await wholeOf();
+    for (const pieceBytes of [whole.length, 100, 7]) {
+      const pieces = Array.from({ length: Math.ceil(whole.length / pieceBytes) }, (_, index) =>
+        whole.slice(index * pieceBytes, (index + 1) * pieceBytes),
+      );
+      const { shape, classes, splits } = openCanonical(memoryBytes(pieces), sha256, 'it');
+      expect([shape, classes]).toEqual([data.shape, data.classes]);
+      for (const split of ['train', 'validation', 'test'] as const) {
+        const set = splits[split]!;
+        expect(imagesOf(set, 0, set.numSamples)).toEqual(data[split].images);
+        expect(set.labels).toEqual(data[split].labels);
+      }
+    }
+  });
+
+  test('from a file, of which large images are read as they are needed', async () => {
+    const shape = [3, 64, 64] as const;
+    const large = makeData(shape, 2, [6000, 4]);
+    const imageBytes = 3 * 64 * 64;
+    const { bytes, sha256 } = await toCanonical(large);
+    const path = join(temporaryFolder(), 'large');
+    writeFileSync(path, bytesOf(bytes, 0, bytes.byteLength));
+    const file = fileBytes(path);
+    const { splits } = openCanonical(file, sha256, path);
+    expect('stored' in splits.train).toBe(true);
+    expect('stored' in splits.test).toBe(false);
+    const { train, evaluation } = selectSplits(splits, { numTrainSamples: 5000, numValidationSamples: 1000 });
+    const rows = new Uint8Array(3 * imageBytes);
+    (train as StoredSampleSet).stored.gather(rows, Uint32Array.of(4999, 0, 77));
+    for (const [row, index] of [4999, 0, 77].entries()) {
+      const expected = large.train.images.subarray(index * imageBytes, (index + 1) * imageBytes);
+      expect(Buffer.compare(rows.subarray(row * imageBytes, (row + 1) * imageBytes), expected)).toBe(0);
+    }
+    const held = evaluation as StoredSampleSet;
+    held.stored.gather(rows, Uint32Array.of(0, 999, 5));
+    expect(rows[imageBytes]).toBe(large.train.images[5999 * imageBytes]);
+    expect(held.labels).toEqual(large.train.labels.subarray(5000, 6000));
+    expect(Buffer.compare(imagesOf(held, 998, 2), large.train.images.subarray(5998 * imageBytes))).toBe(0);
+    file.close();
+  });
+});
+
+describe('is refused when it', () => {
+  const headerOf = (header: object, body: Uint8Array) => {
+    const json = Buffer.from(JSON.stringify(header));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(json.length));
+    return new Uint8Array(Buffer.concat([length, json, body]));
+  };
+  const metadata = { format: 'gradsock-dataset-1', classes: '["a","b"]' };
+  const tensors = {
+    'train.images': { dtype: 'U8', shape: [2, 1, 1, 1], data_offsets: [0, 2] },
+    'train.labels': { dtype: 'U8', shape: [2], data_offsets: [2, 4] },
+    'test.images': { dtype: 'U8', shape: [1, 1, 1, 1], data_offsets: [4, 5] },
+    'test.labels': { dtype: 'U8', shape: [1], data_offsets: [5, 6] },
+  };
+  const body = Uint8Array.of(9, 9, 0, 1, 9, 1);
+  const sound = { __metadata__: metadata, ...tensors };
+  const tryOpen = (bytes: Uint8Array<ArrayBuffer>) => openCanonical(memoryBytes([bytes]), '0'.repeat(64), 'it');
+
+  test('not: this one is sound', () => {
+    expect(tryOpen(headerOf(sound, body)).splits.train.numSamples).toBe(2);
+  });
+
+  test.each<[string, Uint8Array<ArrayBuffer>, string]>([
+    ['is empty', new Uint8Array(0), '0 bytes, expected more'],
+    ['has a header longer than itself', new Uint8Array(8).fill(255), 'a header of'],
+    ['has no JSON in its header', headerOf('text' as never, body), 'not a dataset in canonical form'],
+    ['is another safetensors file', headerOf({ ...sound, __metadata__: { format: 'pt' } }, body), 'format'],
+    ['has no classes', headerOf({ ...sound, __metadata__: { ...metadata, classes: '[]' } }, body), 'not a dataset'],
+    ['has a label out of range', headerOf(sound, Uint8Array.of(9, 9, 0, 2, 9, 1)), 'train label 1 is 2 of 2 classes'],
+    ['has bytes after the end', headerOf(sound, Uint8Array.of(...body, 0)), '7 bytes of samples, described are 6'],
+    ['lacks bytes', headerOf(sound, body.subarray(0, 5)), '5 bytes of samples, described are 6'],
+    [
+      'has a gap',
+      headerOf({ ...sound, 'train.labels': { ...tensors['train.labels'], data_offsets: [3, 5] } }, body),
+      'train.labels lies at 3 to 5',
+    ],
+    [
+      'has floats',
+      headerOf({ ...sound, 'train.labels': { ...tensors['train.labels'], dtype: 'F32' } }, body),
+      'not a dataset',
+    ],
+    [
+      'has other numbers of labels',
+      headerOf({ ...sound, 'train.labels': { ...tensors['train.labels'], shape: [1, 2] } }, body),
+      'train has 2 images and [1, 2] labels',
+    ],
+    [
+      'has no test samples',
+      headerOf({ __metadata__: metadata, 'train.images': tensors['train.images'] }, Uint8Array.of(1, 1)),
+      'no training or no test samples',
+    ],
+  ])('%s', (_what, bytes, message) => {
+    expect(() => tryOpen(bytes)).toThrow(message);
+    expect(() => tryOpen(bytes)).toThrow(/^it: not a dataset in canonical form/);
+  });
+});
