@@ -47,7 +47,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const samples = selectSamples({ ...data, name: source.name }, config);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
   await options.prepare?.();
-  const { directory, from, begunWith } = await openRun({ ...options, config }, replica);
+  const { directory, from, begunWith, startedAt } = await openRun({ ...options, config }, replica);
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
@@ -70,12 +70,24 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
     const judged = status === 'completed' && progress.last ? judgeLearning(progress.last, config) : undefined;
     const [allSeconds, idleSeconds] = [seconds(), waitingSeconds()];
+    const { last } = progress;
+    const { bestEpoch, bestTestAccuracy } = checkpoints.point;
     const result: RunResult = {
       status,
+      model: config.model.name,
+      dataset: source.name,
       steps: replica.step,
       epochs: progress.epochs,
       testAccuracy: isValidated ? null : progress.testAccuracy,
       ...(isValidated && { validationAccuracy: progress.testAccuracy }),
+      ...(bestEpoch !== undefined && bestTestAccuracy !== null && { bestEpoch, bestAccuracy: bestTestAccuracy }),
+      ...(last && {
+        loss: last.loss,
+        trainAccuracy: last.trainAccuracy,
+        evaluationLoss: last.validationLoss ?? last.testLoss,
+      }),
+      ...(startedAt !== undefined && { startedAt }),
+      endedAt: new Date().toISOString(),
       seconds: allSeconds,
       trainingSeconds: allSeconds - idleSeconds,
       waitingSeconds: idleSeconds,
@@ -84,7 +96,9 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
       ...(replica.averages && { averagedParametersSha256: sha256Of(replica.averages.parameters) }),
       ...(error === undefined ? {} : { error: errorRecord(error) }),
     };
-    const written = await writeOutcome(directory, replica, result);
+    const atEnd = status === 'completed' && { epoch: progress.epochs, accuracy: progress.testAccuracy };
+    const facts = { dataset: config.dataset, ...atEnd };
+    const written = await writeOutcome(directory, { replica, facts }, result);
     directory.logger.info(written, `run ${written.status}`);
     if (judged?.warning !== undefined) {
       directory.logger.warn({}, judged.warning);
@@ -131,7 +145,7 @@ function withData({ config, resumed, dataset: source }: RunOptions, data: Canoni
   const { dataset: recorded } = resumed.config;
   // Older records name none: there was one alone.
   const { name, sha256 } = recorded ?? { name: 'fashion-mnist', sha256: FASHION_MNIST_SHA256 };
-  if (sha256 === data.sha256) return config;
+  if (sha256 === data.sha256) return { ...config, ...(recorded && { dataset: recorded }) };
   throw new ConfigError(
     `--resume ${resumed.path}: expected the data that the run trains on, ${name} with sha256 ${sha256}, got ${source.source} ` +
       `with ${data.sha256}: name the same data by --data, or start another run`,

@@ -123,8 +123,11 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
         progress.last = record;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
         await directory.appendEpoch(record);
+        const facts = { dataset: config.dataset, epoch: record.epoch, accuracy: progress.testAccuracy };
+        // Before the checkpoint: a run that is resumed from that one would not write it again.
+        if (checkpoints.isBest(record)) await directory.writeModel(replica, facts, 'best.safetensors');
         checkpoints.epochDone(record, unfinished);
-        await directory.writeModel(replica);
+        await directory.writeModel(replica, facts);
         directory.logger.info(record, `epoch ${record.epoch}`);
         reporter.onEpoch?.(record);
         // After the last epoch it does not matter any more.

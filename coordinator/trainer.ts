@@ -120,7 +120,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
     context.onPhase?.(`evaluating epoch ${epoch}`);
     const figures = isWhole ? await evaluateSamples(context, epoch) : NOT_EVALUATED;
-    const record = recorder.close(figures);
+    const { learningRate } = sizes.ratesAt(replica.step, epoch);
+    const record = recorder.close(figures, learningRate);
     const { seconds, steps, stepsBeforeResume = 0, evaluationSeconds } = record;
     pace = { seconds, steps: steps - stepsBeforeResume, evaluationSeconds };
     await context.onEpoch(record, isWhole ? undefined : recorder.sums());

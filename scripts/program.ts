@@ -32,6 +32,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'what a run can train on: describe, verify or fetch a dataset',
     load: async () => (await import('./commands/data.ts')).dataCommand(),
   },
+  runs: {
+    description: 'list the runs of a folder, or say what differs between two',
+    load: async () => (await import('./commands/runs.ts')).runsCommand(),
+  },
   engines: {
     description: 'list, probe and time the engines of this machine, and say which one --engine auto takes',
     load: async () => (await import('./commands/engines.ts')).enginesCommand(),

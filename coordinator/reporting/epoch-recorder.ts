@@ -19,7 +19,8 @@ export interface EpochRecorder {
   /** Of the steps so far, with those that were carried over. */
   readonly sums: () => EpochSums;
   confirmed(confirmations: readonly Confirmation[]): void;
-  close(evaluated: EvaluationFigures): EpochRecord;
+  /** `learningRate`: of the epoch's last step. */
+  close(evaluated: EvaluationFigures, learningRate: number): EpochRecord;
 }
 
 /** Of an epoch that this process has gone through; zeros where there is none. */
@@ -121,7 +122,7 @@ class RunEpochRecorder implements EpochRecorder {
     this.#endMs = performance.now();
   }
 
-  close({ loss, accuracy, evaluationSeconds }: EvaluationFigures): EpochRecord {
+  close({ loss, accuracy, evaluationSeconds }: EvaluationFigures, learningRate: number): EpochRecord {
     const { epoch, wireRatio, isValidated, carried } = this.#place;
     const { wallMs, breakdown, workers, slowest } = this.#metrics.close(this.#endMs);
     const seconds = wallMs / 1000;
@@ -130,6 +131,8 @@ class RunEpochRecorder implements EpochRecorder {
     const { numWorkers } = this.#traffic;
     return {
       epoch,
+      endedAt: new Date().toISOString(),
+      learningRate,
       ...this.#figures(),
       testLoss: isValidated ? null : loss,
       testAccuracy: isValidated ? null : accuracy,

@@ -16,6 +16,9 @@ export interface BreakdownSeconds {
 /** One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. */
 export interface EpochRecord {
   readonly epoch: number;
+  /** When it ended, in ISO 8601, and the learning rate of its last step. Absent in older records. */
+  readonly endedAt?: string;
+  readonly learningRate?: number;
   readonly loss: number;
   readonly trainAccuracy: number;
   /** null where there is no test sample, and in a run with validation, which looks at none. */
@@ -91,6 +94,19 @@ export interface RunResult {
   readonly testAccuracy: number | null;
   /** With validation, in place of the test accuracy. */
   readonly validationAccuracy?: number | null;
+  /** The most accurate epoch of all, and its test or validation accuracy. Absent where none was evaluated. */
+  readonly bestEpoch?: number;
+  readonly bestAccuracy?: number;
+  /** Of the last epoch with a record: in training, and of what is evaluated. */
+  readonly loss?: number;
+  readonly trainAccuracy?: number;
+  readonly evaluationLoss?: number | null;
+  /** Names of the model and of the data. */
+  readonly model?: string;
+  readonly dataset?: string;
+  /** In ISO 8601. */
+  readonly startedAt?: string;
+  readonly endedAt?: string;
   /** Wall time of the run, over all processes that it was resumed in: the next two together. */
   readonly seconds: number;
   /** Steps, evaluation and what is written. */

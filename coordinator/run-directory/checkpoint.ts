@@ -58,6 +58,8 @@ const runPointSchema = z.strictObject({
   /** After the last epoch, and the best of all; of held-back samples with validation. null where nothing was evaluated. */
   testAccuracy: z.number().nullable(),
   bestTestAccuracy: z.number().nullable(),
+  /** The epoch of the best; absent in older files. */
+  bestEpoch: count.optional(),
   /** The run's wall time so far, and how much of it was waiting for workers; absent in older files. */
   seconds: z.number(),
   waitingSeconds: z.number().optional(),

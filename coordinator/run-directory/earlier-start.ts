@@ -12,7 +12,7 @@ import type { RunResult } from '../reporting/reporter.ts';
 import { readRecordedRun } from './resume.ts';
 
 /** What a run has only once it has trained, or was asked for its initial model. */
-const TRAINED = ['model.safetensors', 'epochs.jsonl', 'checkpoints'];
+const TRAINED = ['model.safetensors', 'best.safetensors', 'epochs.jsonl', 'checkpoints'];
 /** What is there before; the configuration goes first, for without it a folder holds no run. */
 const STARTED = ['config.json', 'result.json', 'log.jsonl', 'token'];
 

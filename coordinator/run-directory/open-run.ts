@@ -1,6 +1,7 @@
 /** How a run begins: its directory, new or to be gone on with, held by this process, and where the run stands. */
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { RunPoint } from './checkpoint.ts';
+import { linkLatest } from './latest-link.ts';
 import type { Reporter } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
 import { BEGINNING, readRecordedRun, restoreRun } from './resume.ts';
@@ -28,6 +29,8 @@ export interface OpenedRun {
   readonly from: RunPoint;
   /** The all-reduce that it took, when it had come as far as that. */
   readonly begunWith: RecordedRun['begunWith'];
+  /** When the run was begun, in ISO 8601; unknown of a run that an older version began. */
+  readonly startedAt: string | undefined;
 }
 
 /**
@@ -43,13 +46,15 @@ export async function openRun(options: OpenRunOptions, replica: Replica): Promis
     : await createRunDirectory(config.model.name, options.runDir, told);
   try {
     if (!resumed) {
-      await directory.writeConfig(config, options.origin);
-      return { directory, from: BEGINNING, begunWith: undefined };
+      const startedAt = new Date().toISOString();
+      await directory.writeConfig(config, { ...options.origin, startedAt });
+      if (options.runDir === undefined) linkLatest(directory.path);
+      return { directory, from: BEGINNING, begunWith: undefined, startedAt };
     }
     const from = await restoreRun(directory, config, replica, told);
     directory.logger.info(from, `resumed after step ${from.step}`);
     // Read again: it may have been recorded by the process that had the lock until now.
-    return { directory, from, begunWith: readRecordedRun(resumed.path).begunWith };
+    return { directory, from, begunWith: readRecordedRun(resumed.path).begunWith, startedAt: resumed.startedAt };
   } catch (error) {
     await directory.release();
     await directory.discard();

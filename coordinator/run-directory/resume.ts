@@ -32,6 +32,7 @@ const recordSchema = z.object({
   checkpointEvery: z.int().optional(),
   keepCheckpoints: z.int().optional(),
   begunWith: z.enum(['star', 'ring'] satisfies AllReduceKind[]).optional(),
+  startedAt: z.string().optional(),
 });
 
 /** A run that was begun, as its directory has it. */
@@ -45,6 +46,8 @@ export interface RecordedRun {
   readonly keepCheckpoints?: number | undefined;
   /** The all-reduce that it took, when it had come as far as that. */
   readonly begunWith?: AllReduceKind | undefined;
+  /** In ISO 8601; absent in older records. */
+  readonly startedAt?: string | undefined;
   /** Its result, when it has run to its end. */
   readonly completed?: RunResult;
 }
@@ -61,7 +64,8 @@ export function readRecordedRun(path: string): RecordedRun {
     const problems = checked.error.issues.map(({ path: at, message }) => `  ${at.join('.')}: ${message}`);
     throw new ConfigError(`${subject}: config.json is not that of a run that can be resumed:\n${problems.join('\n')}`);
   }
-  const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, begunWith, ...config } = checked.data;
+  const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, begunWith, startedAt, ...config } =
+    checked.data;
   const resultPath = join(path, 'result.json');
   const result = existsSync(resultPath)
     ? (readJsonFile(`${subject}: ${resultPath}`, resultPath) as RunResult)
@@ -74,6 +78,7 @@ export function readRecordedRun(path: string): RecordedRun {
     checkpointEvery,
     keepCheckpoints,
     begunWith,
+    startedAt,
     ...(result?.status === 'completed' && { completed: result }),
   };
 }

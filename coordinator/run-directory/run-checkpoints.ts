@@ -19,6 +19,8 @@ export interface RunCheckpoints {
   readonly point: RunPoint;
   /** In mid-epoch: saves where one is due. Rejects with the `StorageError` of one before that could not be written. */
   stepDone(step: StepDone): Promise<void>;
+  /** Whether no epoch before was as accurate. One that was left before its end is not evaluated, and not the best. */
+  isBest(record: EpochRecord): boolean;
   /** Saves: the end of an epoch, or with `unfinished` where it was left. */
   epochDone(record: EpochRecord, unfinished?: EpochSums): void;
   /** All are written, or rejects with `StorageError`. */
@@ -59,6 +61,8 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     writer.save({ ...about, point }, replica.state, isBest);
   };
 
+  const isBest = (record: EpochRecord) => (accuracyOf(record) ?? -1) > (point.bestTestAccuracy ?? -1);
+
   return {
     get point() {
       return point;
@@ -75,17 +79,22 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
       }
       await writer.proceed();
     },
+    isBest,
     epochDone(record, unfinished) {
       const { epoch } = record;
-      const testAccuracy = record.validationAccuracy ?? record.testAccuracy;
+      const testAccuracy = accuracyOf(record);
       if (unfinished) {
         save({ unfinished }, false);
         return;
       }
-      const isBest = testAccuracy !== null && testAccuracy > (point.bestTestAccuracy ?? -1);
-      const best = isBest ? { bestTestAccuracy: testAccuracy } : {};
-      save({ epochsDone: epoch, testAccuracy, ...best }, isBest);
+      const isNewBest = isBest(record);
+      const best = isNewBest ? { bestTestAccuracy: testAccuracy, bestEpoch: epoch } : {};
+      save({ epochsDone: epoch, testAccuracy, ...best }, isNewBest);
     },
     finish: () => writer.finish(),
   };
 }
+
+/** Of what is evaluated: held-back samples with validation, else the test samples; null for none. */
+const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
+  validationAccuracy ?? testAccuracy;

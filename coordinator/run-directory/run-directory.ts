@@ -12,12 +12,15 @@ import { describeSystemError } from '../../protocol/system-errors.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
 import { syncFolder, writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
-import { encodeSafetensors, namedTensors } from '../../protocol/state/safetensors.ts';
+import { encodeModelFile } from '../../protocol/state/model-file.ts';
+import type { ModelFacts } from '../../protocol/state/model-file.ts';
 import type { AllReduceKind } from '../run-config.ts';
 import type { EpochRecord, RunResult } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { RunLock } from './run-lock.ts';
 import { storing } from './storage-error.ts';
+
+export type ModelFileName = 'model.safetensors' | 'best.safetensors';
 
 export interface RunDirectory {
   readonly path: string;
@@ -29,8 +32,8 @@ export interface RunDirectory {
   /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
   recordAllReduce(begunWith: AllReduceKind): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
-  /** `model.safetensors`, of the replica as it is now: the averages of its weights where it keeps them. */
-  writeModel(replica: Replica): Promise<void>;
+  /** `model.safetensors`, or of the epoch that is the best so far `best.safetensors`, of the replica as it is now. */
+  writeModel(replica: Replica, facts: ModelFacts, name?: ModelFileName): Promise<void>;
   writeResult(result: RunResult): Promise<void>;
   /** What writes into the directory by itself asks before: rejects with `StorageError` once the lock is lost. */
   confirm(): Promise<void>;
@@ -72,12 +75,7 @@ export function openRunDirectory(
         await confirm();
         await appendLine(file('epochs.jsonl'), JSON.stringify(record));
       }),
-    writeModel: (replica) => {
-      const { parameters, buffers } = replica.averages ?? replica;
-      const tensors = namedTensors(replica.plan, parameters, buffers);
-      const metadata = { format: 'gradsock', model: JSON.stringify(replica.plan.spec), step: String(replica.step) };
-      return replace('model.safetensors', encodeSafetensors(tensors, metadata));
-    },
+    writeModel: (replica, facts, name = 'model.safetensors') => replace(name, encodeModelFile(replica, facts)),
     writeResult: (result) => replace('result.json', json(result)),
   };
 }

@@ -129,8 +129,8 @@ function directoryOf(life: CoordinatorLife): LockedRunDirectory {
       return Promise.resolve();
     },
     appendEpoch: (record: EpochRecord) => storing(RECORDS, () => appendLine(RECORDS, JSON.stringify(record))),
-    writeModel: ({ step }) => {
-      const path = `${RUN_FOLDER}/model.safetensors`;
+    writeModel: ({ step }, _, name = 'model.safetensors') => {
+      const path = `${RUN_FOLDER}/${name}`;
       return storing(path, () => writeFileAtomically(path, `step ${step}`));
     },
     writeResult: () => Promise.resolve(),

@@ -30,7 +30,7 @@ async function runThat(outcome?: Partial<RunResult>, begunWith?: 'star') {
   const directory = openRunDirectory(folder, 'abc', () => {});
   await directory.writeConfig(runConfig(), {});
   if (begunWith) await directory.recordAllReduce(begunWith);
-  if (outcome) await writeOutcome(directory, replicaAt(outcome.steps ?? 0), result(outcome));
+  if (outcome) await writeOutcome(directory, { replica: replicaAt(outcome.steps ?? 0), facts: {} }, result(outcome));
   return folder;
 }
 

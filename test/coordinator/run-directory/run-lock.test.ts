@@ -25,7 +25,7 @@ import {
   encodeHolder,
 } from '../../../coordinator/run-directory/lock-holder.ts';
 import type { Holder } from '../../../coordinator/run-directory/lock-holder.ts';
-import { LOCK_TIMING, lockRunDirectory } from '../../../coordinator/run-directory/run-lock.ts';
+import { LOCK_TIMING, lockRunDirectory as takeLock } from '../../../coordinator/run-directory/run-lock.ts';
 import type { LockOptions } from '../../../coordinator/run-directory/run-lock.ts';
 import { StorageError } from '../../../coordinator/run-directory/storage-error.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
@@ -49,6 +49,13 @@ function renew(folder: string): void {
   const file = openSync(join(folder, 'lock'), 'r+');
   writeSync(file, beatText(1), BEAT_POSITION_BYTES);
   closeSync(file);
+}
+
+/** A lock whose file is closed when the test is over, whatever it did with it. */
+async function lockRunDirectory(...args: Parameters<typeof takeLock>) {
+  const lock = await takeLock(...args);
+  onTestFinished(() => lock.release());
+  return lock;
 }
 
 async function pidOfNobody(): Promise<number> {

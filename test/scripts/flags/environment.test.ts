@@ -37,7 +37,9 @@ const options = leavesOf(await createProgram()).flatMap(({ words, command }) =>
 const booleans = options.filter(([, , option]) => !option.required && !option.optional);
 
 test('every command has flags with variables, some of them without a value', async () => {
-  expect(new Set(options.map(([, words]) => words.join(' '))).size).toBe(leavesOf(await createProgram()).length);
+  const withFlags = new Set(options.map(([, words]) => words.join(' ')));
+  const all = leavesOf(await createProgram()).map(({ words }) => words.join(' '));
+  expect(all.filter((words) => !withFlags.has(words))).toEqual(['runs diff']);
   expect(booleans.map(([name]) => name)).toEqual(
     expect.arrayContaining([
       'train --nesterov',
