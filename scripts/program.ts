@@ -32,6 +32,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'what a run can train on: describe, verify or fetch a dataset',
     load: async () => (await import('./commands/data.ts')).dataCommand(),
   },
+  predict: {
+    description: 'say what a model sees in images, with probabilities',
+    load: async () => (await import('./commands/predict.ts')).predictCommand(),
+  },
+  evaluate: {
+    description: 'say how well a model does: by class, which classes it confuses, where it is most wrong',
+    load: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
+  },
   runs: {
     description: 'list the runs of a folder, or say what differs between two',
     load: async () => (await import('./commands/runs.ts')).runsCommand(),

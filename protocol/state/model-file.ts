@@ -1,8 +1,10 @@
 /** The model file of a run: a safetensors file whose metadata says all that is needed to use the model. */
 import type { DatasetIdentity } from '../data/dataset.ts';
-import { BATCH_NORM_EPSILON } from './model-spec.ts';
+import { ConfigError } from '../errors.ts';
+import { BATCH_NORM_EPSILON, modelSpecSchema, planModel } from './model-spec.ts';
+import type { ModelPlan, ModelSpec, TensorSlot } from './model-spec.ts';
 import type { Replica } from './replica.ts';
-import { encodeSafetensors, namedTensors } from './safetensors.ts';
+import { decodeSafetensors, encodeSafetensors, namedTensors } from './safetensors.ts';
 
 /** What a model was trained on, and how well it does. */
 export interface ModelFacts {
@@ -37,4 +39,79 @@ export function encodeModelFile(replica: Replica, { dataset, epoch, accuracy }: 
     }),
     ...CONVENTIONS,
   });
+}
+
+/** A model as its file has it. */
+export interface ModelFile {
+  readonly plan: ModelPlan;
+  /** [numParameters] and [numBuffers], in layout order. */
+  readonly parameters: Float32Array<ArrayBuffer>;
+  readonly buffers: Float32Array<ArrayBuffer>;
+  /** Names of the classes, in the order of the outputs. Default: numbers. */
+  readonly classes: readonly string[];
+  readonly step: number;
+  readonly epoch?: number;
+  readonly accuracy?: number;
+  /** What it was trained on. Absent in files of version 0.1.0. */
+  readonly dataset?: { readonly name: string; readonly sha256: string };
+}
+
+/**
+ * The model that a file's bytes hold. Throws `ConfigError`, which begins with `path`, when they are not a sound safetensors
+ * file, have no model in their metadata, or lack one of its tensors.
+ */
+export function decodeModelFile(file: Uint8Array, path: string): ModelFile {
+  const { tensors, metadata } = decodeSafetensors(file, path);
+  const plan = planModel(specOf(metadata, path));
+  const flat = (slots: readonly TensorSlot[], length: number) => {
+    const values = new Float32Array(length);
+    for (const { name, shape, offset } of slots) {
+      const tensor = tensors.get(name);
+      if (tensor?.shape.join() !== shape.join()) {
+        const got = tensor ? `[${tensor.shape.join(', ')}]` : 'none';
+        throw new ConfigError(`${path}: expected the tensor ${name} of [${shape.join(', ')}], got ${got}`);
+      }
+      values.set(tensor.values, offset);
+    }
+    return values;
+  };
+  const numbers = Array.from({ length: plan.spec.numClasses }, (_, label) => String(label));
+  return {
+    plan,
+    parameters: flat(plan.parameters, plan.numParameters),
+    buffers: flat(plan.buffers, plan.numBuffers),
+    classes: classesOf(metadata, plan.spec.numClasses) ?? numbers,
+    step: Number(metadata['step'] ?? 0),
+    ...(metadata['epoch'] !== undefined && { epoch: Number(metadata['epoch']) }),
+    ...(metadata['accuracy'] !== undefined && { accuracy: Number(metadata['accuracy']) }),
+    ...(metadata['dataset'] !== undefined &&
+      metadata['datasetSha256'] !== undefined && {
+        dataset: { name: metadata['dataset'], sha256: metadata['datasetSha256'] },
+      }),
+  };
+}
+
+type Metadata = Readonly<Record<string, string | undefined>>;
+
+function specOf({ model }: Metadata, path: string): ModelSpec {
+  const checked = modelSpecSchema.safeParse(model === undefined ? undefined : parseJson(model));
+  if (checked.success) return checked.data;
+  throw new ConfigError(
+    `${path}: expected a model of this program, with its ModelSpec in the metadata, got a safetensors file without`,
+  );
+}
+
+function classesOf({ classes }: Metadata, numClasses: number): string[] | undefined {
+  const names = classes === undefined ? undefined : parseJson(classes);
+  const isSound =
+    Array.isArray(names) && names.length === numClasses && names.every((name) => typeof name === 'string');
+  return isSound ? (names) : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
 }

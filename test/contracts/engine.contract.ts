@@ -94,6 +94,15 @@ export function describeEngineContract(
         }
       });
 
+      it('an evaluation whose outputs are not asked for has the same sums', async () => {
+        const { engine, plan } = judged;
+        const batch = syntheticSamples(plan, 9, 9);
+        const outputs = new Float32Array(9 * plan.spec.numClasses + 3).fill(7);
+        const withOutputs = await engine.evaluate(batch, outputs);
+        expect(await engine.evaluate(batch)).toEqual(withOutputs);
+        expect([...outputs.subarray(-3)]).toEqual([7, 7, 7]);
+      });
+
       it('a second engine gives the same bits', async () => {
         const { engine, plan, parameters, buffers } = judged;
         const batch = syntheticSamples(plan, 19, 3);

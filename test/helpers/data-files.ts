@@ -89,7 +89,7 @@ export function npyFile(descr: string, shape: readonly number[], elements: Uint8
 }
 
 /** [N, C, H, W] -> [N, H, W, C], as numpy's users have images. */
-function channelsLast(images: Uint8Array, shape: ImageShape): Uint8Array {
+export function channelsLast(images: Uint8Array, shape: ImageShape): Uint8Array {
   const [channels, height, width] = shape;
   const planeBytes = height * width;
   return Uint8Array.from(images, (_, at) => {

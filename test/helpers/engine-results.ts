@@ -28,12 +28,13 @@ export type Results = Awaited<ReturnType<typeof resultsOf>>;
 export async function resultsOf(engine: Engine, plan: ModelPlan, batch: Microbatch) {
   const into = gradientBuffers(plan);
   const training = await engine.computeGradient(batch, into);
-  return { ...into, training, evaluation: await engine.evaluate(batch) };
+  const outputs = new Float32Array(batch.numSamples * plan.spec.numClasses);
+  return { ...into, outputs, training, evaluation: await engine.evaluate(batch, outputs) };
 }
 
 /** What tells whether two results are the same to the bit. */
-export function bitsOf({ gradient, statistics, ...results }: Results) {
-  return { gradient: sha256(gradient), statistics: sha256(statistics), ...results };
+export function bitsOf({ gradient, statistics, outputs, ...results }: Results) {
+  return { gradient: sha256(gradient), statistics: sha256(statistics), outputs: sha256(outputs), ...results };
 }
 
 export function sha256(values: Float32Array | Uint8Array): string {
@@ -72,4 +73,6 @@ function expectClose(plan: ModelPlan, actual: Results, expected: Results, limit:
   const withinLimit = (error: { error: number }) => error.error < limit;
   expect(worstError(plan.buffers, actual.statistics, expected.statistics)).toSatisfy(withinLimit);
   expect(worstError(plan.parameters, actual.gradient, expected.gradient)).toSatisfy(withinLimit);
+  const slot = { name: 'outputs', shape: [actual.outputs.length], offset: 0, size: actual.outputs.length };
+  expect(worstError([slot], actual.outputs, expected.outputs)).toSatisfy(withinLimit);
 }

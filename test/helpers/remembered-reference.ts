@@ -72,6 +72,9 @@ export async function createRememberedReference(options: EngineOptions): Promise
       const { gradient, statistics } = into;
       return remember(pathOf('training', batch), [gradient, statistics], () => engine.computeGradient(batch, into));
     },
-    evaluate: (batch: Microbatch) => remember(pathOf('evaluation', batch), [], () => engine.evaluate(batch)),
+    evaluate(batch: Microbatch, outputs?: Float32Array<ArrayBuffer>) {
+      const path = pathOf(outputs ? 'outputs' : 'evaluation', batch);
+      return remember(path, outputs ? [outputs] : [], () => engine.evaluate(batch, outputs));
+    },
   };
 }

@@ -4,7 +4,18 @@ import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { createProgram } from '../../scripts/program.ts';
 
-const COMMANDS = ['train', 'baseline', 'coordinator', 'worker', 'data', 'runs', 'engines', 'sweep'];
+const COMMANDS = [
+  'train',
+  'baseline',
+  'coordinator',
+  'worker',
+  'data',
+  'predict',
+  'evaluate',
+  'runs',
+  'engines',
+  'sweep',
+];
 
 /** What `gradsock ARGS` writes when it does not get as far as to do anything. */
 async function outputOf(...args: string[]): Promise<string> {

@@ -44,8 +44,11 @@ export interface Engine {
   readonly threads: number;
   /** Forward in training mode (batch statistics) and backward. Rejects when the device fails. */
   computeGradient(batch: Microbatch, into: GradientBuffers): Promise<MicrobatchResult>;
-  /** Forward with the running statistics. */
-  evaluate(batch: Microbatch): Promise<EvaluationResult>;
+  /**
+   * Forward with the running statistics. `outputs`, [numSamples, numClasses] or longer, is given the last layer's outputs,
+   * from which a prediction is made; without it they are not copied.
+   */
+  evaluate(batch: Microbatch, outputs?: Float32Array<ArrayBuffer>): Promise<EvaluationResult>;
   /** Frees what the engine holds; no call may follow. */
   dispose(): Promise<void>;
 }

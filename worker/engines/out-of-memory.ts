@@ -49,6 +49,6 @@ export function tellingOfMemory(engine: Engine): Engine {
   return {
     ...engine,
     computeGradient: (batch, into) => telling(batch.numSamples, () => engine.computeGradient(batch, into)),
-    evaluate: (batch) => telling(batch.numSamples, () => engine.evaluate(batch)),
+    evaluate: (batch, outputs) => telling(batch.numSamples, () => engine.evaluate(batch, outputs)),
   };
 }

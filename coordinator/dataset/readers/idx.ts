@@ -94,7 +94,7 @@ async function readSplit(
 }
 
 /** An array of bytes with its dimensions. Throws `ConfigError` for a file that is none, or not whole. */
-async function readIdx(path: string): Promise<ParsedArray<ArrayHeader>> {
+export async function readIdx(path: string): Promise<ParsedArray<ArrayHeader>> {
   const parser = createArrayParser(path, (bytes) => readHeader(path, bytes));
   for await (const piece of readPieces(path)) parser.push(piece);
   return parser.end();

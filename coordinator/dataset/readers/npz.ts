@@ -104,7 +104,7 @@ async function readArrays(path: string): Promise<Arrays> {
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 
 /** The header of an array; undefined for too few bytes. Throws `ConfigError` for what is none, or holds no numbers. */
-function readNpyHeader(subject: string, bytes: Uint8Array): NpyHeader | undefined {
+export function readNpyHeader(subject: string, bytes: Uint8Array): NpyHeader | undefined {
   const start = Math.min(bytes.length, MAGIC.length);
   if (!MAGIC.subarray(0, start).equals(bytes.subarray(0, start))) {
     throw new ConfigError(`${subject}: wrong magic number: expected an array as numpy saves it, got something else`);

@@ -49,6 +49,9 @@ describe('an engine by name', () => {
     expect(passedOver).toEqual([]);
     const batch = { images: new Uint8Array(784), labels: new Uint8Array(1), numSamples: 1 };
     expect((await engine.evaluate(batch)).numSamples).toBe(1);
+    const outputs = new Float32Array(10).fill(NaN);
+    await engine.evaluate(batch, outputs);
+    expect(outputs.every(Number.isFinite)).toBe(true);
     await engine.dispose();
   });
 

@@ -28,7 +28,8 @@ struct Step {
   Batch batch;
   bool isTraining;
   const float *parameters, *buffers;
-  float *gradient, *statistics;
+  float *gradient, *statistics; // of a training step
+  float *outputs;               // of an evaluation; null to leave them out
   BatchResult result;
   napi_ref kept;
   napi_deferred deferred;
@@ -126,7 +127,7 @@ void executeStep(napi_env, void *data) {
   Step &step = *(Step *)data;
   Network &network = *step.engine->network;
   step.result = step.isTraining ? network.computeGradient(step.batch, step.parameters, step.gradient, step.statistics)
-                                : network.evaluate(step.batch, step.parameters, step.buffers);
+                                : network.evaluate(step.batch, step.parameters, step.buffers, step.outputs);
 }
 
 // Back on the event loop. Calls may fail when the environment is going down: then nobody awaits the promise.
@@ -191,6 +192,10 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
     expectLength(gradient.length, plan.numParameters, false, "gradient");
     expectLength(statistics.length, plan.numBuffers, false, "statistics");
     step->gradient = gradient.data, step->statistics = statistics.data;
+  } else {
+    const auto outputs = elementsOf<float>(env, arguments[4], "outputs");
+    if (outputs.length > 0) expectLength(outputs.length, (size_t)samples * plan.numClasses, true, "outputs");
+    step->outputs = outputs.length > 0 ? outputs.data : nullptr;
   }
   return step;
 }
@@ -198,7 +203,7 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
 napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) {
   auto step = readStep(env, arguments, isTraining);
   napi_value kept, promise;
-  const uint32_t count = isTraining ? 6 : 4;
+  const uint32_t count = isTraining ? 6 : 5;
   check(napi_create_array_with_length(env, count, &kept));
   for (uint32_t i = 0; i < count; i++) check(napi_set_element(env, kept, i, arguments[i]));
   check(napi_create_async_work(env, nullptr, stringValue(env, "gradsock:native"), executeStep, completeStep, step.get(),
@@ -226,9 +231,9 @@ napi_value computeGradientNow(napi_env env, napi_callback_info info) {
   });
 }
 
-// evaluate(handle, images, labels, numSamples) -> the same
+// evaluate(handle, images, labels, numSamples, outputs) -> the same; of no length, outputs are left out
 napi_value evaluate(napi_env env, napi_callback_info info) {
-  return guarded(env, [&] { return startStep(env, Arguments(env, info, 4), false); });
+  return guarded(env, [&] { return startStep(env, Arguments(env, info, 5), false); });
 }
 
 // dispose(handle): at once, or when the step under way is done. Again: nothing.

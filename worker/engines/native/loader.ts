@@ -51,7 +51,10 @@ export interface NativeAddon {
   readonly computeGradient: ComputeGradient<Promise<MicrobatchResult>>;
   /** The same on the calling thread: nothing else happens there in the meantime. */
   readonly computeGradientNow: ComputeGradient<MicrobatchResult>;
-  evaluate(handle: NativeHandle, images: Bytes, labels: Bytes, numSamples: number): Promise<MicrobatchResult>;
+  /** `outputs` of no length: they are not copied. */
+  evaluate(
+    ...args: [handle: NativeHandle, images: Bytes, labels: Bytes, numSamples: number, outputs: Floats]
+  ): Promise<MicrobatchResult>;
   /** Frees the network, at once or after the call under way. A second time: nothing. */
   dispose(handle: NativeHandle): void;
 

@@ -16,6 +16,8 @@ import { loadNativeAddon } from './loader.ts';
  */
 const SHORT_MS = 10;
 
+const NO_OUTPUTS = new Float32Array(0);
+
 /**
  * An engine on the CPU. `device`: `cpu` (the best instruction set here), or one by name: `avx512`, `avx2`, `neon`,
  * `baseline`. All buffers of a step are made here; a step allocates nothing. Results are the same bits for any number
@@ -59,8 +61,8 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
       return settled;
     },
 
-    async evaluate({ images, labels, numSamples }) {
-      const result = addon.evaluate(handle, images, labels, numSamples);
+    async evaluate({ images, labels, numSamples }, outputs = NO_OUTPUTS) {
+      const result = addon.evaluate(handle, images, labels, numSamples, outputs);
       pending = result;
       return await result;
     },

@@ -34,6 +34,7 @@ struct Network::State {
   void forwardImages(Range share, int thread);
   void loadImages(Range some);
   BatchResult loss(bool training);
+  void copyOutputs(float *outputs) const;
   void backward(float *gradient);
   void backwardRun(int from, int to, Range share, int thread);
   void backwardMap(int k, int panel, int pair, int thread);
@@ -173,6 +174,16 @@ BatchResult Network::State::loss(bool training) {
   return result;
 }
 
+// From panels, whose lanes are samples, to a row a sample.
+void Network::State::copyOutputs(float *outputs) const {
+  for (int panel = 0; panel < panels; panel++) {
+    const vec *z = layers.back().output(panel);
+    for (int lane = 0; lane < samplesOf(panel); lane++) {
+      for (int j = 0; j < plan.numClasses; j++) *outputs++ = z[j][lane];
+    }
+  }
+}
+
 void Network::State::backward(float *gradient) {
   for (int to = (int)layers.size(); to > 0;) {
     if (layers[to - 1].is(LayerKind::batchNorm)) {
@@ -232,8 +243,9 @@ BatchResult Network::computeGradient(const Batch &batch, const float *parameters
   return result;
 }
 
-BatchResult Network::evaluate(const Batch &batch, const float *parameters, const float *buffers) {
+BatchResult Network::evaluate(const Batch &batch, const float *parameters, const float *buffers, float *outputs) {
   state_->begin(batch, parameters, buffers);
   state_->forward(nullptr);
+  if (outputs) state_->copyOutputs(outputs);
   return state_->loss(false);
 }

@@ -54,7 +54,8 @@ public:
 
   // gradient: the sum over the samples; statistics: mean and variance at each batch norm. Both are overwritten.
   BatchResult computeGradient(const Batch &batch, const float *parameters, float *gradient, float *statistics);
-  BatchResult evaluate(const Batch &batch, const float *parameters, const float *buffers);
+  // outputs: [samples][numClasses], what the last layer gives; null to leave them out.
+  BatchResult evaluate(const Batch &batch, const float *parameters, const float *buffers, float *outputs = nullptr);
 
 private:
   struct State;

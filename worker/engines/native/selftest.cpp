@@ -51,16 +51,19 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
     for (uint8_t &label : labels) label = random() % model.plan.numClasses;
     const Batch batch = {images.data(), labels.data(), N};
     std::vector<float> gradient(model.plan.numParameters, NAN), statistics(model.plan.numBuffers, NAN);
+    std::vector<float> outputs((size_t)N * model.plan.numClasses, NAN);
     for (bool training : {true, false}) {
       Reference judge = {model, parameters, buffers, N, training, {}, {}, {}};
       const BatchResult want = judge.run(batch);
       const BatchResult got =
           training ? network.computeGradient(batch, parameters.data(), gradient.data(), statistics.data())
-                   : network.evaluate(batch, parameters.data(), buffers.data());
+                   : network.evaluate(batch, parameters.data(), buffers.data(), outputs.data());
       const float loss = (float)got.lossSum;
       compare(model, N, threads, training ? "loss" : "evaluation loss", &loss, {want.lossSum});
       if (got.numCorrect != want.numCorrect)
         std::printf("%s: %d correct, expected %d\n", model.name.c_str(), got.numCorrect, want.numCorrect), failures++;
+      if (!training && std::any_of(outputs.begin(), outputs.end(), [](float z) { return std::isnan(z); }))
+        std::printf("%s: outputs are left out\n", model.name.c_str()), failures++;
       if (!training) continue;
       compare(model, N, threads, "gradient", gradient.data(), judge.gradient);
       compare(model, N, threads, "statistics", statistics.data(), judge.statistics);

@@ -1,12 +1,13 @@
 /**
  * The evaluation graph of any model: forward with the running statistics, and the loss. It has no backward pass.
  *
- * Inputs: `images`, `labels`, and every parameter and buffer under its slot's name. Outputs: `lossSum`, `numCorrect`.
+ * Inputs: `images`, `labels`, and every parameter and buffer under its slot's name. Outputs: `lossSum`, `numCorrect`,
+ * and the last layer's `outputs`, [numClasses, B].
  */
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
 import { createGraphBuilder, type GraphTarget, type Value } from './graph-builder.ts';
 import { batchNormEvaluation, denseLayer, type LayerContext } from './layers.ts';
-import { imageInput, labelInput, lossOutputs } from './loss.ts';
+import { BATCH, imageInput, labelInput, lossOutputs, OUTPUTS } from './loss.ts';
 import { convolutionLayer, flattenLayer, maxPoolLayer } from './map-layers.ts';
 
 /** The graph as the bytes of an ONNX model, for any batch size. */
@@ -19,6 +20,7 @@ export function buildEvaluationGraph(plan: ModelPlan, target: GraphTarget): Uint
   let value = imageInput(graph, plan);
   for (const layer of plan.layers) value = addLayer(layer, value, context);
   lossOutputs(graph, plan, value, labels, labels.oneHot_FB);
+  graph.output(OUTPUTS, value, [plan.spec.numClasses, BATCH]);
   return graph.encode();
 }
 

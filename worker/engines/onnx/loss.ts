@@ -3,11 +3,12 @@ import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import type { GraphBuilder, Value } from './graph-builder.ts';
 
 /** The symbolic size of the batch: one session serves any. */
-const BATCH = 'batch';
+export const BATCH = 'batch';
 
 /** Names of a graph's inputs and outputs beside the slots'. */
 export const IMAGES = 'images';
 export const LABELS = 'labels';
+export const OUTPUTS = 'outputs';
 export const LOSS_SUM = 'lossSum';
 export const NUM_CORRECT = 'numCorrect';
 

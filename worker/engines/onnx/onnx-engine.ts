@@ -15,7 +15,7 @@ import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
 import { findDevice, startError, type OnnxDevice } from './devices.ts';
 import { buildEvaluationGraph } from './evaluation-graph.ts';
-import { IMAGES, LABELS, LOSS_SUM, NUM_CORRECT } from './loss.ts';
+import { IMAGES, LABELS, LOSS_SUM, NUM_CORRECT, OUTPUTS } from './loss.ts';
 import { buildTrainingGraph, outputNameOf } from './training-graph.ts';
 
 type TensorMap = Record<string, Tensor>;
@@ -82,8 +82,11 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
       return resultOf(batch);
     },
 
-    async evaluate(batch) {
-      await evaluationSession.run({ ...parameterFeeds, ...bufferFeeds, ...batchFeeds(batch) }, scalarFetches);
+    async evaluate(batch, outputs) {
+      const feeds = { ...parameterFeeds, ...bufferFeeds, ...batchFeeds(batch) };
+      const fetches = outputs ? { ...scalarFetches, [OUTPUTS]: null } : scalarFetches;
+      const fetched = await evaluationSession.run(feeds, fetches);
+      if (outputs) transpose(outputs, fetched[OUTPUTS]!.data as Float32Array, batch.numSamples);
       return resultOf(batch);
     },
 
@@ -105,6 +108,14 @@ async function createSession(model: Uint8Array, device: OnnxDevice, threads: num
     });
   } catch (error) {
     throw startError(device, error);
+  }
+}
+
+/** outputs[s][c] <- values[c][s]. */
+function transpose(outputs: Float32Array, values: Float32Array, numSamples: number): void {
+  const numClasses = values.length / numSamples;
+  for (let s = 0; s < numSamples; s++) {
+    for (let c = 0; c < numClasses; c++) outputs[s * numClasses + c] = values[c * numSamples + s]!;
   }
 }
 

@@ -56,13 +56,14 @@ export function createReferenceEngine(options: EngineOptions): Promise<Engine> {
       return Promise.resolve({ lossSum, numCorrect, numSamples: batch.numSamples });
     },
 
-    evaluate(batch) {
+    evaluate(batch, outputs) {
       const layers = forward(plan, parameters, batch, (layer) => ({
         mean: Float64Array.from(buffers.subarray(layer.mean.offset, layer.mean.offset + layer.mean.size)),
         variance: Float64Array.from(
           buffers.subarray(layer.variance.offset, layer.variance.offset + layer.variance.size),
         ),
       }));
+      outputs?.set(layers.at(-1)!.output);
       const { lossSum, numCorrect } = lossOf(plan, layers, batch);
       return Promise.resolve({ lossSum, numCorrect, numSamples: batch.numSamples });
     },

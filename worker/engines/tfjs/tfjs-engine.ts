@@ -112,7 +112,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
     }
   };
 
-  const evaluation = (batch: Microbatch): MicrobatchResult =>
+  const evaluation = (batch: Microbatch, outputs?: Float32Array<ArrayBuffer>): MicrobatchResult =>
     freeingTensors(() => {
       const { images_BCHW, targets_BK } = tensorsOf(batch);
       const outputs_BK = forward(plan, images_BCHW, {
@@ -123,6 +123,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
           variance: tensorOf(buffers, layer.variance),
         }),
       });
+      outputs?.set(valuesOf(outputs_BK));
       return resultOf(crossEntropySum(outputs_BK, targets_BK), outputs_BK, batch);
     });
 
@@ -139,7 +140,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
     threads,
 
     computeGradient: (batch, into) => inOneGo(() => trainingStep(batch, into)),
-    evaluate: (batch) => inOneGo(() => evaluation(batch)),
+    evaluate: (batch, outputs) => inOneGo(() => evaluation(batch, outputs)),
     dispose: () => Promise.resolve(),
   };
 }

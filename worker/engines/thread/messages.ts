@@ -18,6 +18,8 @@ export interface EngineMemory {
   /** [numParameters] and [numBuffers]. */
   readonly gradient: Float32Array<SharedArrayBuffer>;
   readonly statistics: Float32Array<SharedArrayBuffer>;
+  /** [maxBatch, numClasses] */
+  readonly outputs: Float32Array<SharedArrayBuffer>;
 }
 
 /** A batch in shared memory: as many bytes and labels as the caller gave, and the samples that it spoke of. */
@@ -35,7 +37,7 @@ export type EngineRequest =
       readonly memory: EngineMemory;
     }
   | { readonly kind: 'computeGradient'; readonly batch: BatchSize }
-  | { readonly kind: 'evaluate'; readonly batch: BatchSize }
+  | { readonly kind: 'evaluate'; readonly batch: BatchSize; readonly hasOutputs: boolean }
   | { readonly kind: 'dispose' };
 
 /** A request, numbered, for one of the engines of a thread. */

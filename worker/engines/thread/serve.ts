@@ -9,7 +9,7 @@ export type EngineFactory = (options: EngineOptions) => Promise<Engine>;
 
 interface ServedEngine {
   compute(batch: BatchSize): Promise<EngineAnswers['computeGradient']>;
-  evaluate(batch: BatchSize): Promise<EngineAnswers['evaluate']>;
+  evaluate(batch: BatchSize, hasOutputs: boolean): Promise<EngineAnswers['evaluate']>;
   dispose(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function serveEngines(port: MessagePort, factories: Readonly<Record<strin
       case 'computeGradient':
         return engineOf(engineId).compute(request.batch);
       case 'evaluate':
-        return engineOf(engineId).evaluate(request.batch);
+        return engineOf(engineId).evaluate(request.batch, request.hasOutputs);
       case 'dispose': {
         const engine = engines.get(engineId);
         engines.delete(engineId);
@@ -90,10 +90,14 @@ async function createServed(
         memory.statistics.set(into.statistics);
         return result;
       },
-      async evaluate(batch) {
+      async evaluate(batch, hasOutputs) {
         parameters.set(memory.parameters);
         buffers.set(memory.buffers);
-        return engine.evaluate(takeBatch(batch));
+        if (!hasOutputs) return engine.evaluate(takeBatch(batch));
+        const outputs = new Float32Array(batch.numSamples * plan.spec.numClasses);
+        const result = await engine.evaluate(takeBatch(batch), outputs);
+        memory.outputs.set(outputs);
+        return result;
       },
       dispose: () => engine.dispose(),
     },

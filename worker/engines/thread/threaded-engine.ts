@@ -69,10 +69,13 @@ export async function createThreadedEngine(
         return result;
       }),
 
-    evaluate: (batch) =>
-      alone(() => {
+    evaluate: (batch, outputs) =>
+      alone(async () => {
         copyState();
-        return thread.call(engineId, { kind: 'evaluate', batch: copyBatch(batch, memory) });
+        const request = { kind: 'evaluate', batch: copyBatch(batch, memory), hasOutputs: outputs !== undefined } as const;
+        const result = await thread.call(engineId, request);
+        outputs?.set(memory.outputs.subarray(0, batch.numSamples * options.plan.spec.numClasses));
+        return result;
       }),
 
     async dispose() {
@@ -90,6 +93,7 @@ function allocate({ plan, maxBatch }: EngineOptions): EngineMemory {
     labels: new Uint8Array(new SharedArrayBuffer(maxBatch)),
     gradient: floats(plan.numParameters),
     statistics: floats(plan.numBuffers),
+    outputs: floats(maxBatch * plan.spec.numClasses),
   };
 }
 
