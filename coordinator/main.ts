@@ -3,6 +3,7 @@
  * workers come from, which `summonWorkers` decides.
  */
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
+import { holdSamples } from '../protocol/data/dataset.ts';
 import type { CanonicalDataset } from '../protocol/data/canonical.ts';
 import { FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
@@ -44,7 +45,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   checkRunSizes(options.config, plan, source.numTrainSamples);
   const data = await source.open();
   const config = withData(options, data);
-  const samples = selectSamples({ ...data, name: source.name }, config);
+  const samples = holdSamples(selectSamples({ ...data, name: source.name }, config), data.shape);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
   await options.prepare?.();
   const { directory, from, begunWith, startedAt } = await openRun({ ...options, config }, replica);

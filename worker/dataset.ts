@@ -6,10 +6,10 @@ import { fileBytes, memoryBytes } from '../protocol/data/byte-source.ts';
 import { openCanonical } from '../protocol/data/canonical.ts';
 import type { CanonicalDataset } from '../protocol/data/canonical.ts';
 import { cachedPath, openCached, writeCached } from '../protocol/data/dataset-cache.ts';
-import { selectSplits } from '../protocol/data/dataset.ts';
+import { holdSamples, selectSplits } from '../protocol/data/dataset.ts';
 import type { Dataset } from '../protocol/data/dataset.ts';
-import { canonicalFashionMnist, FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
-import { readDatasetFiles } from '../protocol/data/fashion-mnist-files.ts';
+import { FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
+import { openDatasetFiles } from '../protocol/data/fashion-mnist-files.ts';
 import type { DatasetPlace } from '../protocol/data/fashion-mnist-files.ts';
 import { LIMITS } from '../protocol/wire/limits.ts';
 import type { MessageOf } from '../protocol/wire/messages.ts';
@@ -58,7 +58,7 @@ export async function loadDataset(
     const takes = `[${model.input.join(', ')}] in ${model.numClasses}`;
     throw new ProtocolError('ERR_DATASET_MISMATCH', `${dataset.name} has ${has}, the model takes ${takes}`);
   }
-  return selectSplits(canonical.splits, welcome);
+  return holdSamples(selectSplits(canonical.splits, welcome), shape);
 }
 
 async function fashionMnistFrom(
@@ -66,8 +66,7 @@ async function fashionMnistFrom(
   sha256: string,
 ): Promise<CanonicalDataset | undefined> {
   if (sha256 !== FASHION_MNIST_SHA256) return undefined;
-  const files = await readDatasetFiles(places);
-  return files && canonicalFashionMnist(files);
+  return openDatasetFiles(places);
 }
 
 type NamedDataset = MessageOf<'welcome'>['dataset'];

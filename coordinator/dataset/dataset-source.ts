@@ -6,6 +6,7 @@ import {
   FASHION_MNIST_CLASSES,
   FASHION_MNIST_SHAPE,
 } from '../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, openDatasetFiles } from '../../protocol/data/fashion-mnist-files.ts';
 import { obtainDataset } from './fetch.ts';
 
 export interface DatasetSource extends Pick<DatasetIdentity, 'name' | 'source' | 'classes'> {
@@ -25,7 +26,8 @@ export function fashionMnistSource(dataDir: string | undefined, log: (line: stri
     shape: FASHION_MNIST_SHAPE,
     classes: FASHION_MNIST_CLASSES,
     numTrainSamples: 60_000,
-    open: async () => canonicalFashionMnist(await obtainDataset({ dataDir, log })),
+    open: async () =>
+      (await openDatasetFiles(datasetPlaces(dataDir))) ?? canonicalFashionMnist(await obtainDataset({ dataDir, log })),
   };
 }
 

@@ -15,34 +15,16 @@ export interface ByteSource {
   close(): void;
 }
 
-/** The pieces one after another, without copying them. */
+/** Pieces one after another, without copying them. */
 export function memoryBytes(pieces: readonly Uint8Array<ArrayBuffer>[]): ByteSource {
-  const starts: number[] = [];
-  let byteLength = 0;
-  for (const piece of pieces) {
-    starts.push(byteLength);
-    byteLength += piece.length;
-  }
-  const check = (offset: number, length: number) => checkRange(offset, length, byteLength);
-  return {
-    byteLength,
-    read(into, offset) {
-      check(offset, into.length);
-      for (const [index, piece] of pieces.entries()) {
-        const begin = Math.max(offset, starts[index]!);
-        const end = Math.min(offset + into.length, starts[index]! + piece.length);
-        if (begin < end) into.set(piece.subarray(begin - starts[index]!, end - starts[index]!), begin - offset);
-      }
-    },
-    view(offset, length) {
-      check(offset, length);
-      const index = starts.findLastIndex((start) => start <= offset);
-      const piece = pieces[index];
-      const begin = offset - (starts[index] ?? 0);
-      return piece && begin + length <= piece.length ? piece.subarray(begin, begin + length) : undefined;
-    },
-    close() {},
-  };
+  return joinedBytes(
+    pieces.map((piece) => ({
+      byteLength: piece.length,
+      read: (into, offset) => into.set(piece.subarray(offset, offset + into.length)),
+      view: (offset, length) => piece.subarray(offset, offset + length),
+      close: () => {},
+    })),
+  );
 }
 
 /** A file's, opened now. Throws `ConfigError`, which names `path`, when it cannot be. */
@@ -81,8 +63,8 @@ export function fileBytes(path: string): ByteSource {
 /** What one call of the system may read. */
 const MAX_READ_BYTES = 2 ** 30;
 
-/** Hashed at once: some 10 ms, after which others have their turn. */
-const HASH_PIECE_BYTES = 8 * 2 ** 20;
+/** Hashed at once: some milliseconds, after which others have their turn. */
+const HASH_PIECE_BYTES = 4 * 2 ** 20;
 
 /** A view of the bytes or a copy of them, whichever the source can give. */
 export function bytesOf(source: ByteSource, offset: number, length: number): Uint8Array<ArrayBuffer> {
@@ -93,14 +75,65 @@ export function bytesOf(source: ByteSource, offset: number, length: number): Uin
   return bytes;
 }
 
-/** sha256 of all bytes, in hex. The event loop has its turn in between. */
+/** sha256 of all bytes, in hex, through one small piece of memory. The event loop has its turn in between. */
 export async function sha256OfBytes(source: ByteSource): Promise<string> {
   const hash = createHash('sha256');
+  let piece: Uint8Array | undefined;
   for (let offset = 0; offset < source.byteLength; offset += HASH_PIECE_BYTES) {
-    hash.update(bytesOf(source, offset, Math.min(HASH_PIECE_BYTES, source.byteLength - offset)));
+    const length = Math.min(HASH_PIECE_BYTES, source.byteLength - offset);
+    const view = source.view(offset, length);
+    if (view) {
+      hash.update(view);
+    } else {
+      piece ??= new Uint8Array(length);
+      const part = piece.subarray(0, length);
+      source.read(part, offset);
+      hash.update(part);
+    }
     await nextTurn();
   }
   return hash.digest('hex');
+}
+
+/** Sources one after another, as one. Closing it closes all. */
+export function joinedBytes(sources: readonly ByteSource[]): ByteSource {
+  const starts: number[] = [];
+  let byteLength = 0;
+  for (const source of sources) {
+    starts.push(byteLength);
+    byteLength += source.byteLength;
+  }
+  return {
+    byteLength,
+    read(into, offset) {
+      checkRange(offset, into.length, byteLength);
+      for (const [index, source] of sources.entries()) {
+        const begin = Math.max(offset, starts[index]!);
+        const end = Math.min(offset + into.length, starts[index]! + source.byteLength);
+        if (begin < end) source.read(into.subarray(begin - offset, end - offset), begin - starts[index]!);
+      }
+    },
+    view(offset, length) {
+      checkRange(offset, length, byteLength);
+      const index = starts.findLastIndex((start) => start <= offset);
+      const source = sources[index];
+      const begin = offset - (starts[index] ?? 0);
+      return source && begin + length <= source.byteLength ? source.view(begin, length) : undefined;
+    },
+    close() {
+      for (const source of sources) source.close();
+    },
+  };
+}
+
+/** The bytes of a source from `offset` on. */
+export function bytesFrom(source: ByteSource, offset: number): ByteSource {
+  return {
+    byteLength: source.byteLength - offset,
+    read: (into, at) => source.read(into, offset + at),
+    view: (at, length) => source.view(offset + at, length),
+    close: () => source.close(),
+  };
 }
 
 function checkRange(offset: number, length: number, byteLength: number): void {

@@ -14,7 +14,7 @@
 import { z } from 'zod';
 import { countOf } from '../counts.ts';
 import { ConfigError, describeError } from '../errors.ts';
-import { bytesOf, memoryBytes, sha256OfBytes } from './byte-source.ts';
+import { bytesOf, joinedBytes, memoryBytes, sha256OfBytes } from './byte-source.ts';
 import type { ByteSource } from './byte-source.ts';
 import { imageBytesOf } from './dataset.ts';
 import type { ImageRows, ImageShape, Samples, SampleSet, Splits } from './dataset.ts';
@@ -26,9 +26,6 @@ const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 16 * 2 ** 20;
 /** Labels are bytes. */
 export const MAX_CLASSES = 256;
-/** Images of a split up to this size are held in memory; those of larger ones are read as steps need them. */
-const MAX_HELD_BYTES = 64 * 2 ** 20;
-
 export interface CanonicalDataset<S extends Samples = Samples> {
   readonly shape: ImageShape;
   /** Names of the classes, in the order of their labels. */
@@ -58,16 +55,47 @@ export async function toCanonical(raw: RawDataset): Promise<CanonicalDataset<Sam
 /** The same for samples whose canonical form is known to have that sha256. */
 export function canonicalForm(raw: RawDataset, sha256: string): CanonicalDataset<SampleSet> {
   const { shape, classes, train, test, validation } = raw;
-  const sets = { train, validation, test };
+  const inMemory = ({ images, labels, numSamples }: SampleSet): SplitBytes => ({
+    images: memoryBytes([images]),
+    labels: memoryBytes([labels]),
+    numSamples,
+  });
+  const bytes = canonicalBytes({
+    shape,
+    classes,
+    train: inMemory(train),
+    test: inMemory(test),
+    validation: validation && inMemory(validation),
+  });
+  return { shape, classes, sha256, bytes, splits: { train, test, ...(validation && { validation }) } };
+}
+
+/** The bytes of a split, wherever they are. */
+interface SplitBytes {
+  readonly images: ByteSource;
+  readonly labels: ByteSource;
+  readonly numSamples: number;
+}
+
+interface DatasetParts {
+  readonly shape: ImageShape;
+  readonly classes: readonly string[];
+  readonly train: SplitBytes;
+  readonly test: SplitBytes;
+  readonly validation?: SplitBytes | undefined;
+}
+
+/** The bytes of the canonical form around those of the splits, which stay where they are. */
+export function canonicalBytes({ shape, classes, ...sets }: DatasetParts): ByteSource {
   const entries: Record<string, unknown> = {
     __metadata__: { format: FORMAT, classes: JSON.stringify(classes) },
   };
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const parts: ByteSource[] = [];
   let offset = 0;
-  const add = (name: string, tensorShape: readonly number[], values: Uint8Array<ArrayBuffer>) => {
-    entries[name] = { dtype: 'U8', shape: tensorShape, data_offsets: [offset, offset + values.length] };
-    offset += values.length;
-    pieces.push(values);
+  const add = (name: string, tensorShape: readonly number[], values: ByteSource) => {
+    entries[name] = { dtype: 'U8', shape: tensorShape, data_offsets: [offset, offset + values.byteLength] };
+    offset += values.byteLength;
+    parts.push(values);
   };
   for (const split of SPLITS) {
     const set = sets[split];
@@ -79,9 +107,7 @@ export function canonicalForm(raw: RawDataset, sha256: string): CanonicalDataset
   const header = new Uint8Array(LENGTH_BYTES + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(header.length - LENGTH_BYTES), true);
   header.set(json, LENGTH_BYTES);
-  const bytes = memoryBytes([header, ...pieces]);
-  const splits = { train, test, ...(validation && { validation }) };
-  return { shape, classes, sha256, bytes, splits };
+  return joinedBytes([memoryBytes([header]), ...parts]);
 }
 
 const size = z
@@ -98,8 +124,8 @@ const classesSchema = z.array(z.string()).min(1).max(MAX_CLASSES);
 const metadataSchema = z.strictObject({ format: z.literal(FORMAT), classes: z.string() });
 
 /**
- * The dataset that `bytes` are the canonical form of, which the caller has verified by its sha256. Images of a large split
- * stay where they are, and are read from there.
+ * The dataset that `bytes` are the canonical form of, which the caller has verified by its sha256. Images that are in a file
+ * stay there; see `holdSamples`.
  *
  * Throws `ConfigError`, which begins with `subject`, when they are not sound.
  */
@@ -160,26 +186,26 @@ function readSplit(
   split: (typeof SPLITS)[number],
   { bytes, tensors, dataAt, numClasses }: SplitPlace,
 ): { shape: ImageShape; samples: Samples } | undefined {
-  const [images, labels] = [tensors.get(`${split}.images`), tensors.get(`${split}.labels`)];
-  if (!images || !labels) return undefined;
-  const [numSamples, ...shape] = imagesSchema.parse(images.shape);
+  const [pixels, labels] = [tensors.get(`${split}.images`), tensors.get(`${split}.labels`)];
+  if (!pixels || !labels) return undefined;
+  const [numSamples, ...shape] = imagesSchema.parse(pixels.shape);
   if (labels.shape.length !== 1 || labels.shape[0] !== numSamples) {
     throw new Error(`${split} has ${numSamples} images and [${labels.shape.join(', ')}] labels`);
   }
   const labelBytes = bytesOf(bytes, dataAt + labels.data_offsets[0], numSamples);
   const wrong = labelBytes.findIndex((label) => label >= numClasses);
   if (wrong !== -1) throw new Error(`${split} label ${wrong} is ${labelBytes[wrong]!} of ${numClasses} classes`);
-  const imagesAt = dataAt + images.data_offsets[0];
+  const imagesAt = dataAt + pixels.data_offsets[0];
   const imageBytes = imageBytesOf(shape);
   const numBytes = numSamples * imageBytes;
-  const isHeld = numBytes <= MAX_HELD_BYTES || bytes.view(imagesAt, numBytes) !== undefined;
-  const samples = isHeld
-    ? { images: bytesOf(bytes, imagesAt, numBytes), labels: labelBytes, numSamples }
+  const images = bytes.view(imagesAt, numBytes);
+  const samples = images
+    ? { images, labels: labelBytes, numSamples }
     : { stored: storedRows(bytes, imagesAt, imageBytes), labels: labelBytes, numSamples };
   return { shape, samples };
 }
 
-function storedRows(bytes: ByteSource, imagesAt: number, imageBytes: number): ImageRows {
+export function storedRows(bytes: ByteSource, imagesAt: number, imageBytes: number): ImageRows {
   return {
     gather(rows, indices) {
       for (let i = 0; i < indices.length; i++) {

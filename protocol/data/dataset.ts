@@ -112,6 +112,19 @@ function shifted(rows: ImageRows, by: number): ImageRows {
   };
 }
 
+/** Images of a set up to this size are held in memory; those of a larger one are read as steps need them. */
+const MAX_HELD_BYTES = 64 * 2 ** 20;
+
+/** The samples with their images in memory, where they are few enough for that. */
+export function holdSamples({ train, evaluation }: Dataset, shape: ImageShape): Dataset {
+  const hold = (samples: Samples): Samples => {
+    const { labels, numSamples } = samples;
+    if ('images' in samples || numSamples * imageBytesOf(shape) > MAX_HELD_BYTES) return samples;
+    return { images: samples.stored.range(0, numSamples), labels, numSamples };
+  };
+  return { train: hold(train), evaluation: hold(evaluation) };
+}
+
 /** Images `first` to `first + count`: a view where they are in memory, else read from their file. */
 export function imagesOf(samples: Samples, first: number, count: number): Uint8Array<ArrayBuffer> {
   if ('stored' in samples) return samples.stored.range(first, count);

@@ -8,7 +8,17 @@ import { ConfigError, describeError } from '../errors.ts';
 import { userCacheFolder } from './cache-folder.ts';
 import { describeSystemError } from '../system-errors.ts';
 import { createFileAtomically } from '../atomic-file.ts';
-import { DATASET_FILES, DATASET_SHA256, verifyDatasetFile } from './fashion-mnist.ts';
+import { fileBytes, sha256OfBytes } from './byte-source.ts';
+import type { ByteSource } from './byte-source.ts';
+import type { CanonicalDataset } from './canonical.ts';
+import {
+  canonicalFashionMnist,
+  DATASET_FILES,
+  DATASET_SHA256,
+  refuseOther,
+  storedFashionMnist,
+  verifyDatasetFile,
+} from './fashion-mnist.ts';
 import type { DatasetBytes, DatasetFile } from './fashion-mnist.ts';
 
 /** Where Debian's package `dataset-fashion-mnist` puts the files. */
@@ -83,6 +93,34 @@ export async function readDatasetFiles(places: readonly DatasetPlace[]): Promise
     return Object.fromEntries(DATASET_FILES.map((file, i) => [file, files[i]!])) as unknown as DatasetBytes;
   }
   return undefined;
+}
+
+/**
+ * The dataset in the first of `places` that has its files, verified. Files that are not compressed stay where they are, and
+ * are read as they are needed. Otherwise as {@link readDatasetFiles}.
+ */
+export async function openDatasetFiles(places: readonly DatasetPlace[]): Promise<CanonicalDataset | undefined> {
+  for (const place of places) {
+    const missing = missingFiles(place);
+    if (missing.length > 0 && place.isExplicit) throw refuseIncomplete(place, missing);
+    if (missing.length > 0) continue;
+    const isPlain = (file: DatasetFile) => !locateDatasetFile(place.folder, file)!.endsWith('.gz');
+    if (!DATASET_FILES.every(isPlain)) return canonicalFashionMnist((await readDatasetFiles([place]))!);
+    return storedFashionMnist(await Promise.all(DATASET_FILES.map((file) => openPlainFile(place.folder, file))));
+  }
+  return undefined;
+}
+
+async function openPlainFile(folder: string, file: DatasetFile): Promise<ByteSource> {
+  const path = join(folder, file);
+  const bytes = fileBytes(path);
+  const found = await sha256OfBytes(bytes).catch((error: unknown) => {
+    bytes.close();
+    throw error;
+  });
+  if (found === DATASET_SHA256[file]) return bytes;
+  bytes.close();
+  throw refuseOther(file, { path, found, numBytes: bytes.byteLength, cure: cureFor(folder) });
 }
 
 /**

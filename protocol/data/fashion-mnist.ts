@@ -7,9 +7,12 @@
 import { createHash } from 'node:crypto';
 import { countOf } from '../counts.ts';
 import { ConfigError } from '../errors.ts';
-import { canonicalForm } from './canonical.ts';
+import { bytesFrom, bytesOf } from './byte-source.ts';
+import type { ByteSource } from './byte-source.ts';
+import { canonicalBytes, canonicalForm, storedRows } from './canonical.ts';
 import type { CanonicalDataset } from './canonical.ts';
-import type { SampleSet } from './dataset.ts';
+import { imageBytesOf } from './dataset.ts';
+import type { Samples, SampleSet } from './dataset.ts';
 
 /** The four files, and the sha256 of each one's uncompressed bytes (compressions differ between publishers). */
 export const DATASET_SHA256 = {
@@ -49,12 +52,18 @@ export type DatasetBytes = Readonly<Record<DatasetFile, Uint8Array<ArrayBuffer>>
 /** Throws `ConfigError` naming `path`, both sums and `cure` when `bytes` are not the file's. */
 export function verifyDatasetFile(file: DatasetFile, bytes: Uint8Array, path: string, cure: string): void {
   const found = createHash('sha256').update(bytes).digest('hex');
-  if (found !== DATASET_SHA256[file]) {
-    throw new ConfigError(
-      `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
-        `found ${found} (${countOf(bytes.length, 'byte')}): ${cure}`,
-    );
-  }
+  if (found !== DATASET_SHA256[file]) throw refuseOther(file, { path, found, numBytes: bytes.length, cure });
+}
+
+/** For bytes that are not the file's. `found`: their sha256. */
+export function refuseOther(
+  file: DatasetFile,
+  { path, found, numBytes, cure }: { path: string; found: string; numBytes: number; cure: string },
+): ConfigError {
+  return new ConfigError(
+    `${path}: not Fashion-MNIST's ${file}: expected sha256 ${DATASET_SHA256[file]} uncompressed, ` +
+      `found ${found} (${countOf(numBytes, 'byte')}): ${cure}`,
+  );
 }
 
 /** The samples of verified files, in canonical form. Views, not copies. */
@@ -68,7 +77,31 @@ export function canonicalFashionMnist(bytes: DatasetBytes): CanonicalDataset<Sam
   return canonicalForm(raw, FASHION_MNIST_SHA256);
 }
 
-/** What follows the headers: 16 bytes before images (magic, count, rows, columns), 8 before labels (magic, count). */
+/** Where the samples begin: after magic number, count, rows and columns; after magic number and count. */
+const IMAGES_AT = 16;
+const LABELS_AT = 8;
+
 function parseSampleSet(images: Uint8Array<ArrayBuffer>, labels: Uint8Array<ArrayBuffer>): SampleSet {
-  return { images: images.subarray(16), labels: labels.subarray(8), numSamples: labels.length - 8 };
+  return {
+    images: images.subarray(IMAGES_AT),
+    labels: labels.subarray(LABELS_AT),
+    numSamples: labels.length - LABELS_AT,
+  };
+}
+
+/** The dataset of verified, uncompressed files, in the order of `DATASET_FILES`; their images stay where they are. */
+export function storedFashionMnist(files: readonly ByteSource[]): CanonicalDataset {
+  const [trainImages, trainLabels, testImages, testLabels] = files.map((file, index) =>
+    bytesFrom(file, index % 2 === 0 ? IMAGES_AT : LABELS_AT),
+  ) as [ByteSource, ByteSource, ByteSource, ByteSource];
+  const train = { images: trainImages, labels: trainLabels, numSamples: trainLabels.byteLength };
+  const test = { images: testImages, labels: testLabels, numSamples: testLabels.byteLength };
+  const about = { shape: FASHION_MNIST_SHAPE, classes: FASHION_MNIST_CLASSES };
+  const samplesOf = ({ images, labels, numSamples }: typeof train): Samples => ({
+    stored: storedRows(images, 0, imageBytesOf(FASHION_MNIST_SHAPE)),
+    labels: bytesOf(labels, 0, numSamples),
+    numSamples,
+  });
+  const bytes = canonicalBytes({ ...about, train, test });
+  return { ...about, sha256: FASHION_MNIST_SHA256, bytes, splits: { train: samplesOf(train), test: samplesOf(test) } };
 }

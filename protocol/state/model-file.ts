@@ -105,7 +105,7 @@ function classesOf({ classes }: Metadata, numClasses: number): string[] | undefi
   const names = classes === undefined ? undefined : parseJson(classes);
   const isSound =
     Array.isArray(names) && names.length === numClasses && names.every((name) => typeof name === 'string');
-  return isSound ? (names) : undefined;
+  return isSound ? names : undefined;
 }
 
 function parseJson(text: string): unknown {

@@ -75,9 +75,7 @@ async function evaluate(source: string, flags: Flags): Promise<void> {
     };
     const text = json
       ? JSON.stringify({ ...about, ...assessment }, undefined, 2)
-      : [`${about.model} on ${name}, ${split} samples, by ${about.engine}`, ...describeAssessment(assessment)].join(
-          '\n',
-        );
+      : [`${about.model} on ${name} (${split}), by ${about.engine}`, ...describeAssessment(assessment)].join('\n');
     process.stdout.write(`${text}\n`);
     if (confusion === undefined) return;
     const { drawConfusion } = await import('../inference/confusion-picture.ts');

@@ -1,4 +1,5 @@
 /** How well a model does on samples: loss and accuracy, per class, which classes it confuses, and where it is most wrong. */
+import { countOf } from '../../protocol/counts.ts';
 import { imageBytesOf, imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, Samples } from '../../protocol/data/dataset.ts';
 import { BATCH, softmax } from './predictor.ts';
@@ -120,7 +121,7 @@ export function describeAssessment({ samples, loss, accuracy, classes, confusion
   const cellWidth = Math.max(4, ...confusion.flat().map((count) => String(count).length)) + 1;
   const labels = classes.map((_, label) => String(label));
   return [
-    `${samples} samples: loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(4)}`,
+    `${countOf(samples, 'sample')}: loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(4)}`,
     '',
     `label  ${'class'.padEnd(nameWidth)}  samples  precision  recall`,
     ...classes.map(({ name, samples: count, precision, recall }, label) =>

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bytesOf, fileBytes, memoryBytes } from '../../../protocol/data/byte-source.ts';
 import { openCanonical, toCanonical } from '../../../protocol/data/canonical.ts';
-import { imagesOf, selectSplits } from '../../../protocol/data/dataset.ts';
-import type { StoredSampleSet } from '../../../protocol/data/dataset.ts';
+import { holdSamples, imagesOf, selectSplits } from '../../../protocol/data/dataset.ts';
+import type { SampleSet, StoredSampleSet } from '../../../protocol/data/dataset.ts';
 import { canonicalFashionMnist, FASHION_MNIST_SHA256 } from '../../../protocol/data/fashion-mnist.ts';
 import { readFashionMnist } from '../../helpers/fashion-mnist.ts';
 import { makeData } from '../../helpers/data-files.ts';
@@ -61,29 +61,30 @@ describe('is read back', () => {
     }
   });
 
-  test('from a file, of which large images are read as they are needed', async () => {
+  test('from a file, where large sets of images stay and small ones do not', async () => {
     const shape = [3, 64, 64] as const;
-    const large = makeData(shape, 2, [6000, 4]);
+    const large = makeData(shape, 2, [6500, 4]);
     const imageBytes = 3 * 64 * 64;
     const { bytes, sha256 } = await toCanonical(large);
     const path = join(temporaryFolder(), 'large');
     writeFileSync(path, bytesOf(bytes, 0, bytes.byteLength));
     const file = fileBytes(path);
     const { splits } = openCanonical(file, sha256, path);
-    expect('stored' in splits.train).toBe(true);
-    expect('stored' in splits.test).toBe(false);
-    const { train, evaluation } = selectSplits(splits, { numTrainSamples: 5000, numValidationSamples: 1000 });
+    const chosen = selectSplits(splits, { numTrainSamples: 6000, numValidationSamples: 500 });
+    const { train, evaluation } = holdSamples(chosen, shape);
     const rows = new Uint8Array(3 * imageBytes);
-    (train as StoredSampleSet).stored.gather(rows, Uint32Array.of(4999, 0, 77));
-    for (const [row, index] of [4999, 0, 77].entries()) {
-      const expected = large.train.images.subarray(index * imageBytes, (index + 1) * imageBytes);
-      expect(Buffer.compare(rows.subarray(row * imageBytes, (row + 1) * imageBytes), expected)).toBe(0);
-    }
-    const held = evaluation as StoredSampleSet;
-    held.stored.gather(rows, Uint32Array.of(0, 999, 5));
-    expect(rows[imageBytes]).toBe(large.train.images[5999 * imageBytes]);
-    expect(held.labels).toEqual(large.train.labels.subarray(5000, 6000));
-    expect(Buffer.compare(imagesOf(held, 998, 2), large.train.images.subarray(5998 * imageBytes))).toBe(0);
+    const rowOf = (row: number) => rows.subarray(row * imageBytes, (row + 1) * imageBytes);
+    const imageOf = (index: number) => large.train.images.subarray(index * imageBytes, (index + 1) * imageBytes);
+    (train as StoredSampleSet).stored.gather(rows, Uint32Array.of(5999, 0, 77));
+    for (const [row, index] of [5999, 0, 77].entries()) expect(Buffer.compare(rowOf(row), imageOf(index))).toBe(0);
+    expect(Buffer.compare(imagesOf(train, 10, 2), large.train.images.subarray(10 * imageBytes, 12 * imageBytes))).toBe(
+      0,
+    );
+    // Those that are held back come after those that are trained on.
+    expect(Buffer.compare((evaluation as SampleSet).images, large.train.images.subarray(6000 * imageBytes))).toBe(0);
+    expect(evaluation.labels).toEqual(large.train.labels.subarray(6000));
+    (chosen.evaluation as StoredSampleSet).stored.gather(rows, Uint32Array.of(0, 499, 5));
+    for (const [row, index] of [6000, 6499, 6005].entries()) expect(Buffer.compare(rowOf(row), imageOf(index))).toBe(0);
     file.close();
   });
 });

@@ -50,7 +50,7 @@ test('a trained model is evaluated and asked, by its run or its file', async () 
 
   const picture = join(folder, 'confusion.png');
   const text = await runInProcess(['evaluate', run, '--best', '--confusion', picture, '--split', 'train']);
-  expect(text.output).toContain('best.safetensors on mine, train samples, by native on cpu');
+  expect(text.output).toContain('best.safetensors on mine (train), by native on cpu');
   expect(text.output).toMatch(/^600 samples: loss /m);
   expect(existsSync(picture)).toBe(true);
   const best = await runInProcess(['evaluate', join(run, 'best.safetensors'), '--data', files, '--json']);

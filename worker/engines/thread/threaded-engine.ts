@@ -72,7 +72,11 @@ export async function createThreadedEngine(
     evaluate: (batch, outputs) =>
       alone(async () => {
         copyState();
-        const request = { kind: 'evaluate', batch: copyBatch(batch, memory), hasOutputs: outputs !== undefined } as const;
+        const request = {
+          kind: 'evaluate',
+          batch: copyBatch(batch, memory),
+          hasOutputs: outputs !== undefined,
+        } as const;
         const result = await thread.call(engineId, request);
         outputs?.set(memory.outputs.subarray(0, batch.numSamples * options.plan.spec.numClasses));
         return result;
