@@ -7,7 +7,10 @@ import { holdSamples } from '../protocol/data/dataset.ts';
 import type { CanonicalDataset } from '../protocol/data/canonical.ts';
 import { FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
+import { initialiseFrom } from '../protocol/state/initialise.ts';
 import { createReplica, sha256Of } from '../protocol/state/replica.ts';
+import type { Replica } from '../protocol/state/replica.ts';
+import { openModel } from './run-directory/open-model.ts';
 import { identityOf } from './dataset/dataset-source.ts';
 import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
@@ -47,8 +50,15 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   const config = withData(options, data);
   const samples = holdSamples(selectSamples({ ...data, name: source.name }, config), data.shape);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
+  const initial = beginFrom(options, replica);
   await options.prepare?.();
   const { directory, from, begunWith, startedAt } = await openRun({ ...options, config }, replica);
+  try {
+    if (from.step === 0) initial.confirm();
+  } catch (error) {
+    await directory.release();
+    throw error;
+  }
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
@@ -151,4 +161,37 @@ function withData({ config, resumed, dataset: source }: RunOptions, data: Canoni
     `--resume ${resumed.path}: expected the data that the run trains on, ${name} with sha256 ${sha256}, got ${source.source} ` +
       `with ${data.sha256}: name the same data by --data, or start another run`,
   );
+}
+
+/**
+ * Gives the replica the numbers of the model that the run is to begin with, if there is one, and says what it took. Of a
+ * run that is resumed that model may be gone: this matters only where the run has no checkpoint, which `confirm` tells.
+ */
+function beginFrom({ config, resumed, reporter }: RunOptions, replica: Replica): { confirm(): void } {
+  const { initFrom } = config;
+  if (!initFrom) return { confirm() {} };
+  try {
+    const model = openModel(initFrom.source);
+    if (model.fileSha256 !== initFrom.sha256) {
+      throw new ConfigError(
+        `${initFrom.source}: expected the model that the run began with, with sha256 ${initFrom.sha256}, got ${model.fileSha256}`,
+      );
+    }
+    const { taken, fresh } = initialiseFrom(replica, model);
+    const rest = fresh.length === 0 ? '' : `; new: ${fresh.join(', ')}`;
+    const trained = model.dataset ? `, trained on ${model.dataset.name}` : '';
+    return {
+      confirm: () =>
+        reporter.line(
+          `initialised from ${initFrom.source}${trained}: ${taken.length > 0 ? taken.join(', ') : 'nothing fits'}${rest}`,
+        ),
+    };
+  } catch (error) {
+    if (!resumed || !(error instanceof ConfigError)) throw error;
+    return {
+      confirm() {
+        throw error;
+      },
+    };
+  }
 }

@@ -57,6 +57,8 @@ export const runConfigSchema = z.strictObject({
   labelSmoothing: z.number().min(0).lt(1).optional(),
   /** What is done to training images; nothing when absent. */
   augmentation: augmentationSchema.optional(),
+  /** The model whose numbers it began with, as far as they fit: its file, and that one's sha256. Absent for random ones. */
+  initFrom: z.strictObject({ source: z.string(), sha256: z.string() }).optional(),
   /** Stop after this many steps; 0 writes the initial model. */
   maxSteps: z.int().min(0).optional(),
   /** How gradients and averages travel. */

@@ -31,6 +31,7 @@ const SLACK_BYTES = 256;
 const WITHOUT_EFFECT: readonly string[] = [
   'workers',
   'dataset',
+  'initFrom',
   'joinTimeoutSeconds',
   'stepTimeoutSeconds',
 ] satisfies (keyof RunConfig)[];
@@ -86,6 +87,8 @@ export interface Checkpoint {
 export interface CheckpointOwner {
   readonly runId: string;
   readonly config: RunConfig;
+  /** Numbers of epochs that it had before it was made longer. Default: none. */
+  readonly earlierEpochs?: readonly number[];
   /** Length of its state, in values. */
   readonly stateLength: number;
 }
@@ -150,12 +153,14 @@ export function decodeCheckpoint(name: string, file: Buffer<ArrayBuffer>, owner:
   } catch (error) {
     throw refuse(`its header cannot be read: ${describeError(error)}`);
   }
-  const { runId, config, stateLength } = owner;
+  const { runId, config, earlierEpochs = [], stateLength } = owner;
+  const configs = [config, ...earlierEpochs.map((epochs) => ({ ...config, epochs }))];
   if (header.runId !== runId) throw refuse(`of run ${header.runId}, expected run ${runId}`);
   if (canonical(header.model) !== canonical(modelSpecSchema.parse(config.model))) {
     throw refuse(`of another model, ${header.model.name}, expected that of config.json, ${config.model.name}`);
   }
-  if (header.configSha256 !== outcomeSha256(config)) throw refuse('of another configuration than config.json has');
+  if (!configs.some((known) => header.configSha256 === outcomeSha256(known)))
+    throw refuse('of another configuration than config.json has');
   const stateBytes = file.subarray(stateAt, hashAt);
   if (stateBytes.length !== stateLength * Float32Array.BYTES_PER_ELEMENT) {
     throw refuse(`a state of ${countOf(stateBytes.length, 'byte')}, expected ${stateLength} values of 4`);
@@ -170,6 +175,7 @@ export function outcomeSha256(config: RunConfig): string {
   const outcome = fields.filter(([name]) => !WITHOUT_EFFECT.includes(name));
   // Of the data, what it is counts, not where it was found.
   if (config.dataset) outcome.push(['dataset', config.dataset.sha256]);
+  if (config.initFrom) outcome.push(['initFrom', config.initFrom.sha256]);
   return createHash('sha256')
     .update(canonical(Object.fromEntries(outcome)))
     .digest('hex');

@@ -51,7 +51,11 @@ export async function openRun(options: OpenRunOptions, replica: Replica): Promis
       if (options.runDir === undefined) linkLatest(directory.path);
       return { directory, from: BEGINNING, begunWith: undefined, startedAt };
     }
-    const from = await restoreRun(directory, config, replica, told);
+    if (resumed.isLonger) {
+      await directory.recordEpochs(config.epochs, resumed.earlierEpochs ?? []);
+      told.say(`${directory.path}: ${config.epochs} epochs in place of ${resumed.earlierEpochs!.at(-1)!}`);
+    }
+    const from = await restoreRun(directory, config, replica, told, resumed.earlierEpochs);
     directory.logger.info(from, `resumed after step ${from.step}`);
     // Read again: it may have been recorded by the process that had the lock until now.
     return { directory, from, begunWith: readRecordedRun(resumed.path).begunWith, startedAt: resumed.startedAt };

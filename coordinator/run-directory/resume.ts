@@ -33,6 +33,7 @@ const recordSchema = z.object({
   keepCheckpoints: z.int().optional(),
   begunWith: z.enum(['star', 'ring'] satisfies AllReduceKind[]).optional(),
   startedAt: z.string().optional(),
+  earlierEpochs: z.array(z.int()).optional(),
 });
 
 /** A run that was begun, as its directory has it. */
@@ -48,13 +49,16 @@ export interface RecordedRun {
   readonly begunWith?: AllReduceKind | undefined;
   /** In ISO 8601; absent in older records. */
   readonly startedAt?: string | undefined;
+  /** Numbers of epochs that it had before it was made longer: its older checkpoints are of these. */
+  readonly earlierEpochs?: readonly number[] | undefined;
+  /** Whether it is to be made longer now: its record does not say so yet. */
+  readonly isLonger?: boolean;
   /** Its result, when it has run to its end. */
-  readonly completed?: RunResult;
+  readonly completed?: RunResult | undefined;
 }
 
 /** Throws `ConfigError` when the folder holds no run, or one whose configuration cannot be read. */
-export function readRecordedRun(path: string): RecordedRun {
-  const subject = `--resume ${path}`;
+export function readRecordedRun(path: string, subject = `--resume ${path}`): RecordedRun {
   const configPath = join(path, 'config.json');
   if (isAbsent(configPath)) {
     throw new ConfigError(`${subject}: expected a run directory, got no config.json: give the --run-dir of a run`);
@@ -64,8 +68,18 @@ export function readRecordedRun(path: string): RecordedRun {
     const problems = checked.error.issues.map(({ path: at, message }) => `  ${at.join('.')}: ${message}`);
     throw new ConfigError(`${subject}: config.json is not that of a run that can be resumed:\n${problems.join('\n')}`);
   }
-  const { runId, engine, device, threads, checkpointEvery, keepCheckpoints, begunWith, startedAt, ...config } =
-    checked.data;
+  const {
+    runId,
+    engine,
+    device,
+    threads,
+    checkpointEvery,
+    keepCheckpoints,
+    begunWith,
+    startedAt,
+    earlierEpochs,
+    ...config
+  } = checked.data;
   const resultPath = join(path, 'result.json');
   const result = existsSync(resultPath)
     ? (readJsonFile(`${subject}: ${resultPath}`, resultPath) as RunResult)
@@ -79,6 +93,7 @@ export function readRecordedRun(path: string): RecordedRun {
     keepCheckpoints,
     begunWith,
     startedAt,
+    earlierEpochs,
     ...(result?.status === 'completed' && { completed: result }),
   };
 }
@@ -111,6 +126,8 @@ export interface ResumeTold {
  * Brings `replica` and the run directory to the newest checkpoint that is whole, and returns where that is. Others are
  * named with the reason and set aside as `*.refused`. Without any checkpoint, ever, the run begins again, and says so.
  *
+ * `earlierEpochs`: numbers of epochs that it had before. Checkpoints of these are its own, too.
+ *
  * Throws `ConfigError` when there are checkpoints but none is whole, or when records of epochs before it are missing.
  */
 export async function restoreRun(
@@ -118,10 +135,11 @@ export async function restoreRun(
   config: RunConfig,
   replica: Replica,
   { say, warn }: ResumeTold,
+  earlierEpochs: readonly number[] = [],
 ): Promise<RunPoint> {
   const folder = directory.checkpointFolder;
   for (const place of [directory.path, folder]) await removeDrafts(place);
-  const owner = { runId: directory.runId, config, stateLength: replica.state.length };
+  const owner = { runId: directory.runId, config, earlierEpochs, stateLength: replica.state.length };
   const found = await newestCheckpoint(folder, owner, warn);
   const point = found?.checkpoint.header.point ?? BEGINNING;
   // To read them takes its time, in which a lock can be lost.

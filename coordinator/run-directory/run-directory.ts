@@ -31,6 +31,8 @@ export interface RunDirectory {
   writeConfig(config: RunConfig, origin: object): Promise<void>;
   /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
   recordAllReduce(begunWith: AllReduceKind): Promise<void>;
+  /** Of a run that is made longer: how many epochs it has now, and had before. */
+  recordEpochs(epochs: number, earlierEpochs: readonly number[]): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
   /** `model.safetensors`, or of the epoch that is the best so far `best.safetensors`, of the replica as it is now. */
   writeModel(replica: Replica, facts: ModelFacts, name?: ModelFileName): Promise<void>;
@@ -59,16 +61,18 @@ export function openRunDirectory(
       await confirm();
       await writeFileAtomically(file(name), content);
     });
+  const addToConfig = async (fields: object) => {
+    const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
+    await replace('config.json', json({ ...recorded, ...fields }));
+  };
   return {
     path: folder,
     checkpointFolder: file('checkpoints'),
     runId,
     logger,
     writeConfig: (config, origin) => replace('config.json', json({ runId, ...config, ...origin })),
-    recordAllReduce: async (begunWith) => {
-      const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
-      await replace('config.json', json({ ...recorded, begunWith }));
-    },
+    recordAllReduce: (begunWith) => addToConfig({ begunWith }),
+    recordEpochs: (epochs, earlierEpochs) => addToConfig({ epochs, earlierEpochs }),
     confirm,
     appendEpoch: (record) =>
       storing(file('epochs.jsonl'), async () => {

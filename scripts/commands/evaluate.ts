@@ -15,8 +15,8 @@ import { addEngineFlags, dataDirFlag, flag } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { index } from '../flags/values.ts';
 import { assess, describeAssessment } from '../inference/assessment.ts';
-import { openModel } from '../inference/open-model.ts';
-import type { OpenedModel } from '../inference/open-model.ts';
+import { openModel } from '../../coordinator/run-directory/open-model.ts';
+import type { OpenedModel } from '../../coordinator/run-directory/open-model.ts';
 import { createPredictor } from '../inference/predictor.ts';
 
 const EXAMPLES = `

@@ -1,7 +1,7 @@
 /** `gradsock predict RUN|MODEL IMAGE...`: what a model says of images. */
 import { Command } from 'commander';
 import { argmax } from '../inference/assessment.ts';
-import { openModel } from '../inference/open-model.ts';
+import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import { BATCH, createPredictor, softmax } from '../inference/predictor.ts';
 import { readImages } from '../inference/read-images.ts';
 import type { ModelImage } from '../inference/read-images.ts';

@@ -1,5 +1,5 @@
 /** `--resume`: which flags may go with it, and where the others' values come from: the run's own record. */
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { canonical } from '../../coordinator/run-directory/checkpoint.ts';
 import { readRecordedRun } from '../../coordinator/run-directory/resume.ts';
@@ -9,6 +9,7 @@ import type { DatasetIdentity } from '../../protocol/data/dataset.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { FASHION_MNIST_DATA } from './load-model.ts';
+import { isModelName } from '../../protocol/state/models.ts';
 import { loadModel } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
 import { withRecipe } from './recipe.ts';
@@ -49,10 +50,15 @@ function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof A
  * Throws `ConfigError` for what would change the run's outcome, naming all of it, and for `--resume` of no run.
  */
 export function withResume<F extends AnyFlags>(given: F, command: Command): F & { resumed?: RecordedRun } {
-  if (given.resume === undefined) return withRecipe(given, command);
-  const run = readRecordedRun(given.resume);
+  if (given.resume === undefined)
+    return given.config === undefined ? withRecipe(given, command) : withConfig(given, command);
+  if (given.config !== undefined)
+    throw new ConfigError('--config with --resume: a run goes on with its own: leave one out');
+  const recordedRun = readRecordedRun(given.resume);
+  const isLonger = isGivenTo(command, 'epochs') && given.epochs > recordedRun.config.epochs;
+  const run = isLonger ? withMoreEpochs(recordedRun, given.epochs) : recordedRun;
   const recorded = recordedValues(run);
-  const isGiven = (name: string) => !['default', undefined].includes(command.getOptionValueSource(name));
+  const isGiven = (name: string) => isGivenTo(command, name);
   // Without --model it is the run's: a recipe is then that of the run's model, too.
   const flags = withRecipe(given, command, isGiven('model') ? given.model : run.config.model.name);
   const conflicts = command.options.flatMap((option) => {
@@ -82,6 +88,56 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
     ...(!isGiven('keepCheckpoints') && run.keepCheckpoints !== undefined && { keepCheckpoints: run.keepCheckpoints }),
   };
   return { ...flags, ...others, resumed: run };
+}
+
+/** Whether the command line or the environment says something about a flag. */
+function isGivenTo(command: Command, name: string): boolean {
+  return !['default', undefined].includes(command.getOptionValueSource(name));
+}
+
+/**
+ * The run as one of more epochs: not completed, and its checkpoints of fewer epochs are its own. Throws `ConfigError` where
+ * the schedule says by the number of epochs how fast the learning rate falls: the epochs so far would have been others.
+ */
+function withMoreEpochs(run: RecordedRun, epochs: number): RecordedRun {
+  const { config, path } = run;
+  if (config.schedule.name === 'cosine') {
+    throw new ConfigError(
+      `--resume ${path} --epochs ${epochs}: its cosine schedule ends after ${countOf(config.epochs, 'epoch')}, and with more of ` +
+        `them every step before would have been another: start a new run from its model, with --init-from ${path}`,
+    );
+  }
+  const earlierEpochs = [...(run.earlierEpochs ?? []), config.epochs];
+  return { ...run, config: { ...config, epochs }, earlierEpochs, isLonger: true, completed: undefined };
+}
+
+/**
+ * The flags of a command, where they say nothing with what `--config` recorded: the same run again, in a directory of its
+ * own. Throws `ConfigError` for a file that is no run's configuration.
+ */
+function withConfig<F extends AnyFlags>(given: F, command: Command): F {
+  const path = given.config!;
+  const isFile = basename(path) === 'config.json';
+  if (!isFile) throw new ConfigError(`--config ${path}: expected the config.json of a run directory`);
+  const run = readRecordedRun(dirname(path), `--config ${path}`);
+  const flags = withRecipe(given, command, isGivenTo(command, 'model') ? given.model : run.config.model.name);
+  const { model, ...values } = recordedValues(run);
+  const { name } = run.config.model;
+  // A named model follows the data, which another flag may change.
+  const isNamed = isModelName(name) && canonical(loadModel(name, dataOf(run))) === canonical(model);
+  const modelSpec = isNamed || isGivenTo(command, 'model') ? undefined : run.config.model;
+  const recorded = Object.entries({
+    ...values,
+    model: name,
+    workers: run.config.workers,
+    data: dataOf(run).source,
+    stepTimeout: run.config.stepTimeoutSeconds,
+    initFrom: run.config.initFrom?.source ?? null,
+  });
+  const names = new Set(command.options.map((option) => option.attributeName()));
+  const taken = recorded.filter(([name]) => names.has(name) && !isGivenTo(command, name));
+  const others = Object.fromEntries(taken.map(([flagName, value]) => [flagName, value ?? undefined]));
+  return { ...flags, ...others, modelSpec };
 }
 
 /** What a run trains on: Fashion-MNIST, where its record is of a version that knew nothing else. */

@@ -1,9 +1,12 @@
 /** The flags that commands share: what each means, its default, its environment variable, and how it is checked. */
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
+import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { MODEL_NAMES } from '../../protocol/state/models.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
+import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { AllReduceChoice, RunConfig, SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
@@ -62,6 +65,10 @@ export interface RunFlags extends Recipe {
   testFraction?: number;
   runDir?: string;
   quiet: boolean;
+  initFrom?: string;
+  config?: string;
+  /** By `--config`: the model that its run has, in place of the one that `model` names. */
+  modelSpec?: ModelSpec;
 }
 
 export interface EngineFlags {
@@ -104,12 +111,19 @@ function modelFlags(): readonly Option[] {
     )
       .choices(RECIPE_NAMES)
       .default('homework'),
+    flag(
+      '--init-from <model>',
+      'run directory or model file to begin with: tensors of the same name and shape are taken',
+    ),
   ];
 }
 
 function faultFlags(): readonly Option[] {
   return [
-    flag('--resume <folder>', 'continue the run in this run directory from its newest checkpoint'),
+    flag(
+      '--resume <folder>',
+      'continue the run in this run directory from its newest checkpoint; with --epochs, longer',
+    ),
     flag('--step-timeout <seconds>', "longest wait for a worker's gradient").argParser(seconds).default(60),
     flag('--checkpoint-every <k>', 'steps between checkpoints. Default: only at the end of each epoch').argParser(
       count,
@@ -120,6 +134,7 @@ function faultFlags(): readonly Option[] {
 
 function fileFlags(): readonly Option[] {
   return [
+    flag('--config <file>', 'config.json of a run to carry out again; other flags override what it says'),
     flag('--run-dir <folder>', 'folder in which the run is recorded. Default: runs/<date>-<model>-<id>'),
     flag('--quiet', 'print only failures and warnings').default(false),
   ];
@@ -172,7 +187,7 @@ export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data
   if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
   if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
   return {
-    model: loadModel(flags.model, data),
+    model: flags.modelSpec ?? loadModel(flags.model, data),
     workers,
     epochs: flags.epochs,
     globalBatch: flags.globalBatch,
@@ -194,6 +209,7 @@ export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data
     ...(flags.validation !== undefined && { validationSamples: flags.validation }),
     ...(flags.labelSmoothing > 0 && { labelSmoothing: flags.labelSmoothing }),
     ...(!isIdentity(augmentation) && { augmentation }),
+    ...(flags.initFrom !== undefined && { initFrom: initialModel(flags.initFrom) }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     wire: flags.wire ?? 'f32',
     allReduce: flags.allReduce ?? 'auto',
@@ -201,6 +217,12 @@ export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data
     joinTimeoutSeconds,
     stepTimeoutSeconds: flags.stepTimeout,
   };
+}
+
+/** The file, and its sum, of the model that a run is to begin with. */
+function initialModel(source: string): NonNullable<RunConfig['initFrom']> {
+  const { path, fileSha256 } = openModel(source);
+  return { source: resolve(path), sha256: fileSha256 };
 }
 
 function augmentationOf(flags: Augmentation): Augmentation {

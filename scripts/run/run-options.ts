@@ -31,7 +31,7 @@ export async function runOptionsOf(
   const { engine, device, threads, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = createTerminalReporter({ stream: process.stdout, quiet });
-  if (!resumed) checkModelName(flags.model);
+  if (!resumed && !flags.modelSpec) checkModelName(flags.model);
   const { data, dataDir, resize, testFraction } = flags;
   const recorded = resumed?.config.dataset;
   const dataset = await findDataset({ data, dataDir, resize, testFraction, recorded, log: reporter.line });

@@ -12,6 +12,7 @@ import { bitsOf, expectAgreement, LIMIT, ODD_LIMIT, resultsOf, sha256 } from '..
 import { gradientBuffers, ODD_MODELS, smallModels, trainedState } from '../helpers/models.ts';
 import { createRememberedReference } from '../helpers/remembered-reference.ts';
 import { syntheticSamples } from '../helpers/samples.ts';
+import { countOfCases } from '../helpers/tier.ts';
 
 const MAX_BATCH = 256;
 
@@ -28,7 +29,12 @@ export interface EngineContract {
 /** Registers the suite for one engine. */
 export function describeEngineContract(
   name: string,
-  { create, sizes = [1, 7, 64, 256], numRandomModels = 40, modelOfCalls = MODELS['conv-pool-matched'] }: EngineContract,
+  {
+    create,
+    sizes = [1, 7, 64, 256],
+    numRandomModels = countOfCases(25, 400),
+    modelOfCalls = MODELS['conv-pool-matched'],
+  }: EngineContract,
 ): void {
   const setUp = async (spec: ModelSpec, maxBatch = MAX_BATCH, labelSmoothing?: number) => {
     const state = trainedState(spec, 1);

@@ -29,7 +29,7 @@ async function startTraining(...flags: string[]) {
 }
 
 /** A run of some seconds, and what it ends with when nothing happens to it. */
-const EPOCHS = 40;
+const EPOCHS = 32;
 const short = ['--model', 'dense', '--epochs', String(EPOCHS), '--microbatches', '4', ...SMALL];
 const quietHash = rememberOnce(async () => {
   const runDir = join(temporaryFolder(), 'run');

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../helpers/folder.ts';
 
 const SMALL = { model: 'dense', epochs: 3, 'train-samples': 512, testSamples: 256 };
 /** Steps enough for a run to be ended in their middle. */
-const LONG = { ...SMALL, 'train-samples': 2048, 'global-batch': 8, epochs: 3 };
+const LONG = { ...SMALL, 'train-samples': 2048, 'global-batch': 8, epochs: 2 };
 const GRID = { 'learning-rate': [0.02, 0.05], optimizer: ['sgd', 'adam'] };
 
 /** A file for a sweep, and the command that carries it out, in a folder of its own. */
@@ -145,7 +145,7 @@ describe('goes on to the table of a sweep in peace', () => {
 });
 
 test('a run below the median of the others is stopped, and ranked last', async () => {
-  const flags = { ...SMALL, epochs: 40 };
+  const flags = { ...SMALL, epochs: 28 };
   const grid = { 'learning-rate': [0.02, 0.03, 0.05, 1e-7] };
   const { path, args, trial } = prepare({ flags, grid, parallel: 1, stopEarly: { afterEpochs: 2, afterRuns: 3 } });
   const { code, output } = await runCli(args);
@@ -153,7 +153,7 @@ test('a run below the median of the others is stopped, and ranked last', async (
   expect(recordsOf(path).map(({ status }) => status)).toEqual(['completed', 'completed', 'completed', 'stopped']);
   const { epochs, last } = recordsOf(path)[3]!;
   expect(epochs).toBeGreaterThanOrEqual(2);
-  expect(epochs).toBeLessThan(40);
+  expect(epochs).toBeLessThan(28);
   expect(readResult(trial('004'))).toMatchObject({ status: 'interrupted' });
   expect(tableOf(path).at(-1)).toEqual(expect.arrayContaining(['stopped', '4', last!.toFixed(4)]));
   expect((await runCli(args)).output).toContain('4 of 4 trials are done already');

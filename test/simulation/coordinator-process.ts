@@ -124,6 +124,7 @@ function directoryOf(life: CoordinatorLife): LockedRunDirectory {
     runId: 'simulated',
     logger: { info: quiet, warn: quiet, error: quiet } as never,
     writeConfig: () => Promise.resolve(),
+    recordEpochs: () => Promise.resolve(),
     recordAllReduce(kind) {
       life.onBegun(kind);
       return Promise.resolve();

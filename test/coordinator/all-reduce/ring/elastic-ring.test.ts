@@ -593,6 +593,7 @@ describe('any schedule of deaths, cut links, delays, hanging and joins', () => {
   };
   const scale = countOfCases(100, 5000, 'GRADSOCK_SCHEDULES') / 500;
   const seed = freshSeed('GRADSOCK_SEED_SCHEDULES');
+  const survived = { numRuns: 0, numLost: 0, numRings: 0 };
 
   /** A worker's connections do what its list says, message by message; once it is through, what they should. */
   function acting(deedsOf: readonly (readonly Deed[])[]): Pick<ClusterOptions, 'tamper' | 'tamperPeers'> {
@@ -649,9 +650,8 @@ describe('any schedule of deaths, cut links, delays, hanging and joins', () => {
     { numRuns: 500, weights: { send: 60, delay: 6, die: 1, cut: 1, hang: 0 }, stepTimeoutSeconds: 20 },
     { numRuns: 20, weights: { send: 60, delay: 6, die: 0.5, cut: 0.5, hang: 0.3 }, stepTimeoutSeconds: 0.3 },
   ])(`$numRuns of them x ${scale}, seed ${seed}: $weights`, { timeout: 280_000 }, async (options) => {
-    let numLost = 0;
-    let numRings = 0;
     const numRuns = options.numRuns * scale;
+    survived.numRuns += numRuns;
     await fc.assert(
       fc.asyncProperty(scheduleOf(options.weights), async ({ workers, microbatches, deeds, joinsAtProgress }) => {
         let join!: () => Promise<string>;
@@ -670,13 +670,16 @@ describe('any schedule of deaths, cut links, delays, hanging and joins', () => {
           },
           ...acting(deeds),
         });
-        numLost += said.filter((line) => line.startsWith('lost')).length;
-        numRings += said.filter((line) => line.startsWith('all-reduce: ring')).length;
+        survived.numLost += said.filter((line) => line.startsWith('lost')).length;
+        survived.numRings += said.filter((line) => line.startsWith('all-reduce: ring')).length;
       }),
       { numRuns, seed },
     );
-    // That there was something to survive.
-    expect(numLost).toBeGreaterThan(numRuns / 10);
-    expect(numRings).toBeGreaterThan(numRuns);
+  });
+
+  // Of a few schedules all may be quiet; of all together they are not.
+  test('in all of them together there was something to survive', () => {
+    expect(survived.numLost).toBeGreaterThan(survived.numRuns / 10);
+    expect(survived.numRings).toBeGreaterThan(survived.numRuns);
   });
 });

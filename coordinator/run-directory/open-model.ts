@@ -1,4 +1,5 @@
 /** `RUN|MODEL`: a model from a run directory or from its file. */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../protocol/errors.ts';
@@ -9,6 +10,8 @@ import { describeSystemError } from '../../protocol/system-errors.ts';
 export interface OpenedModel extends ModelFile {
   /** The file. */
   readonly path: string;
+  /** Of the file, in hex. */
+  readonly fileSha256: string;
   /** The run directory that it is in, if it was named by that. */
   readonly run?: string;
 }
@@ -22,7 +25,9 @@ export function openModel(source: string, { isBest = false } = {}): OpenedModel 
   }
   if (!isFolder && isBest) throw new ConfigError(`--best with ${source}: it is for a run directory: leave it out`);
   try {
-    return { ...decodeModelFile(readFileSync(path), path), path, ...(isFolder && { run: source }) };
+    const bytes = readFileSync(path);
+    const fileSha256 = createHash('sha256').update(bytes).digest('hex');
+    return { ...decodeModelFile(bytes, path), path, fileSha256, ...(isFolder && { run: source }) };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(describeSystemError(path, 'read', error), { cause: error });
