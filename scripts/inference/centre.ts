@@ -5,7 +5,7 @@
  */
 import { resizePlanes } from '../../coordinator/dataset/readers/resize.ts';
 import type { ImageSize } from '../../coordinator/dataset/readers/reader.ts';
-import type { RawImage } from './read-images.ts';
+import type { RawImage } from './raw-image.ts';
 
 const FILLED = 20 / 28;
 /** Darker than this is background: paper and sensors are not quite even. */

@@ -12,6 +12,7 @@ import type { ImageShape } from '../../protocol/data/dataset.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { describeSystemError, isSystemError } from '../../protocol/system-errors.ts';
 import { centre } from './centre.ts';
+import type { RawImage } from './raw-image.ts';
 
 export interface ImageChanges {
   /** Whether black becomes white: for drawings on paper, where a model was trained on light strokes on black. */
@@ -29,12 +30,6 @@ export interface ModelImage {
   readonly planes: Uint8Array<ArrayBuffer>;
   /** What was done to it, in words. */
   readonly changes: readonly string[];
-}
-
-/** An image as a file has it. */
-export interface RawImage {
-  readonly shape: ImageShape;
-  readonly planes: Uint8Array<ArrayBuffer>;
 }
 
 /** The images of a file. Throws `ConfigError` for what is none, or of a size that the model does not take. */

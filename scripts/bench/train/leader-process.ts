@@ -46,6 +46,7 @@ async function prepare(job: TrainJob): Promise<Work> {
   const { allocateAverage } = memory;
   const membership = createMembership({
     memory,
+    dataset: data,
     welcome: welcomeOf(config, 'benchmark', dataset),
     log: (level, line) => {
       if (level === 'warn') process.stderr.write(`${line}\n`);
