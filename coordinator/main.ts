@@ -8,13 +8,13 @@ import type { CanonicalDataset } from '../protocol/data/canonical.ts';
 import { FASHION_MNIST_SHA256 } from '../protocol/data/fashion-mnist.ts';
 import { planModel } from '../protocol/state/model-spec.ts';
 import { initialiseFrom } from '../protocol/state/initialise.ts';
-import { createReplica, sha256Of } from '../protocol/state/replica.ts';
+import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { openModel } from './run-directory/open-model.ts';
 import { identityOf } from './dataset/dataset-source.ts';
 import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
-import { errorRecord, writeOutcome } from './run-directory/outcome.ts';
+import { resultOf, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
@@ -25,7 +25,7 @@ import { checkRunSizes } from './run-sizes.ts';
 import { selectSamples } from './dataset/select-samples.ts';
 import { StorageError } from './run-directory/storage-error.ts';
 import { trainWithWorkers } from './train-with-workers.ts';
-import type { RunProgress } from './train-with-workers.ts';
+import type { RunProgress } from './run-progress.ts';
 
 /**
  * Carries out a run and leaves its directory behind, whatever happens: `result.json` says how it ended, and
@@ -75,38 +75,23 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
     waitingSeconds,
     say: reporter.line,
   });
-  const isValidated = config.validationSamples !== undefined;
   /** Of what is evaluated. */
   const progress: RunProgress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
     const judged = status === 'completed' && progress.last ? judgeLearning(progress.last, config) : undefined;
     const [allSeconds, idleSeconds] = [seconds(), waitingSeconds()];
-    const { last } = progress;
-    const { bestEpoch, bestTestAccuracy } = checkpoints.point;
-    const result: RunResult = {
-      status,
-      model: config.model.name,
+    const result = resultOf(status, {
+      config,
       dataset: source.name,
-      steps: replica.step,
-      epochs: progress.epochs,
-      testAccuracy: isValidated ? null : progress.testAccuracy,
-      ...(isValidated && { validationAccuracy: progress.testAccuracy }),
-      ...(bestEpoch !== undefined && bestTestAccuracy !== null && { bestEpoch, bestAccuracy: bestTestAccuracy }),
-      ...(last && {
-        loss: last.loss,
-        trainAccuracy: last.trainAccuracy,
-        evaluationLoss: last.validationLoss ?? last.testLoss,
-      }),
-      ...(startedAt !== undefined && { startedAt }),
-      endedAt: new Date().toISOString(),
+      progress,
+      point: checkpoints.point,
+      replica,
+      startedAt,
       seconds: allSeconds,
-      trainingSeconds: allSeconds - idleSeconds,
       waitingSeconds: idleSeconds,
-      ...(judged && { learned: judged.learned }),
-      parametersSha256: replica.parametersSha256(),
-      ...(replica.averages && { averagedParametersSha256: sha256Of(replica.averages.parameters) }),
-      ...(error === undefined ? {} : { error: errorRecord(error) }),
-    };
+      learned: judged?.learned,
+      error,
+    });
     const atEnd = status === 'completed' && { epoch: progress.epochs, accuracy: progress.testAccuracy };
     const facts = { dataset: config.dataset, ...atEnd };
     const written = await writeOutcome(directory, { replica, facts }, result);

@@ -10,12 +10,12 @@ import type { ServedDataset } from './members/admission.ts';
 import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
-import type { EpochRecord } from './reporting/reporter.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRunDirectory } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
 import type { RunCheckpoints } from './run-directory/run-checkpoints.ts';
 import type { RunOptions } from './run-options.ts';
+import type { RunProgress } from './run-progress.ts';
 import { train } from './trainer.ts';
 
 export interface RunParts extends Omit<RunOptions, 'dataset'> {
@@ -30,14 +30,6 @@ export interface RunParts extends Omit<RunOptions, 'dataset'> {
   readonly waiting: { forFirstMs: number; forAnyMs: () => number };
   /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
   readonly establish?: typeof establishAllReduce;
-}
-
-/** What the result tells of the epochs. */
-export interface RunProgress {
-  epochs: number;
-  testAccuracy: number | null;
-  /** The record of the last epoch that was trained here. */
-  last?: EpochRecord;
 }
 
 /** Gathers the workers, trains, and lets them go. */

@@ -1,4 +1,5 @@
 /** How a run begins: its directory, new or to be gone on with, held by this process, and where the run stands. */
+import { countOf } from '../../protocol/counts.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { RunPoint } from './checkpoint.ts';
 import { linkLatest } from './latest-link.ts';
@@ -53,7 +54,7 @@ export async function openRun(options: OpenRunOptions, replica: Replica): Promis
     }
     if (resumed.isLonger) {
       await directory.recordEpochs(config.epochs, resumed.earlierEpochs ?? []);
-      told.say(`${directory.path}: ${config.epochs} epochs in place of ${resumed.earlierEpochs!.at(-1)!}`);
+      told.say(`${directory.path}: ${countOf(config.epochs, 'epoch')} in place of ${resumed.earlierEpochs!.at(-1)!}`);
     }
     const from = await restoreRun(directory, config, replica, told, resumed.earlierEpochs);
     directory.logger.info(from, `resumed after step ${from.step}`);

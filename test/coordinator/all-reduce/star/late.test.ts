@@ -185,7 +185,7 @@ describe('a member that is late', () => {
           expect(replica.parametersSha256()).toBe(await quiet.get(microbatches));
           for (const { samples } of epochs) expect(samples).toBe(150);
         }),
-        { numRuns: countOfCases(28, 400), seed },
+        { numRuns: countOfCases(20, 400), seed },
       );
       expect(numLate).toBeGreaterThan(0);
     },
