@@ -36,6 +36,15 @@ import type { RunProgress } from './run-progress.ts';
  * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
+  try {
+    return await carryOut(options);
+  } catch (error) {
+    options.reporter.onRefused?.();
+    throw error;
+  }
+}
+
+async function carryOut(options: RunOptions): Promise<RunResult> {
   const { reporter, resumed, dataset: source } = options;
   if (resumed?.completed) {
     reporter.line(`${resumed.path}: the run is completed: nothing to resume`);

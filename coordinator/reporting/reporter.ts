@@ -134,4 +134,6 @@ export interface Reporter {
   onProgress?(progress: Progress): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string): void;
+  /** The run was refused before it began, or ended by a fault of ours: nothing more is told of it. */
+  onRefused?(): void;
 }

@@ -68,6 +68,10 @@ export function createTerminalReporter({
       line(epochLine(record));
       line(breakdownLine(record));
     },
+    onRefused() {
+      clearInterval(pulse);
+      live?.clear();
+    },
     onEnd(result, runDir) {
       clearInterval(pulse);
       live?.clear();

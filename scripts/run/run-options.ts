@@ -31,14 +31,14 @@ export async function runOptionsOf(
   const { engine, device, threads, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = createTerminalReporter({ stream: process.stdout, quiet });
-  if (!resumed && !flags.modelSpec) checkModelName(flags.model);
-  const { data, dataDir, resize, testFraction } = flags;
-  const recorded = resumed?.config.dataset;
-  const dataset = await findDataset({ data, dataDir, resize, testFraction, recorded, log: reporter.line });
+  const { config, dataset } = await configOf(flags, { numWorkers, joinTimeoutSeconds, log: reporter.line }).catch(
+    (error: unknown) => {
+      reporter.onRefused?.();
+      throw error;
+    },
+  );
   return {
-    config: resumed
-      ? { ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout }
-      : runConfigOf(flags, { workers: numWorkers, joinTimeoutSeconds, data: dataset }),
+    config,
     origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints }),
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
@@ -50,4 +50,23 @@ export async function runOptionsOf(
     warn: warner(quiet, reporter.line),
     signal: interruptSignal(() => reporter.line('interrupted: ending after this step; once more ends at once')),
   };
+}
+
+/** What the run computes, and on what: of one that is resumed, what was recorded. */
+async function configOf(
+  flags: RunFlags & { resumed?: RecordedRun },
+  {
+    numWorkers,
+    joinTimeoutSeconds,
+    log,
+  }: { numWorkers: number; joinTimeoutSeconds: number; log: (line: string) => void },
+): Promise<Pick<RunOptions, 'config' | 'dataset'>> {
+  const { resumed, data, dataDir, resize, testFraction } = flags;
+  if (!resumed && !flags.modelSpec) checkModelName(flags.model);
+  const recorded = resumed?.config.dataset;
+  const dataset = await findDataset({ data, dataDir, resize, testFraction, recorded, log });
+  const config = resumed
+    ? { ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout }
+    : runConfigOf(flags, { workers: numWorkers, joinTimeoutSeconds, data: dataset });
+  return { config, dataset };
 }

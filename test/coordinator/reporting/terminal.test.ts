@@ -102,6 +102,17 @@ describe('the progress line', () => {
 });
 
 describe('in a pipe, a run that has said nothing for 30 s', () => {
+  test('says nothing more once it was refused', () => {
+    vi.useFakeTimers();
+    const { stream, text } = fakeStream(false);
+    const reporter = createTerminalReporter({ stream, quiet: false });
+    reporter.onRefused!();
+    vi.advanceTimersByTime(100_000);
+    expect(text()).toBe('');
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
   test('says where it stands, again and again, and not after its end', () => {
     vi.useFakeTimers();
     const { stream, text } = fakeStream(false);
