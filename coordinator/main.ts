@@ -140,6 +140,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
     if (error instanceof ProtocolError || error instanceof StorageError) return result;
     throw error;
   } finally {
+    data.bytes.close();
     await directory.release();
   }
 }

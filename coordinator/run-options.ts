@@ -20,7 +20,7 @@ export interface SummonContext {
 }
 
 export interface WorkerSource {
-  /** Waits until the workers are gone, and makes sure of it. Called when the run is over and they are dismissed. */
+  /** Waits until all workers are gone, and ends those that stay. Called when the run is over and they are dismissed. */
   stop(): Promise<void>;
 }
 

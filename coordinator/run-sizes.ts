@@ -1,4 +1,4 @@
-/** Run sizes: what a run would have to hold that nothing can hold is refused before anything of it is made. */
+/** Run sizes: a run that is too large to be held or counted is refused before its directory is made. */
 import { countOf } from '../protocol/counts.ts';
 import { ConfigError } from '../protocol/errors.ts';
 import { product } from '../protocol/state/model-spec.ts';

@@ -19,7 +19,7 @@ import type { RunProgress } from './run-progress.ts';
 import { train } from './trainer.ts';
 
 export interface RunParts extends Omit<RunOptions, 'dataset'> {
-  /** What is trained on, for workers; and the samples of it that the run uses. */
+  /** The dataset, for workers that lack it; and the samples that the run uses. */
   readonly served: ServedDataset;
   readonly samples: Dataset;
   readonly replica: Replica;

@@ -138,7 +138,7 @@ async function* receiveBytes(
         yield piece;
       }
     } finally {
-      // Whoever stops here, for want of room on a disk, finds nothing of this range on the connection afterwards.
+      // A caller that stops here, because a disk is full, must find nothing of this range on the connection afterwards.
       while (at < end && !connection.hasFailed) await next();
     }
   }

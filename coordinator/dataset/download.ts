@@ -29,7 +29,7 @@ export interface DownloadOptions {
   /** Where proxies are looked up. */
   readonly environment: NodeJS.ProcessEnv;
   readonly log: (line: string) => void;
-  /** For the whole of it. Default: 5 minutes. */
+  /** Of the whole download, in milliseconds. Default: 5 minutes. */
   readonly deadlineMs?: number;
   /** PEM: an authority that is trusted in place of the public ones. */
   readonly ca?: string;

@@ -60,6 +60,10 @@ export interface EpochRecord {
   readonly workers: readonly WorkerRecord[];
 }
 
+/** Of what was evaluated: held-back samples with validation, else test samples; null for none. */
+export const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
+  validationAccuracy ?? testAccuracy;
+
 export interface WorkerRecord {
   readonly id: string;
   readonly name: string;
@@ -134,6 +138,6 @@ export interface Reporter {
   onProgress?(progress: Progress): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string): void;
-  /** The run was refused before it began, or ended by a fault of ours: nothing more is told of it. */
+  /** The run was refused before it began, or ended by an internal error. No other call follows. */
   onRefused?(): void;
 }

@@ -3,6 +3,7 @@ import type { Replica } from '../../protocol/state/replica.ts';
 import { createCheckpointWriter } from './checkpoint-writer.ts';
 import { outcomeSha256 } from './checkpoint.ts';
 import type { EpochSums, RunPoint } from './checkpoint.ts';
+import { accuracyOf } from '../reporting/reporter.ts';
 import type { EpochRecord } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { RunDirectory } from './run-directory.ts';
@@ -94,7 +95,3 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     finish: () => writer.finish(),
   };
 }
-
-/** Of what is evaluated: held-back samples with validation, else the test samples; null for none. */
-const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
-  validationAccuracy ?? testAccuracy;

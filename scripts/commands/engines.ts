@@ -57,6 +57,8 @@ async function listEngines({ models: names, timing: isTimed, json, dataDir }: Fl
   live?.('trying auto');
   const auto = await surveyOne({ engine: 'auto', device: undefined, models, samples: undefined });
   live?.clear();
+  // Shows the cursor again.
+  live?.done();
 
   const { globalBatch } = DEFAULT_RECIPE;
   const timing = source ? { globalBatch, threads: 1, samples: source.origin } : null;

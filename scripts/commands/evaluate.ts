@@ -85,6 +85,8 @@ async function evaluate(source: string, flags: Flags): Promise<void> {
     note(`confusion matrix: ${confusion}`);
   } finally {
     live?.clear();
+    // Shows the cursor again.
+    live?.done();
     await predictor.dispose();
   }
 }

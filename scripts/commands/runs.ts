@@ -71,6 +71,6 @@ function listCommand(folder: string, { sort, filter, json, csv }: Flags): void {
   const chosen = sortRuns(filterRuns(runs, filter), sort);
   if (json) write(JSON.stringify(chosen, undefined, 2));
   else if (csv) write(toCsv(chosen));
-  else if (chosen.length > 0) write(formatRuns(chosen));
+  else if (chosen.length > 0) write(formatRuns(chosen, process.stdout.isTTY ? process.stdout.columns : undefined));
   else write(`${folder}: ${countOf(runs.length, 'run')}, none to show`);
 }

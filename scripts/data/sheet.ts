@@ -4,6 +4,7 @@ import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape } from '../../protocol/data/dataset.ts';
 import { toPng } from '../plots/png.ts';
+import { escapeXml, FONTS } from '../plots/svg-text.ts';
 import type { Png } from '../plots/png.ts';
 
 const SAMPLES_A_CLASS = 12;
@@ -36,7 +37,7 @@ export function drawSheet({ shape, classes, splits }: CanonicalDataset): Png {
   ];
   return toPng(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${sheetWidth}" height="${sheetHeight}" ` +
-      `font-family="DejaVu Sans, Liberation Sans, Helvetica, Arial, sans-serif" font-size="${FONT_SIZE}" fill="#222222">` +
+      `font-family="${FONTS}" font-size="${FONT_SIZE}" fill="#222222">` +
       `<rect width="100%" height="100%" fill="white"/>${rows.join('')}</svg>`,
   );
 }
@@ -57,8 +58,4 @@ function encodeImage(planes: Uint8Array, [channels, height, width]: ImageShape):
     for (let i = 0; i < planeBytes; i++) data[i * channels + channel] = planes[channel * planeBytes + i]!;
   }
   return Buffer.from(encode({ width, height, data, depth: 8, channels: channels })).toString('base64');
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -1,5 +1,6 @@
 /** The confusion matrix as a picture: a square for each pair of classes, the darker the more samples of its row are there. */
 import { toPng } from '../plots/png.ts';
+import { escapeXml, FONTS } from '../plots/svg-text.ts';
 import type { Png } from '../plots/png.ts';
 import type { Assessment } from './assessment.ts';
 
@@ -41,13 +42,9 @@ export function drawConfusion({ classes, confusion, accuracy }: Assessment): Png
   });
   return toPng(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-size="${FONT_SIZE}" fill="#222222" ` +
-      'font-family="DejaVu Sans, Liberation Sans, Helvetica, Arial, sans-serif">' +
+      `font-family="${FONTS}">` +
       '<rect width="100%" height="100%" fill="white"/>' +
       `<text x="${labelWidth}" y="18">label (row) and prediction (column); accuracy ${accuracy.toFixed(4)}</text>` +
       `${cells.join('')}${names.join('')}</svg>`,
   );
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

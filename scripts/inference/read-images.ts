@@ -88,15 +88,13 @@ export function fit(
   const changes: string[] = [];
   let { planes } = image;
   let [ownChannels, ownHeight, ownWidth] = image.shape;
+  if (ownChannels !== channels && channels !== 1 && channels !== 3) {
+    throw new ConfigError(`${path}: expected ${channels} channels, which the model takes, got ${ownChannels}`);
+  }
   if (ownChannels !== channels) {
-    if (ownChannels < channels) {
-      const [grey] = [planes.subarray(0, ownHeight * ownWidth)];
-      planes = new Uint8Array(Buffer.concat(Array.from({ length: channels }, () => grey)));
-      changes.push(`grey, repeated in ${channels} channels`);
-    } else {
-      planes = toGrey(planes, ownHeight * ownWidth);
-      changes.push('made grey');
-    }
+    const converted = toChannels(planes, { ownChannels, channels, planeBytes: ownHeight * ownWidth });
+    planes = converted.planes;
+    changes.push(converted.change);
     ownChannels = channels;
   }
   if (isInverted) {
@@ -119,6 +117,24 @@ export function fit(
     changes.push(`resized from ${ownHeight}x${ownWidth} to ${height}x${width}`);
   }
   return { planes, changes };
+}
+
+interface ChannelChange {
+  readonly ownChannels: number;
+  /** 1: grey; 3: red, green, blue. Second and fourth channels of files are transparency, which is dropped. */
+  readonly channels: number;
+  readonly planeBytes: number;
+}
+
+function toChannels(planes: Uint8Array<ArrayBuffer>, { ownChannels, channels, planeBytes }: ChannelChange) {
+  if (ownChannels > 2 && channels === 3) {
+    return { planes: planes.subarray(0, 3 * planeBytes), change: 'without transparency' };
+  }
+  if (ownChannels > 2) return { planes: toGrey(planes, planeBytes), change: 'made grey' };
+  const grey = planes.subarray(0, planeBytes);
+  if (channels === 1) return { planes: grey, change: 'without transparency' };
+  const repeated = new Uint8Array(Buffer.concat([grey, grey, grey]));
+  return { planes: repeated, change: 'grey, repeated in 3 channels' };
 }
 
 /** As people see brightness: ITU-R recommendation BT.601. */

@@ -5,6 +5,7 @@
 import { plot } from '@observablehq/plot';
 import type { Markish, PlotOptions } from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
+import { FONTS } from './svg-text.ts';
 
 export interface Axis {
   /** With the unit, in parentheses. */
@@ -45,8 +46,6 @@ export const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '
 /** Of what is there for comparison. */
 export const GREY = '#bbbbbb';
 
-/** The first that a system has. */
-const FONTS = 'DejaVu Sans, Liberation Sans, Helvetica, Arial, sans-serif';
 const FONT_SIZE = 11;
 const LINE_HEIGHT = 16;
 const TITLE_HEIGHT = 28;

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readJsonFile } from '../../protocol/text-files.ts';
+import { accuracyOf } from '../../coordinator/reporting/reporter.ts';
 import type { EpochRecord, RunResult } from '../../coordinator/reporting/reporter.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 
@@ -98,9 +99,6 @@ function readEpochs(path: string): EpochRecord[] {
       }
     });
 }
-
-const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
-  validationAccuracy ?? testAccuracy;
 
 const secondsOf = (epochs: readonly EpochRecord[]): number =>
   epochs.reduce((sum, { seconds, evaluationSeconds }) => sum + seconds + evaluationSeconds, 0);

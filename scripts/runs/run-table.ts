@@ -56,45 +56,58 @@ function columnOf(flagName: string, name: string): keyof RunSummary {
   throw new ConfigError(`${flagName} ${name}: expected ${COLUMNS.join(', ')}`);
 }
 
-/** The table for a terminal. */
-export function formatRuns(runs: readonly RunSummary[]): string {
-  const percent = (accuracy: number | null) => (accuracy === null ? '-' : `${(100 * accuracy).toFixed(2)} %`);
-  const rows = runs.map((run) => [
-    run.run,
-    run.model,
-    run.data,
-    run.recipe,
-    String(run.workers),
-    run.engine ?? '-',
-    run.epochs === run.plannedEpochs ? String(run.epochs) : `${run.epochs} of ${run.plannedEpochs}`,
-    run.bestEpoch === null ? '-' : `${percent(run.bestAccuracy)} (${run.bestEpoch})`,
-    percent(run.lastAccuracy),
-    run.trainingSeconds === null ? '-' : formatDuration(run.trainingSeconds),
-    run.status,
-  ]);
-  const headings = [
-    'run',
-    'model',
-    'data',
-    'recipe',
-    'workers',
-    'engine',
-    'epochs',
-    'best (epoch)',
-    'last',
-    'time',
-    'status',
-  ];
-  const isNumber = [4, 6, 7, 8, 9];
-  const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) =>
-        isNumber.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
-      )
+interface TableColumn {
+  readonly heading: string;
+  readonly isNumber?: boolean;
+  readonly cellOf: (run: RunSummary) => string;
+  /** The first to go where a terminal is too narrow for all. Default: it stays. */
+  readonly goesAs?: number;
+}
+
+const percent = (accuracy: number | null): string => (accuracy === null ? '-' : `${(100 * accuracy).toFixed(2)} %`);
+
+const TABLE: readonly TableColumn[] = [
+  { heading: 'run', cellOf: ({ run }) => run },
+  { heading: 'model', cellOf: ({ model }) => model, goesAs: 7 },
+  { heading: 'data', cellOf: ({ data }) => data, goesAs: 6 },
+  { heading: 'recipe', cellOf: ({ recipe }) => recipe, goesAs: 3 },
+  { heading: 'workers', isNumber: true, cellOf: ({ workers }) => String(workers), goesAs: 2 },
+  { heading: 'engine', cellOf: ({ engine }) => engine ?? '-', goesAs: 1 },
+  {
+    heading: 'epochs',
+    isNumber: true,
+    cellOf: ({ epochs, plannedEpochs }) => (epochs === plannedEpochs ? `${epochs}` : `${epochs} of ${plannedEpochs}`),
+    goesAs: 8,
+  },
+  { heading: 'best', isNumber: true, cellOf: ({ bestAccuracy }) => percent(bestAccuracy), goesAs: 11 },
+  { heading: 'at epoch', isNumber: true, cellOf: ({ bestEpoch }) => String(bestEpoch ?? '-'), goesAs: 5 },
+  { heading: 'last', isNumber: true, cellOf: ({ lastAccuracy }) => percent(lastAccuracy), goesAs: 10 },
+  {
+    heading: 'time',
+    isNumber: true,
+    cellOf: ({ trainingSeconds }) => (trainingSeconds === null ? '-' : formatDuration(trainingSeconds)),
+    goesAs: 4,
+  },
+  { heading: 'status', cellOf: ({ status }) => status, goesAs: 9 },
+];
+
+/** The table for a terminal of that many characters: columns that do not fit are left to `--json` and `--csv`. */
+export function formatRuns(runs: readonly RunSummary[], terminalWidth = Infinity): string {
+  let columns = TABLE.map((column) => {
+    const cells = [column.heading, ...runs.map(column.cellOf)];
+    return { ...column, cells, width: Math.max(...cells.map(({ length }) => length)) };
+  });
+  const widthOf = (some: typeof columns) => some.reduce((sum, { width }) => sum + width + 2, -2);
+  while (widthOf(columns) > terminalWidth && columns.length > 1) {
+    const first = Math.min(...columns.map(({ goesAs = Infinity }) => goesAs));
+    columns = columns.filter(({ goesAs }) => goesAs !== first);
+  }
+  const line = (_: unknown, row: number) =>
+    columns
+      .map(({ cells, width, isNumber }) => (isNumber ? cells[row]!.padStart(width) : cells[row]!.padEnd(width)))
       .join('  ')
       .trimEnd();
-  return [headings, ...rows].map(line).join('\n');
+  return Array.from({ length: runs.length + 1 }, line).join('\n');
 }
 
 /** RFC 4180, with a line of headings. */

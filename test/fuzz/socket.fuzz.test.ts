@@ -224,7 +224,7 @@ test('a flood of pings by someone who reads no answers is ended, and takes no me
   expect(after.heap - before.heap + after.external - before.external).toBeLessThan(20);
 });
 
-test('a dataset is sent twice at most: whoever asks again is refused', async () => {
+test('a dataset is sent twice at most: a worker that asks again is refused', async () => {
   const { port } = await startCoordinator();
   const client = connectRaw(port);
   client.send(UPGRADE);

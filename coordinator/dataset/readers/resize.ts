@@ -1,6 +1,6 @@
 /**
  * Resizing: every pixel of the result is a weighted mean of the pixels that lie under it, with weights that fall off
- * linearly (bilinear, over a wider support where an image shrinks, so that nothing of it is skipped).
+ * linearly (bilinear, over a wider support where an image shrinks, so that no pixel is skipped).
  */
 import type { ImageSize } from './reader.ts';
 

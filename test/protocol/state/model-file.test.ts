@@ -1,5 +1,6 @@
 /** The model file: what is written is read back, and what is no model is refused. */
 import { expect, test } from 'vitest';
+import { initialiseFrom } from '../../../protocol/state/initialise.ts';
 import { decodeModelFile, encodeModelFile } from '../../../protocol/state/model-file.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
@@ -43,4 +44,13 @@ test.each<[string, Record<string, string>, number, string]>([
 ])('a safetensors file with %s is refused', (_, metadata, numMissing, message) => {
   const tensors = namedTensors(plan, replica.parameters, replica.buffers).slice(numMissing);
   expect(() => decodeModelFile(encodeSafetensors(tensors, metadata), 'it')).toThrow(`it: ${message}`);
+});
+
+test('averages of the weights begin with the numbers that a replica was initialised with', () => {
+  const averaging = createReplica(plan, { ...PLAIN_SGD, emaDecay: 0.5 }, 6);
+  const { taken, fresh } = initialiseFrom(averaging, decodeModelFile(encodeModelFile(replica), 'it'));
+  expect(fresh).toEqual([]);
+  expect(taken.length).toBe(plan.parameters.length + plan.buffers.length);
+  expect(averaging.parameters).toEqual(replica.parameters);
+  expect(averaging.averages).toEqual({ parameters: replica.parameters, buffers: replica.buffers });
 });

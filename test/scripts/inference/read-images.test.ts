@@ -66,6 +66,20 @@ describe('are fitted', () => {
     expect(toGrey.planes[1]).toBe(Math.round(0.299 * colour[1]! + 0.587 * colour[13]! + 0.114 * colour[25]!));
   });
 
+  test('without the transparency that a file has', () => {
+    const opaque = new Uint8Array([...colour, ...grey]);
+    expect(fit('it', { shape: [4, 4, 3], planes: opaque }, [3, 4, 3], NONE)).toEqual({
+      planes: colour,
+      changes: ['without transparency'],
+    });
+    expect(fit('it', { shape: [4, 4, 3], planes: opaque }, shape, NONE).changes).toEqual(['made grey']);
+    const greyAndAlpha = { shape: [2, 4, 3] as const, planes: new Uint8Array([...grey, ...grey]) };
+    expect(fit('it', greyAndAlpha, shape, NONE)).toEqual({ planes: grey, changes: ['without transparency'] });
+    expect(() => fit('it', greyAndAlpha, [5, 4, 3], NONE)).toThrow(
+      'it: expected 5 channels, which the model takes, got 2',
+    );
+  });
+
   test('inverted, then resized, and it is said', () => {
     const white = { shape: [1, 8, 6] as const, planes: new Uint8Array(48).fill(250) };
     const { planes, changes } = fit('it', white, shape, { ...NONE, isInverted: true, isResized: true });

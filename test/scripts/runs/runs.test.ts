@@ -8,7 +8,7 @@ import { temporaryFolder } from '../../helpers/folder.ts';
 import { runInProcess } from '../../helpers/in-process.ts';
 import { diffRuns } from '../../../scripts/runs/run-diff.ts';
 import { listRuns, summariseRun } from '../../../scripts/runs/run-summary.ts';
-import { filterRuns, sortRuns, toCsv } from '../../../scripts/runs/run-table.ts';
+import { filterRuns, formatRuns, sortRuns, toCsv } from '../../../scripts/runs/run-table.ts';
 
 let folder: string;
 
@@ -120,6 +120,17 @@ describe('runs', () => {
     expect(() => sortRuns([], 'colour')).toThrow('--sort colour: expected run, model, data,');
   });
 
+  test.each([
+    [30, ['run', 'best', 'last']],
+    [70, ['run', 'model', 'data', 'epochs', 'best', 'last', 'status']],
+    [Infinity, 12],
+  ] as const)('fit a terminal of %d characters', (columns, headings) => {
+    const lines = formatRuns(listRuns(folder), columns).split('\n');
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+    const found = lines[0]!.split(/ {2,}/);
+    expect(typeof headings === 'number' ? found.length : found).toEqual(headings);
+  });
+
   test('as CSV keep what has a comma in it', () => {
     const [run] = listRuns(join(folder, 'a'));
     const [headings, row] = toCsv([{ ...run!, recipe: 'a, "b"' }]).split('\n');
@@ -141,7 +152,7 @@ describe('gradsock runs', () => {
   test('prints a table, JSON or CSV', async () => {
     const table = await runInProcess(['runs', folder]);
     expect(table.output.split('\n').map((line) => line.split(/ {2,}/)[0])).toEqual(['run', 'b', 'a', 'c']);
-    expect(table.output).toContain('80.00 % (2)');
+    expect(table.output).toMatch(/ 80\.00 % +2 +70\.00 %/);
     const json = await runInProcess(['runs', folder, '--json', '--filter', 'run=c']);
     expect(JSON.parse(json.output)).toMatchObject([{ run: 'c', bestAccuracy: null }]);
     const none = await runInProcess(['runs', folder, '--filter', 'run=z']);

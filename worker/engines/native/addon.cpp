@@ -231,7 +231,7 @@ napi_value computeGradientNow(napi_env env, napi_callback_info info) {
   });
 }
 
-// evaluate(handle, images, labels, numSamples, outputs) -> the same; of no length, outputs are left out
+// evaluate(handle, images, labels, numSamples, outputs) -> the same; an empty array: outputs are not copied
 napi_value evaluate(napi_env env, napi_callback_info info) {
   return guarded(env, [&] { return startStep(env, Arguments(env, info, 5), false); });
 }
