@@ -37,17 +37,17 @@ export function seededWords(seed: number, epoch: number, sample: number): () => 
   let counter = mixSeed(mixSeed(seed, epoch), sample);
   return () => {
     counter = (counter + 0x9e3779b9) | 0;
-    return finalise(counter) >>> 0;
+    return spreadWord(counter) >>> 0;
   };
 }
 
 /** Spreads (seed, epoch) over 32 bits, so that near seeds and epochs share no stream. */
-function mixSeed(seed: number, epoch: number): number {
-  return finalise(Math.imul(seed, 0x9e3779b1) ^ epoch);
+export function mixSeed(seed: number, epoch: number): number {
+  return spreadWord(Math.imul(seed, 0x9e3779b1) ^ epoch);
 }
 
 /** murmur3's finaliser: every bit of the input changes each bit of the output in half of the cases. */
-function finalise(word: number): number {
+export function spreadWord(word: number): number {
   let h = word;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

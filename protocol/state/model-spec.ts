@@ -9,28 +9,23 @@ import { z } from 'zod';
 import { countOf } from '../counts.ts';
 import { ConfigError } from '../errors.ts';
 import { uniformFloats } from '../data/random.ts';
+import type { LayerPlan } from './layer-plan.ts';
+import { countSchema, layerSchema } from './layer-spec.ts';
+import { planLayers } from './plan-layers.ts';
+import { product, totalSize, type TensorSlot } from './tensor-slot.ts';
 
-const count = z.int().min(1).max(1_000_000);
-const activation = z.enum(['relu', 'none']);
-
-/** Every layer kind. Convolutions are square, stride 1, without padding; pools do not overlap (stride = size). */
-const layerSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('conv'), filters: count, kernel: count, activation: activation.default('relu') }),
-  z.strictObject({ kind: z.literal('maxPool'), size: count }),
-  z.strictObject({ kind: z.literal('flatten') }),
-  z.strictObject({ kind: z.literal('dense'), units: count, activation: activation.default('relu') }),
-  z.strictObject({ kind: z.literal('batchNorm') }),
-]);
+export type { LayerPlan } from './layer-plan.ts';
+export type { LayerSpec } from './layer-spec.ts';
+export { product, type TensorSlot } from './tensor-slot.ts';
 
 export const modelSpecSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits, "." "_" "-", at most 64'),
   /** [channels, height, width] of one image. */
-  input: z.tuple([count, count, count]),
-  numClasses: count,
+  input: z.tuple([countSchema, countSchema, countSchema]),
+  numClasses: countSchema,
   layers: z.array(layerSchema).min(1).max(100),
 });
 
-export type LayerSpec = z.infer<typeof layerSchema>;
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
 
 /** Batch norm's epsilon, added to the variance under the root. */
@@ -39,53 +34,6 @@ export const BATCH_NORM_EPSILON = 1e-5;
 export const BATCH_NORM_MOMENTUM = 0.9;
 /** 4 GiB of float32: beyond this a flat vector is refused. */
 const MAX_PARAMETERS = 1 << 30;
-
-/** One tensor's place in a flat vector. `offset` and `size` are in elements. */
-export interface TensorSlot {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly size: number;
-}
-
-interface LayerPlanBase {
-  /** Shape of one sample before and after the layer, without the batch. */
-  readonly inputShape: readonly number[];
-  readonly outputShape: readonly number[];
-}
-
-/** A layer with its shapes and the slots of its tensors; what engines walk. */
-export type LayerPlan = LayerPlanBase &
-  (
-    | {
-        readonly kind: 'conv';
-        readonly relu: boolean;
-        readonly kernel: number;
-        /** [filters, channels, kernel, kernel] */
-        readonly weight: TensorSlot;
-        /** [filters] */
-        readonly bias: TensorSlot;
-      }
-    | { readonly kind: 'maxPool'; readonly size: number }
-    | { readonly kind: 'flatten' }
-    | {
-        readonly kind: 'dense';
-        readonly relu: boolean;
-        /** [in, out] */
-        readonly weight: TensorSlot;
-        /** [out] */
-        readonly bias: TensorSlot;
-      }
-    | {
-        /** Features are channels of a feature map, or the units of a flat sample; the other axes are averaged over. */
-        readonly kind: 'batchNorm';
-        readonly gamma: TensorSlot;
-        readonly beta: TensorSlot;
-        /** Slots in the *buffers* vector (running values) and, at the same offsets, in a statistics vector. */
-        readonly mean: TensorSlot;
-        readonly variance: TensorSlot;
-      }
-  );
 
 /** What a ModelSpec means: its layers with shapes, and the layout of its flat vectors. */
 export interface ModelPlan {
@@ -99,6 +47,8 @@ export interface ModelPlan {
   readonly numBuffers: number;
   /** Elements of one input image: channels x height x width. */
   readonly inputSize: number;
+  /** Values of one sample that pass a dropout layer, over all such layers. */
+  readonly numDropoutUnits: number;
 }
 
 /**
@@ -107,66 +57,8 @@ export interface ModelPlan {
  * Throws `ConfigError` naming the layer when shapes do not fit.
  */
 export function planModel(spec: ModelSpec): ModelPlan {
-  const layers: LayerPlan[] = [];
-  const parameters: TensorSlot[] = [];
-  const buffers: TensorSlot[] = [];
-  const seen = { conv: 0, dense: 0, norm: 0 };
-  let shape: readonly number[] = spec.input;
-
-  for (const [index, layer] of spec.layers.entries()) {
-    const fail = (expected: string): never => {
-      throw new ConfigError(
-        `model ${spec.name}: layer ${index + 1} (${layer.kind}) needs ${expected}, got [${shape.join(', ')}]`,
-      );
-    };
-    const [channels, height, width] = shape;
-    const isMap = shape.length === 3;
-    switch (layer.kind) {
-      case 'conv': {
-        if (!isMap) fail('a feature map [channels, height, width] (no flatten before it)');
-        if (Math.min(height!, width!) < layer.kernel) fail(`a map of at least ${layer.kernel}x${layer.kernel}`);
-        const name = `conv${++seen.conv}`;
-        const weight = append(parameters, `${name}.weight`, [layer.filters, channels!, layer.kernel, layer.kernel]);
-        const bias = append(parameters, `${name}.bias`, [layer.filters]);
-        const outputShape = [layer.filters, height! - layer.kernel + 1, width! - layer.kernel + 1];
-        const relu = layer.activation === 'relu';
-        layers.push({ kind: 'conv', inputShape: shape, outputShape, relu, kernel: layer.kernel, weight, bias });
-        break;
-      }
-      case 'maxPool': {
-        if (!isMap) fail('a feature map [channels, height, width] (no flatten before it)');
-        if (Math.min(height!, width!) < layer.size) fail(`a map of at least ${layer.size}x${layer.size}`);
-        // Rows and columns that do not fill a window are ignored, as every framework does by default.
-        const outputShape = [channels!, Math.floor(height! / layer.size), Math.floor(width! / layer.size)];
-        layers.push({ kind: 'maxPool', inputShape: shape, outputShape, size: layer.size });
-        break;
-      }
-      case 'flatten':
-        layers.push({ kind: 'flatten', inputShape: shape, outputShape: [product(shape)] });
-        break;
-      case 'dense': {
-        if (shape.length !== 1) fail('a flat sample (put a flatten layer before it)');
-        const name = `dense${++seen.dense}`;
-        const weight = append(parameters, `${name}.weight`, [shape[0]!, layer.units]);
-        const bias = append(parameters, `${name}.bias`, [layer.units]);
-        const relu = layer.activation === 'relu';
-        layers.push({ kind: 'dense', inputShape: shape, outputShape: [layer.units], relu, weight, bias });
-        break;
-      }
-      case 'batchNorm': {
-        const name = `norm${++seen.norm}`;
-        const features = [shape[0]!];
-        const gamma = append(parameters, `${name}.gamma`, features);
-        const beta = append(parameters, `${name}.beta`, features);
-        const mean = append(buffers, `${name}.mean`, features);
-        const variance = append(buffers, `${name}.variance`, features);
-        layers.push({ kind: 'batchNorm', inputShape: shape, outputShape: shape, gamma, beta, mean, variance });
-        break;
-      }
-    }
-    shape = layers.at(-1)!.outputShape;
-  }
-
+  const { layers, parameters, buffers, numDropoutUnits } = planLayers(spec);
+  const shape = layers.at(-1)!.outputShape;
   if (shape.length !== 1 || shape[0] !== spec.numClasses) {
     throw new ConfigError(
       `model ${spec.name}: the last layer must give [${spec.numClasses}], one output a class, got [${shape.join(', ')}]`,
@@ -179,7 +71,8 @@ export function planModel(spec: ModelSpec): ModelPlan {
     );
   }
   const numBuffers = totalSize(buffers);
-  return { spec, layers, parameters, buffers, numParameters, numBuffers, inputSize: product(spec.input) };
+  const inputSize = product(spec.input);
+  return { spec, layers, parameters, buffers, numParameters, numBuffers, inputSize, numDropoutUnits };
 }
 
 /**
@@ -224,20 +117,4 @@ export function slotView(flat: Float32Array<ArrayBuffer>, slot: TensorSlot): Flo
 function fans(shape: readonly number[]): number {
   const [a, b, ...kernel] = shape;
   return (a! + b!) * product(kernel);
-}
-
-function append(slots: TensorSlot[], name: string, shape: readonly number[]): TensorSlot {
-  const slot = { name, shape, offset: totalSize(slots), size: product(shape) };
-  slots.push(slot);
-  return slot;
-}
-
-function totalSize(slots: readonly TensorSlot[]): number {
-  const last = slots.at(-1);
-  return last ? last.offset + last.size : 0;
-}
-
-/** Product of the sizes of a shape: its number of elements (1 for an empty shape). */
-export function product(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }

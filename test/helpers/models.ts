@@ -31,6 +31,32 @@ export const ODD_MODELS: readonly ModelSpec[] = [
   // A kernel as large as the map: softmax regression, written as a convolution.
   `{"name": "whole-map-kernel", "input": [1, 6, 6], "numClasses": 4, "layers": [
      {"kind": "conv", "filters": 4, "kernel": 6, "activation": "none"}, {"kind": "flatten"}]}`,
+  // Padding on maps of any remainder, strides of 2 and 3, an even kernel, a stride beyond the kernel; average and global pools.
+  `{"name": "padded-and-strided", "input": [3, 13, 10], "numClasses": 5, "layers": [
+     {"kind": "conv", "filters": 7, "kernel": 3, "padding": "same", "stride": 2},
+     {"kind": "conv", "filters": 4, "kernel": 4, "padding": "same"}, {"kind": "averagePool", "size": 2},
+     {"kind": "batchNorm"}, {"kind": "conv", "filters": 9, "kernel": 1, "stride": 2, "activation": "none"},
+     {"kind": "conv", "filters": 5, "kernel": 5, "padding": "same", "stride": 3}, {"kind": "globalAveragePool"},
+     {"kind": "dense", "units": 5, "activation": "none"}]}`,
+  // A strided kernel on raw pixels, a pool after a stride, a pool that leaves rows out, dropout on a map and on units.
+  `{"name": "dropped-out", "input": [2, 15, 16], "numClasses": 4, "layers": [
+     {"kind": "conv", "filters": 6, "kernel": 3, "stride": 2}, {"kind": "maxPool", "size": 2},
+     {"kind": "dropout", "rate": 0.25}, {"kind": "conv", "filters": 3, "kernel": 2, "padding": "same"},
+     {"kind": "averagePool", "size": 2}, {"kind": "flatten"}, {"kind": "dense", "units": 20},
+     {"kind": "dropout", "rate": 0.5}, {"kind": "dense", "units": 4, "activation": "none"}]}`,
+  // Residual blocks on raw pixels, on a map with norms, below a pool, one after the other, on units, and as the last layer.
+  `{"name": "residual", "input": [3, 9, 8], "numClasses": 6, "layers": [
+     {"kind": "residual", "layers": [{"kind": "conv", "filters": 3, "kernel": 3, "padding": "same"}]},
+     {"kind": "conv", "filters": 8, "kernel": 3, "padding": "same"},
+     {"kind": "residual", "layers": [
+       {"kind": "conv", "filters": 5, "kernel": 3, "padding": "same"}, {"kind": "batchNorm"},
+       {"kind": "conv", "filters": 8, "kernel": 3, "padding": "same", "activation": "none"}, {"kind": "batchNorm"}]},
+     {"kind": "maxPool", "size": 2}, {"kind": "batchNorm"},
+     {"kind": "residual", "activation": "none", "layers": [{"kind": "dropout", "rate": 0.3}]},
+     {"kind": "residual", "layers": [{"kind": "conv", "filters": 8, "kernel": 1}]},
+     {"kind": "globalAveragePool"}, {"kind": "dense", "units": 6},
+     {"kind": "residual", "layers": [{"kind": "dense", "units": 6}, {"kind": "dense", "units": 6, "activation": "none"}]},
+     {"kind": "residual", "activation": "none", "layers": [{"kind": "dense", "units": 6, "activation": "none"}]}]}`,
 ].map((json) => modelSpecSchema.parse(JSON.parse(json)));
 
 /** Every kind of layer on the dataset's images, in a hundredth of the time of `conv-pool`. */
@@ -50,19 +76,35 @@ export const QUICK_MODEL: ModelSpec = modelSpecSchema.parse({
 });
 
 const activation = fc.constantFrom('relu' as const, 'none' as const);
-const conv = fc.record({
-  kind: fc.constant('conv' as const),
-  filters: fc.integer({ min: 1, max: 5 }),
-  kernel: fc.integer({ min: 1, max: 3 }),
-  activation,
-});
-const pool = fc.record({ kind: fc.constant('maxPool' as const), size: fc.integer({ min: 1, max: 3 }) });
+const conv = fc.record(
+  {
+    kind: fc.constant('conv' as const),
+    filters: fc.integer({ min: 1, max: 5 }),
+    kernel: fc.integer({ min: 1, max: 3 }),
+    stride: fc.integer({ min: 1, max: 2 }),
+    padding: fc.constantFrom('valid' as const, 'same' as const),
+    activation,
+  },
+  { requiredKeys: ['kind', 'filters', 'kernel', 'activation'] },
+);
+const size = fc.integer({ min: 1, max: 3 });
+const pool = fc.oneof(
+  fc.record({ kind: fc.constant('maxPool' as const), size }),
+  fc.record({ kind: fc.constant('averagePool' as const), size }),
+);
 const dense = fc.record({ kind: fc.constant('dense' as const), units: fc.integer({ min: 2, max: 9 }), activation });
 const norm = fc.constant({ kind: 'batchNorm' as const });
+const dropout = fc.record({ kind: fc.constant('dropout' as const), rate: fc.constantFrom(0, 0.2, 0.5) });
+const residual = fc.record({
+  kind: fc.constant('residual' as const),
+  layers: fc.tuple(dropout, norm),
+  activation,
+});
+const between = fc.oneof(norm, dropout, residual);
 
 /**
- * Random small models: up to two convolutions, each perhaps followed by a pool and a norm (over channels), then up to
- * two dense layers, each perhaps followed by a norm, then the output layer. Maps stay large enough for all of it.
+ * Random small models: up to two convolutions, each perhaps followed by a pool and by a norm, a dropout or a residual block,
+ * then up to two dense layers, each perhaps followed by one of these, then the output layer.
  */
 export const smallModels: fc.Arbitrary<ModelSpec> = fc
   .record({
@@ -70,23 +112,52 @@ export const smallModels: fc.Arbitrary<ModelSpec> = fc
     height: fc.integer({ min: 13, max: 17 }),
     width: fc.integer({ min: 13, max: 17 }),
     numClasses: fc.integer({ min: 2, max: 5 }),
-    mapBlocks: fc.array(fc.tuple(conv, fc.option(pool), fc.option(norm)), { maxLength: 2 }),
-    flatBlocks: fc.array(fc.tuple(dense, fc.option(norm)), { maxLength: 2 }),
+    mapBlocks: fc.array(fc.tuple(conv, fc.option(pool), fc.option(between)), { maxLength: 2 }),
+    isPooled: fc.boolean(),
+    flatBlocks: fc.array(fc.tuple(dense, fc.option(between)), { maxLength: 2 }),
     outputActivation: activation,
     lastNorm: fc.option(norm),
   })
-  .map(({ channels, height, width, numClasses, mapBlocks, flatBlocks, outputActivation, lastNorm }) => ({
-    name: 'random',
-    input: [channels, height, width],
-    numClasses,
-    layers: [
-      ...mapBlocks.flat(),
-      { kind: 'flatten' as const },
-      ...flatBlocks.flat(),
-      { kind: 'dense' as const, units: numClasses, activation: outputActivation },
+  .map(
+    ({
+      channels,
+      height,
+      width,
+      numClasses,
+      mapBlocks,
+      isPooled,
+      flatBlocks,
+      outputActivation,
       lastNorm,
-    ].filter((layer) => layer !== null),
-  }));
+    }): ModelSpec => ({
+      name: 'random',
+      input: [channels, height, width],
+      numClasses,
+      layers: [
+        ...mapBlocks.flat(),
+        { kind: isPooled && !isNormed(mapBlocks) ? ('globalAveragePool' as const) : ('flatten' as const) },
+        ...flatBlocks.flat(),
+        { kind: 'dense' as const, units: numClasses, activation: outputActivation },
+        lastNorm,
+      ].filter((layer) => layer !== null),
+    }),
+  )
+  .filter(isValid);
+
+/** The means of normed maps are nearly alike for all samples: the next norm would multiply their rounding errors. */
+function isNormed(blocks: readonly (readonly [unknown, unknown, { readonly kind: string } | null])[]): boolean {
+  return blocks.some(([, , after]) => after !== null && after.kind !== 'dropout');
+}
+
+/** Strides and pools may leave too little of a map for the next layer. */
+function isValid(spec: ModelSpec): boolean {
+  try {
+    planModel(spec);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A model and state as after some training: no bias is zero, no gamma one, no running statistic the initial. */
 export function trainedState(spec: ModelSpec, seed: number) {

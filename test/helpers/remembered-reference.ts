@@ -24,13 +24,14 @@ const QUICK = 500_000;
 export async function createRememberedReference(options: EngineOptions): Promise<Engine> {
   const engine = await createReferenceEngine(options);
   const { plan, parameters, buffers, labelSmoothing = 0 } = options;
-  const pathOf = (kind: string, { images, labels, numSamples }: Microbatch): string | undefined => {
+  const pathOf = (kind: string, { images, labels, numSamples, dropoutKeys }: Microbatch): string | undefined => {
     const folder = process.env[ANSWERS_VARIABLE];
     if (folder === undefined || numSamples * plan.numParameters < QUICK) return undefined;
     const hash = createHash('sha256');
     hash.update(JSON.stringify([kind, plan, labelSmoothing, numSamples]));
     for (const part of [parameters, buffers]) hash.update(part);
     hash.update(images.subarray(0, numSamples * plan.inputSize)).update(labels.subarray(0, numSamples));
+    if (dropoutKeys) hash.update(dropoutKeys);
     return join(folder, hash.digest('hex'));
   };
   /** Reads the vectors and the result, or computes and keeps them. */

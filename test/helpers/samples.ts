@@ -31,5 +31,5 @@ export function syntheticSamples(plan: ModelPlan, numSamples: number, seed: numb
       }
     }
   }
-  return { images, labels, numSamples };
+  return { images, labels, numSamples, dropoutKeys: Uint32Array.from(labels, (_, sample) => seed * 1000 + sample) };
 }

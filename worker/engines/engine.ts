@@ -16,6 +16,8 @@ export interface Microbatch {
   readonly labels: Uint8Array<ArrayBuffer>;
   /** 1 to the engine's `maxBatch`. */
   readonly numSamples: number;
+  /** [numSamples]: what each sample's dropout mask is drawn from. Needed for the gradient of a model with dropout. */
+  readonly dropoutKeys?: Uint32Array<ArrayBuffer> | undefined;
 }
 
 /** Where a gradient goes: overwritten, not added to. Views of the caller's vectors, whose identity it may keep stable. */

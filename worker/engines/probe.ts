@@ -138,7 +138,7 @@ function probeBatch({ plan, maxBatch }: EngineOptions, seed: number): Microbatch
   const random = uniformFloats(seed);
   const images = new Uint8Array(numSamples * plan.inputSize).map(() => random() * 256);
   const labels = new Uint8Array(numSamples).map((_, sample) => sample % plan.spec.numClasses);
-  return { images, labels, numSamples };
+  return { images, labels, numSamples, dropoutKeys: Uint32Array.from(labels, () => random() * 2 ** 32) };
 }
 
 function largest(values: Float32Array): number {

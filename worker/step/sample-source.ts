@@ -1,5 +1,6 @@
 /** Sample source: the samples of a microbatch, by its place in the run, augmented, as an engine takes them. */
 import { createAugmenter } from '../../protocol/data/augmentation.ts';
+import { dropoutKey } from '../../protocol/data/dropout.ts';
 import { imageBytesOf } from '../../protocol/data/dataset.ts';
 import type { Dataset, ImageShape, Samples } from '../../protocol/data/dataset.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
@@ -30,7 +31,7 @@ export function createSampleSource({ welcome, dataset, vectorMath }: SourceOptio
     const indices = orderOf(epoch).subarray(first, first + count);
     const microbatch = gather(indices);
     augment?.(microbatch.images, { seed, epoch, indices });
-    return microbatch;
+    return { ...microbatch, dropoutKeys: indices.map((sample) => dropoutKey(seed, epoch, sample)) };
   };
 }
 

@@ -39,7 +39,11 @@ function multiplyAddsOf(layer: LayerPlan): number {
       return layer.weight.size;
     case 'maxPool':
     case 'flatten':
+    case 'averagePool':
     case 'batchNorm':
+    case 'dropout':
+    case 'fork':
+    case 'join':
       return 0;
     default:
       throw internalError(`no count for ${(layer satisfies never as LayerPlan).kind}`);

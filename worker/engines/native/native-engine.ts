@@ -2,7 +2,7 @@
  * The native engine: our own C++ kernels, off the event loop unless they are quick. What they compute is described in
  * network.h.
  */
-import { ConfigError } from '../../../protocol/errors.ts';
+import { ConfigError, internalError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions } from '../engine.ts';
 import { INSTRUCTION_SETS } from './build-output.ts';
@@ -105,6 +105,11 @@ function encodeLayer(layer: LayerPlan): number[] {
     }
     case 'maxPool':
       return [1, 0, channels, height, width, layer.size, 0, 0, 0, 0, 0];
+    case 'averagePool':
+    case 'dropout':
+    case 'fork':
+    case 'join':
+      throw internalError(`the native engine has no ${layer.kind}`);
     case 'flatten':
       return [];
     case 'dense':

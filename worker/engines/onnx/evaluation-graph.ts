@@ -4,6 +4,7 @@
  * Inputs: `images`, `labels`, and every parameter and buffer under its slot's name. Outputs: `lossSum`, `numCorrect`,
  * and the last layer's `outputs`, [numClasses, B].
  */
+import { internalError } from '../../../protocol/errors.ts';
 import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
 import { createGraphBuilder, type GraphTarget, type Value } from './graph-builder.ts';
 import { batchNormEvaluation, denseLayer, type LayerContext } from './layers.ts';
@@ -28,6 +29,11 @@ function addLayer(layer: LayerPlan, input: Value, context: LayerContext): Value 
   switch (layer.kind) {
     case 'conv':
       return convolutionLayer(layer, input, context).output;
+    case 'averagePool':
+    case 'dropout':
+    case 'fork':
+    case 'join':
+      throw internalError(`this engine has no ${layer.kind}`);
     case 'maxPool':
       return maxPoolLayer(layer, input, context).output;
     case 'flatten':

@@ -47,6 +47,11 @@ function addLayer(layer: LayerPlan, input: Value, context: LayerContext, emit: E
   switch (layer.kind) {
     case 'conv':
       return convolutionLayer(layer, input, context);
+    case 'averagePool':
+    case 'dropout':
+    case 'fork':
+    case 'join':
+      throw internalError(`this engine has no ${layer.kind}`);
     case 'maxPool':
       return maxPoolLayer(layer, input, context);
     case 'flatten':

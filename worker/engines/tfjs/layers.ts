@@ -6,6 +6,7 @@
  * feature maps are BHWC within, while images come as BCHW, weights as OIHW, and a map is flattened in CHW order.
  */
 import * as tf from '@tensorflow/tfjs';
+import { internalError } from '../../../protocol/errors.ts';
 import {
   BATCH_NORM_EPSILON,
   type LayerPlan,
@@ -94,6 +95,11 @@ function applyLayer(layer: LayerPlan, input: tf.Tensor, options: ForwardOptions)
   switch (layer.kind) {
     case 'conv':
       return applyConvolution(layer, input as tf.Tensor4D, options);
+    case 'averagePool':
+    case 'dropout':
+    case 'fork':
+    case 'join':
+      throw internalError(`this engine has no ${layer.kind}`);
     case 'maxPool':
       return applyMaxPool(layer, input as tf.Tensor4D, options);
     case 'flatten':

@@ -27,6 +27,7 @@ export interface BatchSize {
   readonly numBytes: number;
   readonly numLabels: number;
   readonly numSamples: number;
+  readonly dropoutKeys: Uint32Array<ArrayBuffer> | undefined;
 }
 
 export type EngineRequest =

@@ -73,10 +73,10 @@ async function createServed(
   const labels = new Uint8Array(maxBatch);
 
   /** As the caller gave it: an engine must see that there are fewer bytes than it was told. */
-  const takeBatch = ({ numBytes, numLabels, numSamples }: BatchSize): Microbatch => {
+  const takeBatch = ({ numBytes, numLabels, numSamples, dropoutKeys }: BatchSize): Microbatch => {
     images.set(memory.images.subarray(0, numBytes));
     labels.set(memory.labels.subarray(0, numLabels));
-    return { images: images.subarray(0, numBytes), labels: labels.subarray(0, numLabels), numSamples };
+    return { images: images.subarray(0, numBytes), labels: labels.subarray(0, numLabels), numSamples, dropoutKeys };
   };
 
   const { name, device, threads } = engine;

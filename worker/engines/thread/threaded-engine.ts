@@ -102,11 +102,11 @@ function allocate({ plan, maxBatch }: EngineOptions): EngineMemory {
 }
 
 /** Copies what there is of the samples, and no more than fits: what is missing, the engine refuses. */
-function copyBatch({ images, labels, numSamples }: Microbatch, memory: EngineMemory): BatchSize {
+function copyBatch({ images, labels, numSamples, dropoutKeys }: Microbatch, memory: EngineMemory): BatchSize {
   const sampleBytes = memory.images.length / memory.labels.length;
   const numBytes = Math.min(images.length, numSamples * sampleBytes, memory.images.length);
   const numLabels = Math.min(labels.length, numSamples, memory.labels.length);
   memory.images.set(images.subarray(0, numBytes));
   memory.labels.set(labels.subarray(0, numLabels));
-  return { numBytes, numLabels, numSamples };
+  return { numBytes, numLabels, numSamples, dropoutKeys };
 }

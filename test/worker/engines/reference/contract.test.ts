@@ -6,6 +6,7 @@ import { MODELS } from '../../../../protocol/state/models.ts';
 import { uniformFloats } from '../../../../protocol/data/random.ts';
 import type { Microbatch } from '../../../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
+import { fillDropoutMask } from '../../../../protocol/data/dropout.ts';
 import { describeEngineContract } from '../../../contracts/engine.contract.ts';
 import { gradientBuffers, smallModels, trainedState } from '../../../helpers/models.ts';
 import { syntheticSamples } from '../../../helpers/samples.ts';
@@ -32,7 +33,8 @@ async function tinyModel(
   const into = gradientBuffers(plan);
   return {
     ...into,
-    train: (images: number[], labels: number[]) => engine.computeGradient(batchOf(images, labels), into),
+    train: (images: number[], labels: number[], keys?: number[]) =>
+      engine.computeGradient({ ...batchOf(images, labels), dropoutKeys: keys && Uint32Array.from(keys) }, into),
     evaluate: (images: number[], labels: number[]) => engine.evaluate(batchOf(images, labels)),
   };
 }
@@ -48,6 +50,8 @@ function expectValues(actual: Float32Array, expected: number[]): void {
   expected.forEach((value, i) => expect(actual[i], `entry ${i}`).toBeCloseTo(value, 6));
 }
 
+const ones = (count: number) => Array<number>(count).fill(1);
+const zeros = (count: number) => Array<number>(count).fill(0);
 const flatten = { kind: 'flatten' };
 const dense = (units: number, activation = 'none') => ({ kind: 'dense', units, activation });
 const conv = (kernel: number, activation = 'none') => ({ kind: 'conv', filters: 1, kernel, activation });
@@ -151,6 +155,58 @@ describe('by hand', () => {
     expectValues(model.gradient, [p0 - 0.6 * p0, 0, 0]);
   });
 
+  it('zeros around a map give "same" padding ceil(size / stride) windows, with the odd row and column behind', async () => {
+    // Two rows and one column of a kernel of ones with stride 2: the windows are centred on what lies inside the map.
+    const layers = [{ ...conv(2), padding: 'same', stride: 2 }, flatten];
+    const model = await tinyModel([1, 3, 1], layers, 2, [1, 1, 1, 1, 0]);
+    // Rows 0 and 1, then row 2 and a row of zeros: 1 and 0.
+    const { lossSum } = await model.train([1, 0, 0], [0]);
+    expect(lossSum).toBeCloseTo(Math.log(1 + Math.exp(-1)), 6);
+  });
+
+  it('an average pool divides the sum of a window by its size, and each entry has that share of the gradient', async () => {
+    const layers = [{ kind: 'averagePool', size: 2 }, flatten];
+    const norm = { kind: 'batchNorm' };
+    const model = await tinyModel([1, 2, 5], [...layers, norm], 2, [1, 1, 0, 0], [0, 0, 1, 1]);
+    // Means of the two windows; the fifth column is ignored.
+    await model.train([1, 0, 1, 1, 1, 0, 0, 1, 1, 1], [0]);
+    expectValues(model.statistics.subarray(0, 2), [0.25, 1]);
+  });
+
+  it('dropout keeps a value as its key says, divides it by 1 - rate, and changes nothing in evaluation', async () => {
+    const layers = [flatten, { kind: 'dropout', rate: 0.5 }, { kind: 'batchNorm' }];
+    const model = await tinyModel([1, 1, 40], layers, 40, [...ones(40), ...zeros(40)], [...zeros(40), ...ones(40)]);
+    const keys = [11, 12];
+    await model.train([...ones(40), ...ones(40)], [0, 1], keys);
+    const masks = keys.map((key) => {
+      const mask = new Uint8Array(40);
+      fillDropoutMask(mask, key, 0.5, 0);
+      return mask;
+    });
+    expect(masks[0]).not.toEqual(masks[1]);
+    // The mean over both samples of 2 for what is kept.
+    expectValues(
+      model.statistics.subarray(0, 40),
+      [...masks[0]!].map((kept, unit) => kept + masks[1]![unit]!),
+    );
+    const { lossSum } = await model.evaluate(ones(40), [0]);
+    expect(lossSum).toBeCloseTo(Math.log(40), 6);
+    await expect(model.train(ones(40), [0])).rejects.toThrow('dropout needs a key a sample: expected 1, got 0');
+  });
+
+  it('a residual block adds its input to what its layers give, and sends the gradient both ways', async () => {
+    const block = { kind: 'residual', activation: 'none', layers: [dense(2)] };
+    // y = x + x w + b = (1, 0) + (3, 4) + (0, 0) = (4, 4).
+    const model = await tinyModel([1, 1, 2], [flatten, block], 2, [3, 4, 0, 0, 0, 0]);
+    const { lossSum } = await model.train([1, 0], [0]);
+    expect(lossSum).toBeCloseTo(Math.log(2), 12);
+    expectValues(model.gradient, [-0.5, 0.5, 0, 0, -0.5, 0.5]);
+    // With a ReLU what is negative becomes 0: (1, 0) + (-3, 4) = (-2, 4).
+    const cut = await tinyModel([1, 1, 2], [flatten, { ...block, activation: 'relu' }], 2, [-3, 4, 0, 0, 0, 0]);
+    expect((await cut.train([1, 0], [1])).lossSum).toBeCloseTo(Math.log(1 + Math.exp(-4)), 12);
+    expect(cut.gradient[0]).toBe(0);
+  });
+
   it('batch norm of flat samples: mean, population variance, and an output of unit variance', async () => {
     // Feature 0 is 0 and 1, feature 1 is 1 and 1.
     const model = await tinyModel([1, 1, 2], [flatten, { kind: 'batchNorm' }], 2, [2, 3, 0, 0.5], [9, 9, 9, 9]);
@@ -196,6 +252,24 @@ describe('by finite differences', { timeout: 60_000 }, () => {
     ['conv', layersOf(conv(2), { ...conv(3), filters: 3 }, flatten, dense(3))],
     ['conv with ReLU', layersOf({ ...conv(3, 'relu'), filters: 4 }, conv(2, 'relu'), flatten, dense(3))],
     ['maxPool', layersOf({ ...conv(2), filters: 2 }, { kind: 'maxPool', size: 2 }, conv(2), flatten, dense(3))],
+    ['strided conv', layersOf({ ...conv(3), stride: 2, filters: 2 }, { ...conv(1), stride: 3 }, flatten, dense(3))],
+    [
+      'padded conv',
+      layersOf({ ...conv(4), padding: 'same', stride: 2 }, { ...conv(3), padding: 'same' }, flatten, dense(3)),
+    ],
+    ['averagePool', layersOf({ ...conv(2), filters: 2 }, { kind: 'averagePool', size: 2 }, conv(2), flatten, dense(3))],
+    ['globalAveragePool', layersOf({ ...conv(2), filters: 4 }, { kind: 'globalAveragePool' }, dense(3))],
+    ['dropout', layersOf({ ...conv(2), filters: 2 }, { kind: 'dropout', rate: 0.4 }, flatten, dense(3))],
+    [
+      'residual blocks',
+      layersOf(
+        { ...conv(2), filters: 2 },
+        { kind: 'residual', layers: [{ ...conv(3, 'relu'), filters: 2, padding: 'same' }, { kind: 'batchNorm' }] },
+        flatten,
+        dense(3),
+        { kind: 'residual', activation: 'none', layers: [dense(3)] },
+      ),
+    ],
     ['batchNorm of flat samples', layersOf(flatten, dense(6), { kind: 'batchNorm' }, dense(3), { kind: 'batchNorm' })],
     ['batchNorm of maps', layersOf({ ...conv(2), filters: 3 }, { kind: 'batchNorm' }, conv(3), flatten, dense(3))],
   ])('the gradient of %s is the slope of the loss', async (_, spec) => {
