@@ -37,7 +37,7 @@ struct Step {
 };
 
 constexpr napi_type_tag ENGINE_TAG = {0x67726164736f636bULL, 0x6e61746976653031ULL};
-constexpr int PLAN_ROW = 11; // numbers a layer: see `encodePlan` in native-engine.ts
+constexpr int PLAN_ROW = 19; // numbers a layer: see `encodePlan` in native-engine.ts
 
 void freeEngine(napi_env env, Engine *engine) {
   engine->network.reset();
@@ -58,13 +58,14 @@ Engine *engineOf(napi_env env, napi_value handle) {
 
 NetworkPlan readPlan(const Elements<int32_t> &rows) {
   NetworkPlan plan = {};
-  if (rows.length % PLAN_ROW != 0) throw ArgumentError{true, "the plan must have 11 numbers a layer"};
+  if (rows.length % PLAN_ROW != 0) throw ArgumentError{true, "the plan must have 19 numbers a layer"};
   for (size_t at = 0; at < rows.length; at += PLAN_ROW) {
     const int32_t *n = rows.data + at;
     if (*std::min_element(n, n + PLAN_ROW) < 0) throw ArgumentError{true, "the plan has a negative number"};
-    if (n[0] > (int)LayerKind::batchNorm) throw ArgumentError{true, "the plan has a layer of unknown kind"};
+    if (n[0] > (int)LayerKind::pad) throw ArgumentError{true, "the plan has a layer of unknown kind"};
     plan.layers.push_back({(LayerKind)n[0], n[1] != 0, n[2], n[3], n[4], n[5], n[6], (size_t)n[7], (size_t)n[8],
-                           (size_t)n[9], (size_t)n[10]});
+                           (size_t)n[9], (size_t)n[10], n[11], n[12], n[13], n[14], n[15], n[16], n[17], 1});
+    std::memcpy(&plan.layers.back().scale, n + 18, sizeof(float));
   }
   return plan;
 }
@@ -80,10 +81,11 @@ std::unique_ptr<Engine> makeEngine(const NetworkPlan &plan) {
   return engine;
 }
 
-// create(plan, inputSize, numClasses, maxBatch, threads, parameters, buffers, labelSmoothing) -> handle
+// create(plan, inputSize, numClasses, maxBatch, threads, parameters, buffers, labelSmoothing,
+//   numDropoutUnits) -> handle
 napi_value create(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const Arguments arguments(env, info, 8);
+    const Arguments arguments(env, info, 9);
     NetworkPlan plan = readPlan(elementsOf<int32_t>(env, arguments[0], "plan"));
     plan.inputSize = arguments.integer(1, "inputSize", 1, INT32_MAX);
     plan.numClasses = arguments.integer(2, "numClasses", 1, 256);
@@ -92,6 +94,7 @@ napi_value create(napi_env env, napi_callback_info info) {
     plan.numParameters = elementsOf<float>(env, arguments[5], "parameters").length;
     plan.numBuffers = elementsOf<float>(env, arguments[6], "buffers").length;
     plan.labelSmoothing = arguments.fraction(7, "labelSmoothing");
+    plan.numDropoutUnits = arguments.integer(8, "numDropoutUnits", 0, INT32_MAX);
     if (const char *fault = findFault(plan))
       throw ArgumentError{true, std::string("the plan does not hold together: ") + fault};
 
@@ -191,6 +194,9 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
                statistics = elementsOf<float>(env, arguments[5], "statistics");
     expectLength(gradient.length, plan.numParameters, false, "gradient");
     expectLength(statistics.length, plan.numBuffers, false, "statistics");
+    const auto masks = elementsOf<uint8_t>(env, arguments[6], "masks");
+    expectLength(masks.length, (size_t)samples * plan.numDropoutUnits, true, "masks");
+    step->batch.masks = masks.data;
     step->gradient = gradient.data, step->statistics = statistics.data;
   } else {
     const auto outputs = elementsOf<float>(env, arguments[4], "outputs");
@@ -203,7 +209,7 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
 napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) {
   auto step = readStep(env, arguments, isTraining);
   napi_value kept, promise;
-  const uint32_t count = isTraining ? 6 : 5;
+  const uint32_t count = isTraining ? 7 : 5;
   check(napi_create_array_with_length(env, count, &kept));
   for (uint32_t i = 0; i < count; i++) check(napi_set_element(env, kept, i, arguments[i]));
   check(napi_create_async_work(env, nullptr, stringValue(env, "gradsock:native"), executeStep, completeStep, step.get(),
@@ -216,16 +222,16 @@ napi_value startStep(napi_env env, const Arguments &arguments, bool isTraining) 
   return promise;
 }
 
-// computeGradient(handle, images, labels, numSamples, gradient, statistics)
+// computeGradient(handle, images, labels, numSamples, gradient, statistics, masks)
 //   -> promise of { lossSum, numCorrect, numSamples }
 napi_value computeGradient(napi_env env, napi_callback_info info) {
-  return guarded(env, [&] { return startStep(env, Arguments(env, info, 6), true); });
+  return guarded(env, [&] { return startStep(env, Arguments(env, info, 7), true); });
 }
 
 // computeGradientNow(the same) -> { lossSum, numCorrect, numSamples }, computed by the thread that calls
 napi_value computeGradientNow(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
-    const auto step = readStep(env, Arguments(env, info, 6), true);
+    const auto step = readStep(env, Arguments(env, info, 7), true);
     executeStep(env, step.get());
     return resultOf(env, *step);
   });

@@ -1,8 +1,9 @@
 // The two gradients of a convolution of one panel; dy is the gradient of its output, already cut by its ReLU.
 //
-//     dw[f][c][ky][kx] = sum over oy, ox, samples of dy[f][oy][ox] x[c][oy + ky][ox + kx]
+//     dw[f][c][ky][kx] = sum over oy, ox, samples of dy[f][oy][ox] x[c][oy S + ky][ox S + kx]
 //     db[f]            = sum over oy, ox, samples of dy[f][oy][ox]
-//     dx[c][y][x]      = sum over f, ky, kx of w[f][c][ky][kx] dy[f][y - ky][x - kx]     (where dy has such a pixel)
+//     dx[c][y][x]      = sum over f, ky, kx of w[f][c][ky][kx] dy[f][(y - ky) / S][(x - kx) / S]
+//                        (where S divides both and dy has such a pixel)
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -15,10 +16,10 @@ constexpr size_t BAND_BYTES = 24 << 10;
 
 // B filters x COLUMNS kernel columns from kx on, of one kernel row: each pixel loads B + COLUMNS vectors for B x
 // COLUMNS multiply-adds. x, dy: the band's first pixel. sums: the first of the kernel columns.
-template <int B, int COLUMNS>
+template <int B, int COLUMNS, int STEP>
 REGISTER_BLOCK void filterBlock(const ConvShape &s, const vec *x, const vec *dy, int bandRows, bool isFirstBand,
                                 vec *sums) {
-  const int columns = s.outputColumns(), plane = s.outputRows() * columns;
+  const int columns = s.outputColumns(), plane = s.outputRows() * columns, step = s.step<STEP>();
   vec sum[COLUMNS][B];
   UNROLL for (int k = 0; k < COLUMNS; k++) {
     UNROLL for (int i = 0; i < B; i++) sum[k][i] = isFirstBand ? vec{} : sums[k * B + i];
@@ -27,7 +28,7 @@ REGISTER_BLOCK void filterBlock(const ConvShape &s, const vec *x, const vec *dy,
     for (int ox = 0; ox < columns; ox++) {
       UNROLL for (int i = 0; i < B; i++) {
         const vec d = inRegister(dy[i * plane + oy * columns + ox]);
-        UNROLL for (int k = 0; k < COLUMNS; k++) sum[k][i] += x[oy * s.W + ox + k] * d;
+        UNROLL for (int k = 0; k < COLUMNS; k++) sum[k][i] += x[(oy * s.W + ox) * step + k] * d;
       }
     }
   }
@@ -43,7 +44,7 @@ template <int B> static void biasBlock(const ConvShape &s, const vec *dy, int ba
 }
 
 // All taps of one block of filters over the rows firstRow.. of a band.
-template <int B>
+template <int B, int STEP>
 static void filterBand(const ConvShape &s, const vec *x_CHW, const vec *dy, int firstRow, int bandRows, vec *sums) {
   // The kernel's columns in parts as even as can be, none wider than the accumulators allow: 5 = 2 + 3.
   constexpr int WIDEST = ACCUMULATORS / B;
@@ -53,12 +54,12 @@ static void filterBand(const ConvShape &s, const vec *x_CHW, const vec *dy, int 
     for (int ky = 0; ky < s.K; ky++) {
       for (int part = 0; part < parts; part++) {
         const int kx = part * s.K / parts, width = (part + 1) * s.K / parts - kx;
-        const vec *x = x_CHW + (c * s.H + firstRow + ky) * s.W + kx;
+        const vec *x = x_CHW + (c * s.H + firstRow * s.step<STEP>() + ky) * s.W + kx;
         vec *to = sums + ((c * s.K + ky) * s.K + kx) * B;
-        if (width == 1) filterBlock<B, 1>(s, x, dy, bandRows, isFirst, to);
-        if (width == 2) filterBlock<B, 2>(s, x, dy, bandRows, isFirst, to);
-        if (width == 3) filterBlock<B, 3>(s, x, dy, bandRows, isFirst, to);
-        if (width == 4) filterBlock<B, 4>(s, x, dy, bandRows, isFirst, to);
+        if (width == 1) filterBlock<B, 1, STEP>(s, x, dy, bandRows, isFirst, to);
+        if (width == 2) filterBlock<B, 2, STEP>(s, x, dy, bandRows, isFirst, to);
+        if (width == 3) filterBlock<B, 3, STEP>(s, x, dy, bandRows, isFirst, to);
+        if (width == 4) filterBlock<B, 4, STEP>(s, x, dy, bandRows, isFirst, to);
       }
     }
   }
@@ -73,7 +74,7 @@ static inline size_t filterTotals(const ConvShape &s) {
   return filterSumVectors(s) * (paddedToBlock(s.F) / blockFor(s.F));
 }
 
-template <int B>
+template <int B, int STEP>
 static void filterGradientBlocks(const ConvShape &s, const vec *x_CHW, const vec *dy_FHW, bool add, vec *sums,
                                  float *totals) {
   const int rows = s.outputRows(), columns = s.outputColumns();
@@ -81,7 +82,7 @@ static void filterGradientBlocks(const ConvShape &s, const vec *x_CHW, const vec
   const size_t vectors = filterSumVectors(s);
   for (int f = 0; f < s.F; f += B, totals += vectors) {
     for (int row = 0; row < rows; row += band) {
-      filterBand<B>(s, x_CHW, dy_FHW + (f * rows + row) * columns, row, std::min(band, rows - row), sums);
+      filterBand<B, STEP>(s, x_CHW, dy_FHW + (f * rows + row) * columns, row, std::min(band, rows - row), sums);
     }
     for (size_t i = 0; i < vectors; i += LANES) {
       const vec total = sumOfLanes(sums + i);
@@ -94,7 +95,10 @@ static void filterGradientBlocks(const ConvShape &s, const vec *x_CHW, const vec
 // overwritten. sums: scratch. Reads dy for whole blocks of filters: the planes past F may hold anything.
 static void filterGradient(const ConvShape &s, const vec *x_CHW, const vec *dy_FHW, bool add, vec *sums,
                            float *totals) {
-  const auto run = blockFor(s.F) == WIDE_BLOCK ? filterGradientBlocks<WIDE_BLOCK> : filterGradientBlocks<NARROW_BLOCK>;
+  const bool isWide = blockFor(s.F) == WIDE_BLOCK;
+  const auto run = s.stride == 1
+                       ? (isWide ? filterGradientBlocks<WIDE_BLOCK, 1> : filterGradientBlocks<NARROW_BLOCK, 1>)
+                       : (isWide ? filterGradientBlocks<WIDE_BLOCK, 0> : filterGradientBlocks<NARROW_BLOCK, 0>);
   run(s, x_CHW, dy_FHW, add, sums, totals);
 }
 
@@ -171,9 +175,48 @@ static void inputGradientBlocks(const ConvShape &s, const vec *dy_FHW, const flo
   }
 }
 
+// With a stride every S-th tap meets a pixel, its column and row decide which.
+template <int B>
+static inline void stridedInputBlock(const ConvShape &s, const vec *dy_FHW, const float *w_FKKC, int y, int x,
+                                     int channels, const vec *cutBy, vec *dx) {
+  const int padded = paddedToBlock(s.C), plane = s.H * s.W;
+  vec sum[B];
+  UNROLL for (int i = 0; i < B; i++) sum[i] = vec{};
+  for (int f = 0; f < s.F; f++) {
+    for (int ky = y % s.stride, oy = y / s.stride; ky < s.K && oy >= 0; ky += s.stride, oy--) {
+      if (oy >= s.rows) continue;
+      for (int kx = x % s.stride, ox = x / s.stride; kx < s.K && ox >= 0; kx += s.stride, ox--) {
+        if (ox >= s.columns) continue;
+        const vec d = dy_FHW[(f * s.rows + oy) * s.columns + ox];
+        const float *w = w_FKKC + ((f * s.K + ky) * s.K + kx) * padded;
+        UNROLL for (int i = 0; i < B; i++) sum[i] += d * w[i];
+      }
+    }
+  }
+  UNROLL for (int i = 0; i < B; i++) {
+    if (i < channels) dx[i * plane] = cutBy ? cut(sum[i], cutBy[i * plane]) : sum[i];
+  }
+}
+
+template <int B>
+static void stridedInputGradientBlocks(const ConvShape &s, const vec *dy_FHW, const float *w_FKKC,
+                                       const vec *cutBy_CHW, vec *dx_CHW) {
+  for (int c = 0; c < s.C; c += B) {
+    for (int y = 0; y < s.H; y++) {
+      for (int x = 0; x < s.W; x++) {
+        const int at = (c * s.H + y) * s.W + x;
+        stridedInputBlock<B>(s, dy_FHW, w_FKKC + c, y, x, s.C - c, cutBy_CHW ? cutBy_CHW + at : nullptr, dx_CHW + at);
+      }
+    }
+  }
+}
+
 // cutBy_CHW: the layer's input where a ReLU made it (its gradient is cut there), else null.
 static void convInputGradient(const ConvShape &s, const vec *dy_FHW, const float *w_FKKC, const vec *cutBy_CHW,
                               vec *dx_CHW) {
-  const auto run = blockFor(s.C) == WIDE_BLOCK ? inputGradientBlocks<WIDE_BLOCK> : inputGradientBlocks<NARROW_BLOCK>;
+  const bool isWide = blockFor(s.C) == WIDE_BLOCK;
+  const auto run =
+      s.stride == 1 ? (isWide ? inputGradientBlocks<WIDE_BLOCK> : inputGradientBlocks<NARROW_BLOCK>)
+                    : (isWide ? stridedInputGradientBlocks<WIDE_BLOCK> : stridedInputGradientBlocks<NARROW_BLOCK>);
   run(s, dy_FHW, w_FKKC, cutBy_CHW, dx_CHW);
 }

@@ -1,16 +1,21 @@
-// Convolution of one panel, forward: square kernel, stride 1, no padding.
+// Convolution of one panel, forward: square kernel, no padding (a pad below does that), stride S.
 //
-//     y[f][oy][ox] = b[f] + sum over c, ky, kx of w[f][c][ky][kx] x[c][oy + ky][ox + kx]
+//     y[f][oy][ox] = b[f] + sum over c, ky, kx of w[f][c][ky][kx] x[c][oy S + ky][ox S + kx]
 //
-// A register block of B filters x PIXELS columns: each loaded x feeds B multiply-adds, each loaded weight PIXELS.
+// A register block of B filters x PIXELS columns: each loaded x feeds B multiply-adds, each loaded weight PIXELS. Kernels
+// are compiled apart for the stride of 1 (STEP 1) and for any other (STEP 0).
 #pragma once
 #include <cstddef>
 #include "simd.h"
 
 struct ConvShape {
-  int C, H, W, F, K;
-  int outputRows() const { return H - K + 1; }
-  int outputColumns() const { return W - K + 1; }
+  int C, H, W, F, K, stride, rows, columns;
+  ConvShape(int C_, int H_, int W_, int F_, int K_, int stride_)
+      : C(C_), H(H_), W(W_), F(F_), K(K_), stride(stride_), rows((H_ - K_) / stride_ + 1),
+        columns((W_ - K_) / stride_ + 1) {}
+  int outputRows() const { return rows; }
+  int outputColumns() const { return columns; }
+  template <int STEP> int step() const { return STEP ? STEP : stride; }
 };
 
 // Filters of a block: times 3 and 4 pixels, or 3 and 2 where registers are few, they fill the accumulators.
@@ -35,9 +40,10 @@ static void orderForForward(const ConvShape &s, const float *w_FCKK, float *w_CK
 }
 
 // x, w, y point at the block's first pixel, filter and output; the block's filters past `filters` are padding.
-template <int B, int PIXELS>
+template <int B, int PIXELS, int STEP>
 static inline void convBlock(const ConvShape &s, const vec *x, const float *w, int padded, const float *bias,
                              int filters, bool withRelu, vec *y) {
+  const int step = s.step<STEP>();
   vec sum[B][PIXELS];
   UNROLL for (int i = 0; i < B; i++) UNROLL for (int p = 0; p < PIXELS; p++) sum[i][p] =
       splat(i < filters ? bias[i] : 0);
@@ -45,7 +51,7 @@ static inline void convBlock(const ConvShape &s, const vec *x, const float *w, i
     for (int ky = 0; ky < s.K; ky++) {
       const vec *row = x + (c * s.H + ky) * s.W;
       for (int kx = 0; kx < s.K; kx++, w += padded) {
-        UNROLL for (int i = 0; i < B; i++) UNROLL for (int p = 0; p < PIXELS; p++) sum[i][p] += row[kx + p] * w[i];
+        UNROLL for (int i = 0; i < B; i++) UNROLL for (int p = 0; p < PIXELS; p++) sum[i][p] += row[kx + p * step] * w[i];
       }
     }
   }
@@ -57,26 +63,28 @@ static inline void convBlock(const ConvShape &s, const vec *x, const float *w, i
   }
 }
 
-template <int B>
+template <int B, int STEP>
 static void convForwardBlocks(const ConvShape &s, const vec *x_CHW, const float *w_CKKF, const float *bias_F,
                               bool withRelu, vec *y_FHW) {
   constexpr int PIXELS = ACCUMULATORS / B;
-  const int rows = s.outputRows(), columns = s.outputColumns(), padded = paddedToBlock(s.F);
+  const int rows = s.outputRows(), columns = s.outputColumns(), padded = paddedToBlock(s.F), step = s.step<STEP>();
   for (int f = 0; f < s.F; f += B) {
     for (int oy = 0; oy < rows; oy++) {
       const auto at = [&](auto block, int ox) {
-        block(s, x_CHW + oy * s.W + ox, w_CKKF + f, padded, bias_F + f, s.F - f, withRelu,
+        block(s, x_CHW + (oy * s.W + ox) * step, w_CKKF + f, padded, bias_F + f, s.F - f, withRelu,
               y_FHW + (f * rows + oy) * columns + ox);
       };
       int ox = 0;
-      for (; ox + PIXELS <= columns; ox += PIXELS) at(convBlock<B, PIXELS>, ox);
-      for (; ox < columns; ox++) at(convBlock<B, 1>, ox);
+      for (; ox + PIXELS <= columns; ox += PIXELS) at(convBlock<B, PIXELS, STEP>, ox);
+      for (; ox < columns; ox++) at(convBlock<B, 1, STEP>, ox);
     }
   }
 }
 
 static void convForward(const ConvShape &s, const vec *x_CHW, const float *w_CKKF, const float *bias_F, bool withRelu,
                         vec *y_FHW) {
-  const auto run = blockFor(s.F) == WIDE_BLOCK ? convForwardBlocks<WIDE_BLOCK> : convForwardBlocks<NARROW_BLOCK>;
+  const bool isWide = blockFor(s.F) == WIDE_BLOCK;
+  const auto run = s.stride == 1 ? (isWide ? convForwardBlocks<WIDE_BLOCK, 1> : convForwardBlocks<NARROW_BLOCK, 1>)
+                                 : (isWide ? convForwardBlocks<WIDE_BLOCK, 0> : convForwardBlocks<NARROW_BLOCK, 0>);
   run(s, x_CHW, w_CKKF, bias_F, withRelu, y_FHW);
 }

@@ -1,11 +1,13 @@
 // A layer's buffers, and what it does to one panel or one feature: kernels applied to the right memory.
 #pragma once
 #include <algorithm>
+#include "average-pool.h"
 #include "batch-norm.h"
 #include "conv-gradient.h"
 #include "dense-sparse.h"
 #include "max-pool.h"
 #include "network.h"
+#include "pass-through.h"
 #include "thread-pool.h"
 #include "workspace.h"
 
@@ -18,14 +20,14 @@ struct LayerState : LayerPlan {
   // the pool's.
   bool withRelu = false, reluBelow = false;
   bool zerosBelow = false;   // a ReLU made the input, before a pool or not
-  bool first = false;        // the first layer's input has no gradient
+  bool first = false;        // nobody asks for the gradient of its input: the images, or these with zeros around them
   bool runsIntoPool = false; // conv below a 2x2 pool: the two run as one, into the pool's y and winner
   bool isDoneBelow = false;  // that pool
   const vec *x = nullptr;
   vec *y = nullptr;
   intVec *winner = nullptr; // pool: whose gradient y's is
-  // Gradient of y: of all panels where batch norm needs them at once, else of what a thread works on: two panels below
-  // a dense layer, which makes their gradients together, else one.
+  // Gradient of y: of all panels where batch norm needs them at once, else of what a thread works on: two panels of a
+  // dense layer and below one, which makes their gradients together, else one.
   vec *dy = nullptr;
   bool keepsGradient = false, inPairs = false;
   size_t gradientStride = 0; // from a thread's panels to the next thread's
@@ -38,7 +40,12 @@ struct LayerState : LayerPlan {
   vec *weightSums_IV = nullptr;                                //   scratch of its weight gradient
   vec *mean_C = nullptr, *variance_C = nullptr;                // batch norm: of this batch, a lane a feature
 
-  ConvShape conv() const { return {C, H, W, outputs, size}; }
+  const vec *forked = nullptr; // join: the input of its fork
+  vec *toFork = nullptr;       // join and its fork: the gradient of all panels that goes from one to the other
+
+  ConvShape conv() const { return {C, H, W, outputs, size, stride}; }
+  AverageShape average() const { return {C, H, W, rows, columns}; }
+  PadShape padding() const { return {C, H, W, rows, columns, top, left}; }
   PoolShape pool() const { return {C, H, W, size}; }
   DenseShape dense() const { return {inputSize(), outputs}; }
   bool is(LayerKind k) const { return kind == k; }
@@ -50,6 +57,8 @@ struct LayerState : LayerPlan {
     return dy + (keepsGradient ? (size_t)panel * outputSize()
                                : thread * gradientStride + (inPairs ? panel - pair : 0) * (size_t)outputSize());
   }
+  // Where the layer must cut its gradient for the ReLU below; null where there is none.
+  const vec *cutBy(int panel) const { return reluBelow ? input(panel) : nullptr; }
   Features features(int samples) const { return {samples, H * W, (size_t)inputSize()}; }
 };
 
@@ -61,16 +70,19 @@ static std::vector<LayerState> describeLayers(const NetworkPlan &plan) {
     static_cast<LayerPlan &>(l) = plan.layers[k];
     const LayerPlan *above = k + 1 < plan.layers.size() ? &plan.layers[k + 1] : nullptr;
     const LayerState *below = k > 0 ? &layers.back() : nullptr;
-    const bool poolAbove = above && above->kind == LayerKind::maxPool, convBelow = below && below->is(LayerKind::conv);
-    l.first = !below;
-    const bool hasRelu = l.relu && (l.is(LayerKind::conv) || l.is(LayerKind::dense));
-    l.withRelu = l.is(LayerKind::maxPool) ? convBelow && below->relu : hasRelu && !poolAbove;
+    const bool poolAbove = above && above->kind == LayerKind::maxPool;
+    const auto mayHaveRelu = [](const LayerState &layer) {
+      return layer.is(LayerKind::conv) || layer.is(LayerKind::dense) || layer.is(LayerKind::join);
+    };
+    l.first = !below || (below->first && below->is(LayerKind::pad));
+    l.withRelu = l.is(LayerKind::maxPool) ? below && mayHaveRelu(*below) && below->relu
+                                          : mayHaveRelu(l) && l.relu && !poolAbove;
     l.zerosBelow = below && below->withRelu;
     l.reluBelow = l.zerosBelow && !below->is(LayerKind::maxPool);
-    l.runsIntoPool = l.is(LayerKind::conv) && poolAbove && above->size == 2;
+    l.runsIntoPool = l.is(LayerKind::conv) && l.stride == 1 && poolAbove && above->size == 2;
     l.isDoneBelow = below && below->runsIntoPool;
     l.keepsGradient = !above || l.is(LayerKind::batchNorm) || above->kind == LayerKind::batchNorm;
-    l.inPairs = above && above->kind == LayerKind::dense;
+    l.inPairs = l.is(LayerKind::dense) || (above && above->kind == LayerKind::dense);
     layers.push_back(l);
   }
   return layers;
@@ -81,7 +93,9 @@ static inline int featureBlocks(int C) { return (C + LANES - 1) / LANES; }
 // below: the layer below, null for the first. l.withRelu and so on are set; y stays null where a pool takes its place.
 static void allocateLayer(LayerState &l, const LayerState *below, int panels, int threads, Workspace &memory) {
   const size_t size = l.outputSize();
-  if (!l.runsIntoPool) l.y = memory.allocate<vec>(panels * size);
+  if (l.is(LayerKind::fork)) l.y = const_cast<vec *>(l.x);
+  else if (!l.runsIntoPool) l.y = memory.allocate<vec>(panels * size);
+  if (l.is(LayerKind::join)) l.toFork = memory.allocate<vec>(panels * size);
   if (l.is(LayerKind::maxPool)) l.winner = memory.allocate<intVec>(panels * size);
   // The filter gradient reads whole blocks of filters: planes of padding after the last.
   const size_t padding = l.is(LayerKind::conv) ? size / l.outputs * (paddedToBlock(l.outputs) - l.outputs) : 0;
@@ -126,8 +140,10 @@ static void storeFeatures(float *to_C, vec v, int block, int C) {
 }
 
 // One panel forward, of every layer but dense and a batch norm in training. above: the next layer, if there is one.
+// masks: dropout's of this panel, in training.
 static void forwardPanel(const LayerState &l, const LayerState *above, int panel, const float *parameters,
-                         const float *buffers) {
+                         const float *buffers, const PanelMasks *masks) {
+  const size_t size = l.outputSize();
   if (l.runsIntoPool) {
     convPoolForward(l.conv(), l.input(panel), l.forwardWeights, parameters + l.bias, l.relu, above->output(panel),
                     above->winner + (size_t)panel * above->outputSize());
@@ -135,6 +151,16 @@ static void forwardPanel(const LayerState &l, const LayerState *above, int panel
     convForward(l.conv(), l.input(panel), l.forwardWeights, parameters + l.bias, l.withRelu, l.output(panel));
   } else if (l.is(LayerKind::maxPool) && !l.isDoneBelow) {
     poolForward(l.pool(), l.input(panel), l.withRelu, l.output(panel), l.winner + (size_t)panel * l.outputSize());
+  } else if (l.is(LayerKind::averagePool)) {
+    averageForward(l.average(), l.input(panel), l.output(panel));
+  } else if (l.is(LayerKind::pad)) {
+    padForward(l.padding(), l.input(panel), l.output(panel));
+  } else if (l.is(LayerKind::dropout) && masks) {
+    dropoutForward(size, *masks, l.input(panel), l.output(panel));
+  } else if (l.is(LayerKind::dropout)) {
+    copyPanel(size, l.input(panel), l.output(panel));
+  } else if (l.is(LayerKind::join)) {
+    joinForward(size, l.input(panel), l.forked + panel * size, l.withRelu, l.output(panel));
   } else if (l.is(LayerKind::batchNorm)) {
     for (int block = 0; block < featureBlocks(l.C); block++) {
       const size_t at = (size_t)block * LANES * l.H * l.W;
@@ -175,12 +201,24 @@ static void backwardFeatures(const LayerState &l, vec *dx, int block, int sample
   });
 }
 
+// One panel of a layer without parameters. dx: not null.
+static void backwardPanel(const LayerState &l, int panel, const PanelMasks *masks, const vec *dy, vec *dx) {
+  const size_t size = l.outputSize();
+  const vec *cutBy = l.cutBy(panel);
+  if (l.is(LayerKind::maxPool)) poolGradient(l.pool(), l.winner + panel * size, dy, dx);
+  if (l.is(LayerKind::averagePool)) averageGradient(l.average(), dy, cutBy, dx);
+  if (l.is(LayerKind::pad)) padGradient(l.padding(), dy, cutBy, dx);
+  if (l.is(LayerKind::dropout)) dropoutGradient(size, *masks, dy, cutBy, dx);
+  if (l.is(LayerKind::fork)) forkGradient(size, dy, l.toFork + panel * size, cutBy, dx);
+  if (l.is(LayerKind::join)) joinGradient(size, dy, cutBy, dx, l.toFork + panel * size);
+}
+
 // One panel of a convolution: its part of the group's filter gradient, then dx (null in the first layer).
 static void backwardConv(const LayerState &l, int panel, int group, bool add, const Scratch &scratch, const vec *dy,
                          vec *dx) {
   filterGradient(l.conv(), l.input(panel), dy, add, scratch.filterSums,
                  l.filterTotalsOfGroups + group * filterTotals(l.conv()));
-  if (dx) convInputGradient(l.conv(), dy, l.backwardWeights, l.reluBelow ? l.input(panel) : nullptr, dx);
+  if (dx) convInputGradient(l.conv(), dy, l.backwardWeights, l.cutBy(panel), dx);
 }
 
 // One or two panels of a dense layer: dy with the outputs in the lanes, for later; then dx (null in the first layer).
@@ -191,7 +229,7 @@ static void backwardDense(const LayerState &l, int panel, int panels, int rows, 
     transposeGradient(l.outputs, dy + (size_t)p * l.outputs, rows, (panel + p) * LANES, l.transposedGradient);
   }
   if (dx) {
-    denseInputGradient(l.dense(), dy, panels, parameters + l.weight, l.reluBelow ? l.input(panel) : nullptr, dx);
+    denseInputGradient(l.dense(), dy, panels, parameters + l.weight, l.cutBy(panel), dx);
   }
 }
 

@@ -28,6 +28,7 @@ type ComputeGradient<Result> = (
   numSamples: number,
   gradient: Floats,
   statistics: Floats,
+  masks: Bytes,
 ) => Result;
 
 /** What addon.cpp exports. Wrong sizes and types throw RangeError and TypeError. */
@@ -36,7 +37,7 @@ export interface NativeAddon {
   readonly instructionSet: InstructionSet;
   /** What this CPU can run, fastest first. */
   readonly instructionSets: readonly InstructionSet[];
-  /** `plan`: 11 numbers a layer. Keeps `parameters` and `buffers`, and reads them at every call. */
+  /** `plan`: 19 numbers a layer. Keeps `parameters` and `buffers`, and reads them at every call. */
   create(
     plan: Int32Array,
     inputSize: number,
@@ -46,8 +47,9 @@ export interface NativeAddon {
     parameters: Floats,
     buffers: Floats,
     labelSmoothing: number,
+    numDropoutUnits: number,
   ): NativeHandle;
-  /** One call at a time. Overwrites `gradient` and `statistics`. */
+  /** One call at a time. Overwrites `gradient` and `statistics`. `masks`: [numSamples, numDropoutUnits], 1 for what is kept. */
   readonly computeGradient: ComputeGradient<Promise<MicrobatchResult>>;
   /** The same on the calling thread: nothing else happens there in the meantime. */
   readonly computeGradientNow: ComputeGradient<MicrobatchResult>;

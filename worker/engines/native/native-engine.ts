@@ -2,11 +2,12 @@
  * The native engine: our own C++ kernels, off the event loop unless they are quick. What they compute is described in
  * network.h.
  */
-import { ConfigError, internalError } from '../../../protocol/errors.ts';
-import type { LayerPlan, ModelPlan } from '../../../protocol/state/model-spec.ts';
+import { ConfigError } from '../../../protocol/errors.ts';
+import { createDropoutMasks } from '../dropout.ts';
 import type { Engine, EngineOptions } from '../engine.ts';
 import { INSTRUCTION_SETS } from './build-output.ts';
 import type { InstructionSet } from './build-output.ts';
+import { encodePlan } from './encode-plan.ts';
 import { loadNativeAddon } from './loader.ts';
 
 /**
@@ -38,7 +39,9 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     parameters,
     buffers,
     labelSmoothing,
+    plan.numDropoutUnits,
   );
+  const masksOf = createDropoutMasks(plan, maxBatch);
   /** Of the last gradient; the first one is not known to be short. */
   let msPerSample = Infinity;
   /** The call under way, which dispose waits for. */
@@ -50,11 +53,13 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     threads,
 
     // Async, so that an argument refused by the addon is a rejection.
-    async computeGradient({ images, labels, numSamples }, { gradient, statistics }) {
+    async computeGradient(batch, { gradient, statistics }) {
+      const { images, labels, numSamples } = batch;
+      const masks = masksOf(batch);
       const startMs = performance.now();
       const isShort = msPerSample * numSamples < SHORT_MS;
       const compute = isShort ? addon.computeGradientNow : addon.computeGradient;
-      const result = compute(handle, images, labels, numSamples, gradient, statistics);
+      const result = compute(handle, images, labels, numSamples, gradient, statistics, masks);
       if (result instanceof Promise) pending = result;
       const settled = await result;
       msPerSample = (performance.now() - startMs) / numSamples;
@@ -84,39 +89,4 @@ function instructionSetOf(device: string): InstructionSet | undefined {
   const set = INSTRUCTION_SETS.find((name) => name === device);
   if (!set) throw new ConfigError(`--device ${device}: the native engine has cpu, ${INSTRUCTION_SETS.join(', ')}`);
   return set;
-}
-
-/**
- * The plan as rows of 11 numbers, one a layer, in the order of the fields of `LayerPlan` in network.h: kind, ReLU, the
- * input's channels, rows and columns, kernel or window, filters or units, then the offsets of weight and bias (gamma
- * and beta) and of mean and variance. Flatten has no row: the kernels keep maps in their flattened order.
- */
-function encodePlan(plan: ModelPlan): Int32Array {
-  return Int32Array.from(plan.layers.flatMap(encodeLayer));
-}
-
-function encodeLayer(layer: LayerPlan): number[] {
-  const [channels = 1, height = 1, width = 1] = layer.inputShape;
-  const outputs = layer.outputShape[0]!;
-  switch (layer.kind) {
-    case 'conv': {
-      const { kernel, weight, bias } = layer;
-      return [0, Number(layer.relu), channels, height, width, kernel, outputs, weight.offset, bias.offset, 0, 0];
-    }
-    case 'maxPool':
-      return [1, 0, channels, height, width, layer.size, 0, 0, 0, 0, 0];
-    case 'averagePool':
-    case 'dropout':
-    case 'fork':
-    case 'join':
-      throw internalError(`the native engine has no ${layer.kind}`);
-    case 'flatten':
-      return [];
-    case 'dense':
-      return [2, Number(layer.relu), channels, 1, 1, 0, outputs, layer.weight.offset, layer.bias.offset, 0, 0];
-    case 'batchNorm': {
-      const { gamma, beta, mean, variance } = layer;
-      return [3, 0, channels, height, width, 0, 0, gamma.offset, beta.offset, mean.offset, variance.offset];
-    }
-  }
 }

@@ -38,6 +38,7 @@ struct Network::State {
   void backward(float *gradient);
   void backwardRun(int from, int to, Range share, int thread);
   void backwardMap(int k, int panel, int pair, int thread);
+  PanelMasks masksOf(const LayerState &l, int panel) const;
   int samplesOf(int panel) const { return std::min(LANES, batch.samples - panel * LANES); }
 };
 
@@ -50,6 +51,10 @@ Network::State::State(const NetworkPlan &given)
     LayerState &l = layers[k], *below = k > 0 ? &layers[k - 1] : nullptr;
     l.x = below ? below->y : images;
     allocateLayer(l, below, maxPanels, pool.threads(), memory);
+    if (l.is(LayerKind::join)) {
+      l.forked = layers[l.fork].x;
+      layers[l.fork].toFork = l.toFork;
+    }
     if (l.is(LayerKind::conv)) filterSums = std::max(filterSums, filterSumVectors(l.conv()));
   }
   for (int thread = 0; thread < pool.threads(); thread++) {
@@ -134,7 +139,16 @@ void Network::State::forwardLayer(int k, Range some) {
                  l.zerosBelow, l.withRelu, l.output(some.first));
     return;
   }
-  for (int panel = some.first; panel < some.last; panel++) forwardPanel(l, above, panel, parameters, buffers);
+  for (int panel = some.first; panel < some.last; panel++) {
+    const PanelMasks masks = masksOf(l, panel);
+    forwardPanel(l, above, panel, parameters, buffers, batch.masks ? &masks : nullptr);
+  }
+}
+
+PanelMasks Network::State::masksOf(const LayerState &l, int panel) const {
+  const size_t units = plan.numDropoutUnits;
+  if (!batch.masks) return {};
+  return {batch.masks + panel * LANES * units + l.firstUnit, units, samplesOf(panel), l.scale};
 }
 
 // The first layer, dense, without the products by 0: as many panels at a time as a word has bits for.
@@ -206,18 +220,21 @@ void Network::State::backward(float *gradient) {
 }
 
 // Down through the layers to - 1 to from, two panels at a time through dense layers, which feed each weight to both,
-// and one at a time through maps, whose gradients then stay in cache.
+// and one at a time through others, whose gradients then stay in cache.
 void Network::State::backwardRun(int from, int to, Range share, int thread) {
   for (int pair = share.first; pair < share.last; pair += 2) {
     const int end = std::min(pair + 2, share.last);
-    int k = to - 1;
-    for (; k >= from && layers[k].is(LayerKind::dense); k--) {
-      const LayerState &l = layers[k];
-      vec *dx = l.first ? nullptr : layers[k - 1].gradient(pair, pair, thread);
-      backwardDense(l, pair, end - pair, maxPanels * LANES, parameters, l.gradient(pair, pair, thread), dx);
-    }
-    for (int panel = pair; panel < end; panel++) {
-      for (int map = k; map >= from; map--) backwardMap(map, panel, pair, thread);
+    for (int k = to - 1; k >= from;) {
+      for (; k >= from && layers[k].is(LayerKind::dense); k--) {
+        const LayerState &l = layers[k];
+        vec *dx = l.first ? nullptr : layers[k - 1].gradient(pair, pair, thread);
+        backwardDense(l, pair, end - pair, maxPanels * LANES, parameters, l.gradient(pair, pair, thread), dx);
+      }
+      const int top = k;
+      while (k >= from && !layers[k].is(LayerKind::dense)) k--;
+      for (int panel = pair; panel < end; panel++) {
+        for (int map = top; map > k; map--) backwardMap(map, panel, pair, thread);
+      }
     }
   }
 }
@@ -226,8 +243,12 @@ void Network::State::backwardMap(int k, int panel, int pair, int thread) {
   const LayerState &l = layers[k];
   const vec *dy = l.gradient(panel, pair, thread);
   vec *dx = l.first ? nullptr : layers[k - 1].gradient(panel, pair, thread);
-  if (l.is(LayerKind::conv)) backwardConv(l, panel, panel / groupSize, panel % groupSize != 0, scratch[thread], dy, dx);
-  if (l.is(LayerKind::maxPool) && dx) poolGradient(l.pool(), l.winner + (size_t)panel * l.outputSize(), dy, dx);
+  if (l.is(LayerKind::conv)) {
+    backwardConv(l, panel, panel / groupSize, panel % groupSize != 0, scratch[thread], dy, dx);
+  } else if (dx) {
+    const PanelMasks masks = masksOf(l, panel);
+    backwardPanel(l, panel, &masks, dy, dx);
+  }
 }
 
 Network::Network(const NetworkPlan &plan) : state_(new State(plan)) {}
@@ -244,7 +265,9 @@ BatchResult Network::computeGradient(const Batch &batch, const float *parameters
 }
 
 BatchResult Network::evaluate(const Batch &batch, const float *parameters, const float *buffers, float *outputs) {
-  state_->begin(batch, parameters, buffers);
+  Batch withoutMasks = batch;
+  withoutMasks.masks = nullptr;
+  state_->begin(withoutMasks, parameters, buffers);
   state_->forward(nullptr);
   if (outputs) state_->copyOutputs(outputs);
   return state_->loss(false);

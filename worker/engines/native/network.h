@@ -4,7 +4,19 @@
 #include <cstdint>
 #include <vector>
 
-enum class LayerKind { conv = 0, maxPool = 1, dense = 2, batchNorm = 3 };
+// A fork hands its input on, and to its join too, which adds it to its own: a residual block. A pad puts zeros around a
+// map, for the convolution above it.
+enum class LayerKind {
+  conv = 0,
+  maxPool = 1,
+  dense = 2,
+  batchNorm = 3,
+  averagePool = 4,
+  dropout = 5,
+  fork = 6,
+  join = 7,
+  pad = 8
+};
 
 // One layer of the plan (flatten needs none: panels hold a map in its flattened order). Offsets are in floats, into the
 // flat vectors: weight and bias of a convolution or dense layer, gamma and beta of a batch norm.
@@ -15,6 +27,12 @@ struct LayerPlan {
   int size;    // kernel or window
   int outputs; // filters or units
   size_t weight, bias, mean, variance;
+  int stride = 1;            // of a convolution
+  int rows = 0, columns = 0; // average pool: its window; pad: the map with its zeros
+  int top = 0, left = 0;     // pad: rows and columns of zeros before the map
+  int fork = 0;              // join: the index of its fork
+  int firstUnit = 0;         // dropout: its first unit in a sample's mask
+  float scale = 1;           // dropout: what kept values are multiplied by
 
   int inputSize() const { return C * H * W; }
   int outputSize() const;
@@ -24,6 +42,7 @@ struct NetworkPlan {
   std::vector<LayerPlan> layers;
   int inputSize, numClasses, maxBatch, threads;
   size_t numParameters, numBuffers;
+  int numDropoutUnits; // of one sample, over all dropout layers
   float labelSmoothing; // 0 for none; in training only
 };
 
@@ -37,6 +56,7 @@ struct Batch {
   const uint8_t *images; // [samples][inputSize]
   const uint8_t *labels; // [samples], each below numClasses
   int samples;           // 1..maxBatch
+  const uint8_t *masks = nullptr; // [samples][numDropoutUnits], 1 for what is kept; not read in evaluation
 };
 
 struct BatchResult {

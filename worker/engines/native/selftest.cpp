@@ -49,11 +49,13 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
       if ((int)(random() % 100) < blackPercent) std::fill(images.begin() + at, images.begin() + end, 0);
     }
     for (uint8_t &label : labels) label = random() % model.plan.numClasses;
-    const Batch batch = {images.data(), labels.data(), N};
+    std::vector<uint8_t> masks((size_t)N * model.plan.numDropoutUnits);
+    for (uint8_t &kept : masks) kept = random() % 4 > 0;
+    const Batch batch = {images.data(), labels.data(), N, masks.empty() ? nullptr : masks.data()};
     std::vector<float> gradient(model.plan.numParameters, NAN), statistics(model.plan.numBuffers, NAN);
     std::vector<float> outputs((size_t)N * model.plan.numClasses, NAN);
     for (bool training : {true, false}) {
-      Reference judge = {model, parameters, buffers, N, training, {}, {}, {}};
+      Reference judge = {model, parameters, buffers, N, training, masks, {}, {}, {}, {}};
       const BatchResult want = judge.run(batch);
       const BatchResult got =
           training ? network.computeGradient(batch, parameters.data(), gradient.data(), statistics.data())
@@ -90,6 +92,20 @@ int main() {
       Model("ReLU on the outputs", 1, 4, 4).dense(3),
       Model("no dense layer", 1, 6, 6).conv(4, 3).conv(10, 4, false),
       Model("norm alone", 10, 1, 1).norm().norm(),
+      Model("stride 2", 3, 13, 10).conv(7, 3, true, 2).conv(5, 2, false, 2).dense(3, false),
+      Model("stride beyond the kernel, rows that no window meets", 2, 14, 11).conv(9, 3).conv(4, 2, true, 3).dense(3),
+      Model("strided above a pool", 1, 20, 20).conv(4, 3).maxPool(2).conv(17, 3, true, 2).maxPool(2).dense(3),
+      Model("padded", 2, 7, 6).pad(1, 1, 1, 1).conv(6, 3).pad(0, 1, 1, 2).conv(3, 4).pad(2, 2, 2, 2).conv(3, 5).dense(4),
+      Model("pad of a norm", 3, 5, 5).norm().pad(1, 1, 1, 1).conv(4, 3).norm().averagePool(5, 5).norm().dense(3),
+      Model("average pools", 2, 13, 17).conv(5, 3).averagePool(2, 2).conv(4, 2, false).averagePool(2, 3).dense(4),
+      Model("average of the image", 4, 6, 7).averagePool(6, 7).dense(3, false),
+      Model("dropout", 1, 9, 9).conv(5, 2).dropout(0.25f).maxPool(2).dense(12).dropout(0.5f).dense(9).dense(4, false),
+      Model("dropout last", 1, 5, 5).dense(6).norm().dense(4).dropout(0.2f),
+      Model("residual maps", 3, 8, 9).fork().pad(1, 1, 1, 1).conv(3, 3).join().conv(8, 3).fork().pad(1, 1, 1, 1)
+          .conv(5, 3).norm().conv(8, 1, false).pad(2, 2, 2, 2).conv(8, 5, false).join().maxPool(2).dense(3, false),
+      Model("residual with norms", 2, 6, 6).conv(5, 3).fork().norm().conv(5, 1).norm().join(false).norm().dense(4),
+      Model("residual units", 1, 4, 4).dense(9).fork().dense(7).dense(9, false).join().dense(5).fork().dropout(0.5f)
+          .dense(5).join(),
   };
   for (Model &model : models) {
     check(model, 17, 1, {17, 1, 5, 16});

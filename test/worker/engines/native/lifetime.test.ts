@@ -14,11 +14,11 @@ function endlessSteps(onStep: string): string {
   const addon = availability.available ? addonPath(NATIVE_OUTPUT, availability.instructionSet) : '';
   return `
     const addon = require(${JSON.stringify(addon)});
-    const plan = Int32Array.from([0,1,1,28,28,5,6,0,150,0,0, 2,0,3456,1,1,0,10,156,34716,0,0]);
+    const plan = Int32Array.from([0,1,1,28,28,5,6,0,150,0,0,1,0,0,0,0,0,0,0, 2,0,3456,1,1,0,10,156,34716,0,0,1,0,0,0,0,0,0,0]);
     const [parameters, gradient, none] = [new Float32Array(34726), new Float32Array(34726), new Float32Array(0)];
-    const handle = addon.create(plan, 784, 10, 256, 2, parameters, none, 0);
+    const handle = addon.create(plan, 784, 10, 256, 2, parameters, none, 0, 0);
     const [images, labels] = [new Uint8Array(256 * 784), new Uint8Array(256)];
-    const step = () => addon.computeGradient(handle, images, labels, 256, gradient, none);
+    const step = () => addon.computeGradient(handle, images, labels, 256, gradient, none, new Uint8Array(0));
     (async () => { for (let steps = 1; ; steps++) { await step(); ${onStep} } })();
   `;
 }
