@@ -27,6 +27,17 @@ describe('training', () => {
     }
   });
 
+  test('what dropout drops does not depend on who computes it', async () => {
+    const [conv, ...rest] = TINY_MODEL.layers;
+    const dropout = { kind: 'dropout', rate: 0.3 } as const;
+    const block = { kind: 'residual', layers: [dropout, { kind: 'batchNorm' }], activation: 'relu' } as const;
+    const model: ModelSpec = { ...TINY_MODEL, layers: [conv!, { ...block, layers: [...block.layers] }, ...rest] };
+    const [one, two, three] = await Promise.all([1, 2, 3].map((workers) => final(workers, { model, epochs: 1 })));
+    expect(one!.status).toBe('completed');
+    expect(two!.replica.state).toEqual(one!.replica.state);
+    expect(three!.replica.state).toEqual(one!.replica.state);
+  });
+
   test('learns what can be learnt', async () => {
     const { epochs } = await final(2, { epochs: 15 });
     expect(epochs.at(-1)!.testAccuracy).toBeGreaterThan(0.9);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   initialBuffers,
@@ -75,6 +76,42 @@ describe('the models', () => {
   });
 });
 
+describe('shapes', () => {
+  const convOf = (input: [number, number, number], conv: object) => {
+    const layers = [{ kind: 'conv', filters: 2, ...conv }, { kind: 'globalAveragePool' }];
+    return planModel(modelSpecSchema.parse({ name: 'm', input, numClasses: 2, layers })).layers[0]!;
+  };
+  const zeros = { top: 0, left: 0, bottom: 0, right: 0 };
+
+  test.each([
+    [{ kernel: 3 }, [2, 6, 5], zeros],
+    [{ kernel: 3, stride: 2 }, [2, 3, 3], zeros],
+    [{ kernel: 3, padding: 'same' }, [2, 8, 7], { top: 1, left: 1, bottom: 1, right: 1 }],
+    // An even number of zeros less than the kernel needs: the last row and column have one more.
+    [{ kernel: 4, padding: 'same' }, [2, 8, 7], { top: 1, left: 1, bottom: 2, right: 2 }],
+    [{ kernel: 3, padding: 'same', stride: 2 }, [2, 4, 4], { top: 0, left: 1, bottom: 1, right: 1 }],
+    // A stride beyond the kernel leaves nothing to pad.
+    [{ kernel: 1, padding: 'same', stride: 3 }, [2, 3, 3], zeros],
+  ])('a convolution %j on 8 x 7 gives %j, padded by %j', (conv, outputShape, padding) => {
+    expect(convOf([3, 8, 7], conv)).toMatchObject({ outputShape, padding });
+  });
+
+  test("a residual block's layers count on, and its fork and join keep the shape", () => {
+    const spec = modelSpecSchema.parse(JSON.parse(readFileSync('docs/examples/cifar10.json', 'utf8')));
+    const plan = planModel(spec);
+    expect(plan.numParameters, 'as docs/guide/your-data.md says').toBe(153_562);
+    expect(plan.layers.map(({ kind }) => kind).join(' ')).toBe(
+      'conv batchNorm conv batchNorm maxPool fork conv batchNorm join conv batchNorm maxPool fork conv batchNorm join ' +
+        'conv batchNorm maxPool averagePool flatten dropout dense',
+    );
+    expect(plan.parameters.filter(({ name }) => name.endsWith('.weight')).map(({ name }) => name)).toEqual([
+      ...[1, 2, 3, 4, 5, 6].map((n) => `conv${n}.weight`),
+      'dense1.weight',
+    ]);
+    expect(plan.numDropoutUnits).toBe(96);
+  });
+});
+
 describe('initial values', () => {
   const plan = planModel(MODELS.conv);
   const values = initialParameters(plan, 7);
@@ -127,6 +164,17 @@ describe('a spec that does not fit is refused:', () => {
     expect(planOf(dense)).toThrow(
       'model m: layer 1 (dense) needs a flat sample (put a flatten layer before it), got [1, 28, 28]',
     );
+  });
+  test('a residual block that changes the shape', () => {
+    const inner: LayerSpec = { kind: 'dense', units: 5, activation: 'relu' };
+    expect(planOf(flatten, { kind: 'residual', layers: [inner], activation: 'relu' }, dense)).toThrow(
+      'model m: layer 2 (residual) needs layers that give [784], the shape of its input, got [5]',
+    );
+  });
+  test('a layer of a residual block, by its place in both', () => {
+    expect(
+      planOf({ kind: 'residual', layers: [flatten, flatten, { kind: 'maxPool', size: 2 }], activation: 'none' }),
+    ).toThrow('model m: layer 1.3 (maxPool) needs a feature map');
   });
   test('a convolution on a flat sample', () => {
     expect(planOf(flatten, { kind: 'conv', filters: 1, kernel: 3, activation: 'relu' })).toThrow(
