@@ -130,12 +130,23 @@ def create_network(model):
     for layer in model["layers"]:
         kind = layer["kind"]
         if kind == "conv":
-            layers.append(nn.Conv2d(channels, layer["filters"], layer["kernel"]))
+            kernel, stride, is_same = layer["kernel"], layer.get("stride", 1), layer.get("padding") == "same"
+            if is_same and stride > 1:
+                raise ValueError(f"conv with padding same and stride {stride}: PyTorch has no such layer")
+            padding = "same" if is_same else 0
+            layers.append(nn.Conv2d(channels, layer["filters"], kernel, stride=stride, padding=padding))
             channels = layer["filters"]
-            height, width = height - layer["kernel"] + 1, width - layer["kernel"] + 1
+            lost = 0 if is_same else kernel - 1
+            height, width = [(side - lost - 1) // stride + 1 for side in (height, width)]
         elif kind == "maxPool":
             layers.append(nn.MaxPool2d(layer["size"]))
             height, width = height // layer["size"], width // layer["size"]
+        elif kind == "averagePool":
+            layers.append(nn.AvgPool2d(layer["size"]))
+            height, width = height // layer["size"], width // layer["size"]
+        elif kind == "globalAveragePool":
+            layers.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
+            features = channels
         elif kind == "flatten":
             layers.append(nn.Flatten())
             features = features or channels * height * width
