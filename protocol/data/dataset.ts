@@ -3,6 +3,7 @@
  * which of them a run uses is chosen here.
  */
 import { ConfigError } from '../errors.ts';
+import type { Labels } from './labels.ts';
 
 /** [channels, height, width] of one image. */
 export type ImageShape = readonly [number, number, number];
@@ -24,15 +25,15 @@ export interface DatasetIdentity {
 export interface SampleSet {
   /** [numSamples, channels x height x width] bytes, channel by channel, row by row. */
   readonly images: Uint8Array<ArrayBuffer>;
-  /** [numSamples] labels: indices of classes. */
-  readonly labels: Uint8Array<ArrayBuffer>;
+  /** [numSamples] */
+  readonly labels: Labels;
   readonly numSamples: number;
 }
 
 /** Samples whose images are read when they are needed: a set that is too large to be held. */
 export interface StoredSampleSet {
   readonly stored: ImageRows;
-  readonly labels: Uint8Array<ArrayBuffer>;
+  readonly labels: Labels;
   readonly numSamples: number;
 }
 

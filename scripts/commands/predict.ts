@@ -1,5 +1,6 @@
 /** `gradsock predict RUN|MODEL IMAGE...`: what a model says of images. */
 import { Command } from 'commander';
+import { createLabels } from '../../protocol/data/labels.ts';
 import { argmax } from '../inference/assessment.ts';
 import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import { BATCH, createPredictor, softmax } from '../inference/predictor.ts';
@@ -51,7 +52,7 @@ async function predict(source: string, paths: readonly string[], flags: Flags): 
       const some = images.slice(first, first + BATCH);
       const batch = {
         images: new Uint8Array(Buffer.concat(some.map(({ planes }) => planes))),
-        labels: new Uint8Array(some.length),
+        labels: createLabels(some.length, numClasses),
         numSamples: some.length,
       };
       const { outputs } = await predictor.compute(batch);

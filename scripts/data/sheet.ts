@@ -2,6 +2,7 @@
 import { encode } from 'fast-png';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imagesOf } from '../../protocol/data/dataset.ts';
+import type { Labels } from '../../protocol/data/labels.ts';
 import type { ImageShape } from '../../protocol/data/dataset.ts';
 import { toPng } from '../plots/png.ts';
 import { escapeXml, FONTS } from '../plots/svg-text.ts';
@@ -42,7 +43,7 @@ export function drawSheet({ shape, classes, splits }: CanonicalDataset): Png {
   );
 }
 
-function firstOf(labels: Uint8Array, label: number, count: number): number[] {
+function firstOf(labels: Labels, label: number, count: number): number[] {
   const indices: number[] = [];
   for (let at = labels.indexOf(label); at !== -1 && indices.length < count; at = labels.indexOf(label, at + 1)) {
     indices.push(at);

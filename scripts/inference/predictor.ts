@@ -1,4 +1,5 @@
 /** A model at work: images in, probabilities out, by any engine. */
+import type { Labels } from '../../protocol/data/labels.ts';
 import type { ModelFile } from '../../protocol/state/model-file.ts';
 import type { Engine, EvaluationResult } from '../../worker/engines/engine.ts';
 import { createEngine } from '../../worker/engines/choose-engine.ts';
@@ -14,7 +15,7 @@ export interface Predictor {
    */
   compute(batch: {
     images: Uint8Array<ArrayBuffer>;
-    labels: Uint8Array<ArrayBuffer>;
+    labels: Labels;
     numSamples: number;
   }): Promise<EvaluationResult & { readonly outputs: Float32Array }>;
   dispose(): Promise<void>;

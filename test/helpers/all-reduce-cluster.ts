@@ -126,7 +126,7 @@ export async function startAllReduce(changes: Partial<RunConfig>, numSamples: nu
 function createKnownEngine({ numParameters }: ModelPlan): Engine {
   const count = ({ labels, numSamples }: Microbatch) => {
     const used = labels.subarray(0, numSamples);
-    return { lossSum: used.reduce((sum, label) => sum + label, 0), numCorrect: numSamples, numSamples };
+    return { lossSum: [...used].reduce((sum, label) => sum + label, 0), numCorrect: numSamples, numSamples };
   };
   return {
     name: 'known',

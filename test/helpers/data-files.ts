@@ -6,6 +6,8 @@ import { encode as encodePng } from 'fast-png';
 import { zipSync } from 'fflate';
 import { imageBytesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, SampleSet } from '../../protocol/data/dataset.ts';
+import { bytesOfLabels, createLabels } from '../../protocol/data/labels.ts';
+import type { Labels } from '../../protocol/data/labels.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 
 export interface MadeData {
@@ -23,10 +25,15 @@ export function makeData(
 ): MadeData {
   return {
     shape,
-    classes: Array.from({ length: numClasses }, (_, label) => `class-${String.fromCharCode(97 + label)}`),
+    classes: Array.from({ length: numClasses }, (_, label) => `class-${nameOf(label, numClasses)}`),
     train: makeSamples(shape, numClasses, numTrain, 1),
     test: makeSamples(shape, numClasses, numTest, 2),
   };
+}
+
+/** Letters, or numbers where there are more classes: either way their order is that of the alphabet. */
+function nameOf(label: number, numClasses: number): string {
+  return numClasses <= 26 ? String.fromCharCode(97 + label) : String(label).padStart(5, '0');
 }
 
 function makeSamples(shape: ImageShape, numClasses: number, numSamples: number, seed: number): SampleSet {
@@ -34,7 +41,7 @@ function makeSamples(shape: ImageShape, numClasses: number, numSamples: number, 
   const random = uniformFloats(seed);
   const imageBytes = imageBytesOf(shape);
   const images = new Uint8Array(numSamples * imageBytes);
-  const labels = Uint8Array.from({ length: numSamples }, (_, sample) => sample % numClasses);
+  const labels = createLabels(numSamples, numClasses).map((_, sample) => sample % numClasses);
   for (let n = 0; n < numSamples; n++) {
     for (let channel = 0; channel < channels; channel++) {
       for (let row = 0; row < height; row++) {
@@ -58,6 +65,12 @@ export function idxFile(dimensions: readonly number[], elements: Uint8Array, typ
   return Buffer.concat([header, elements]);
 }
 
+/** An IDX file of labels: bytes, or numbers of 16 bits, which have their larger byte first. */
+function idxLabels(labels: Labels): Buffer {
+  if (labels instanceof Uint8Array) return idxFile([labels.length], labels);
+  return idxFile([labels.length], new Uint8Array(Buffer.from(bytesOfLabels(labels.slice())).swap16()), 0x0b);
+}
+
 /** Four IDX files, images [N, H, W] or of several channels [N, C, H, W], and the classes' names. */
 export function writeIdxFolder(
   folder: string,
@@ -71,7 +84,7 @@ export function writeIdxFolder(
   for (const [prefix, set] of [['train', train] as const, ['t10k', test] as const]) {
     const dimensions = channels === 1 ? [set.numSamples, height, width] : [set.numSamples, channels, height, width];
     write(`${prefix}-images-idx${dimensions.length}-ubyte`, idxFile(dimensions, set.images));
-    write(`${prefix}-labels-idx1-ubyte`, idxFile([set.numSamples], set.labels));
+    write(`${prefix}-labels-idx1-ubyte`, idxLabels(set.labels));
   }
   writeFileSync(join(folder, 'classes.txt'), classes.map((name) => `${name}\n`).join(''));
   return folder;
@@ -102,7 +115,7 @@ export function channelsLast(images: Uint8Array, shape: ImageShape): Uint8Array 
 
 export type NpzStyle = 'keras' | 'medmnist';
 
-/** A .npz as Keras has it, labels [N] of 64 bits, or MedMNIST, labels [N, 1] of bytes. */
+/** A .npz as Keras has it, labels [N] of 64 bits, or MedMNIST, labels [N, 1] as narrow as they can be. */
 export function writeNpz(path: string, data: MadeData, style: NpzStyle): string {
   writeFileSync(path, zipSync(npzArrays(data, style)));
   return path;
@@ -114,6 +127,8 @@ export function npzArrays({ shape, train, test }: MadeData, style: NpzStyle): Re
     channels === 1
       ? npyFile('|u1', [set.numSamples, height, width], set.images)
       : npyFile('|u1', [set.numSamples, height, width, channels], channelsLast(set.images, shape));
+  const asColumn = ({ labels, numSamples }: SampleSet) =>
+    npyFile(labels instanceof Uint8Array ? '|u1' : '<u2', [numSamples, 1], bytesOfLabels(labels));
   const asLong = ({ labels }: SampleSet) => new Uint8Array(BigInt64Array.from(labels, (label) => BigInt(label)).buffer);
   return style === 'keras'
     ? {
@@ -124,9 +139,9 @@ export function npzArrays({ shape, train, test }: MadeData, style: NpzStyle): Re
       }
     : {
         'train_images.npy': imagesOf(train),
-        'train_labels.npy': npyFile('|u1', [train.numSamples, 1], train.labels),
+        'train_labels.npy': asColumn(train),
         'test_images.npy': imagesOf(test),
-        'test_labels.npy': npyFile('|u1', [test.numSamples, 1], test.labels),
+        'test_labels.npy': asColumn(test),
       };
 }
 
@@ -175,7 +190,7 @@ export function sortedByClass({ shape, classes, train, test }: MadeData): MadeDa
     const rows = order.map((n) => images.subarray(n * imageBytes, (n + 1) * imageBytes));
     return {
       images: new Uint8Array(Buffer.concat(rows)),
-      labels: Uint8Array.from(order, (n) => labels[n]!),
+      labels: labels.map((_, row) => labels[order[row]!]!),
       numSamples,
     };
   };

@@ -37,7 +37,7 @@ export function bitsOf({ gradient, statistics, outputs, ...results }: Results) {
   return { gradient: sha256(gradient), statistics: sha256(statistics), outputs: sha256(outputs), ...results };
 }
 
-export function sha256(values: Float32Array | Uint8Array): string {
+export function sha256(values: Float32Array | Uint8Array | Uint16Array): string {
   return createHash('sha256').update(values).digest('hex');
 }
 

@@ -1,4 +1,5 @@
 /** Synthetic samples for tests: seeded, labelled, and in the ways that matter to kernels like Fashion-MNIST. */
+import { createLabels } from '../../protocol/data/labels.ts';
 import type { ModelPlan } from '../../protocol/state/model-spec.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Microbatch } from '../../worker/engines/engine.ts';
@@ -13,7 +14,7 @@ export function syntheticSamples(plan: ModelPlan, numSamples: number, seed: numb
   const random = uniformFloats(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
   const images = new Uint8Array(numSamples * plan.inputSize);
-  const labels = new Uint8Array(numSamples);
+  const labels = createLabels(numSamples, numClasses);
 
   for (let sample = 0; sample < numSamples; sample++) {
     const label = below(numClasses);

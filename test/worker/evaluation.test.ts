@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
+import { bytesOfLabels } from '../../protocol/data/labels.ts';
+import type { Labels } from '../../protocol/data/labels.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Engine } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
@@ -28,7 +30,7 @@ function trained(optimizer: typeof PLAIN_SGD): Replica {
 /** An engine on `workspace` that tells, for each call, what it saw and which samples. */
 async function watchedEngine({ parameters, buffers }: Replica, failAt = Infinity) {
   const engine = await createReferenceEngine({ plan, parameters, buffers, maxBatch: 32, threads: 1 });
-  const seen: { parameters: Float32Array; buffers: Float32Array; labels: Uint8Array }[] = [];
+  const seen: { parameters: Float32Array; buffers: Float32Array; labels: Labels }[] = [];
   const watched: Engine = {
     ...engine,
     evaluate(batch) {
@@ -54,7 +56,9 @@ describe.each(['the replica itself', 'a workspace of its own'])('on %s, with ave
     const { engine, seen } = await watchedEngine(workspace);
     await evaluateChunks({ welcome, dataset, engine, replica, workspace }, all);
     expect(seen.map(({ labels }) => labels.length)).toEqual([32, 32, 6]);
-    expect(Buffer.concat(seen.map(({ labels }) => labels))).toEqual(Buffer.from(dataset.evaluation.labels));
+    expect(Buffer.concat(seen.map(({ labels }) => bytesOfLabels(labels)))).toEqual(
+      Buffer.from(dataset.evaluation.labels),
+    );
     for (const { parameters, buffers } of seen) {
       expect(parameters).toEqual(replica.averages!.parameters);
       expect(buffers).toEqual(replica.averages!.buffers);

@@ -6,14 +6,15 @@
  * calls block lives in a thread, see `thread/threaded-engine.ts`: pings must be answered meanwhile. What every engine must
  * do is checked by `test/contracts/engine.contract.ts`; the plain engine in `reference/` is the judge.
  */
+import type { Labels } from '../../protocol/data/labels.ts';
 import type { ModelPlan } from '../../protocol/state/model-spec.ts';
 
 /** Samples in their stored form; the engine scales bytes to [0, 1] by dividing by 255. */
 export interface Microbatch {
   /** [numSamples, inputSize] bytes; may be longer, the rest is ignored. Read only during the call. */
   readonly images: Uint8Array<ArrayBuffer>;
-  /** [numSamples] class indices. */
-  readonly labels: Uint8Array<ArrayBuffer>;
+  /** [numSamples] class indices. An engine takes either width, whatever the model's number of classes. */
+  readonly labels: Labels;
   /** 1 to the engine's `maxBatch`. */
   readonly numSamples: number;
   /** [numSamples]: what each sample's dropout mask is drawn from. Needed for the gradient of a model with dropout. */

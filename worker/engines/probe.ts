@@ -4,6 +4,7 @@
  */
 import { ConfigError } from '../../protocol/errors.ts';
 import type { ModelPlan, TensorSlot } from '../../protocol/state/model-spec.ts';
+import { createLabels } from '../../protocol/data/labels.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch } from './engine.ts';
 import { createReferenceEngine } from './reference/reference-engine.ts';
@@ -132,12 +133,14 @@ function compareResults({ plan }: EngineOptions, expected: Results, actual: Resu
   return errors.reduce((worst, error) => (error.error > worst.error ? error : worst));
 }
 
-/** Noise images, labels in turn. */
+/** Noise images; labels in turn, of many classes those that lie apart. */
 function probeBatch({ plan, maxBatch }: EngineOptions, seed: number): Microbatch {
   const numSamples = Math.min(PROBE_SAMPLES, maxBatch);
   const random = uniformFloats(seed);
   const images = new Uint8Array(numSamples * plan.inputSize).map(() => random() * 256);
-  const labels = new Uint8Array(numSamples).map((_, sample) => sample % plan.spec.numClasses);
+  const { numClasses } = plan.spec;
+  const step = Math.max(1, Math.floor(numClasses / numSamples));
+  const labels = createLabels(numSamples, numClasses).map((_, sample) => (sample * step) % numClasses);
   return { images, labels, numSamples, dropoutKeys: Uint32Array.from(labels, () => random() * 2 ** 32) };
 }
 

@@ -3,6 +3,7 @@ import { createAugmenter } from '../../protocol/data/augmentation.ts';
 import { dropoutKey } from '../../protocol/data/dropout.ts';
 import { imageBytesOf } from '../../protocol/data/dataset.ts';
 import type { Dataset, ImageShape, Samples } from '../../protocol/data/dataset.ts';
+import { bytesOfLabels } from '../../protocol/data/labels.ts';
 import { epochOrder } from '../../protocol/data/random.ts';
 import { globalBatchRange, largestMicrobatch, microbatchRange } from '../../protocol/data/sharding.ts';
 import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
@@ -45,11 +46,13 @@ interface GathererOptions {
 function createGatherer(samples: Samples, { maxSamples, shape, vectorMath: { gatherRows } }: GathererOptions) {
   const imageBytes = imageBytesOf(shape);
   const images = new Uint8Array(maxSamples * imageBytes);
-  const labels = new Uint8Array(maxSamples);
+  const labelBytes = samples.labels.BYTES_PER_ELEMENT;
+  const labels = labelBytes === 1 ? new Uint8Array(maxSamples) : new Uint16Array(maxSamples);
+  const [labelRows, labelTable] = [labels, samples.labels].map(bytesOfLabels) as [Uint8Array, Uint8Array];
   return (indices: Uint32Array) => {
     if ('stored' in samples) samples.stored.gather(images, indices);
     else gatherRows(images, samples.images, indices, imageBytes);
-    gatherRows(labels, samples.labels, indices, 1);
+    gatherRows(labelRows, labelTable, indices, labelBytes);
     return { images, labels, numSamples: indices.length };
   };
 }

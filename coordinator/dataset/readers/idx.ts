@@ -13,15 +13,20 @@ import type { ArrayHeader, ParsedArray } from './array-parser.ts';
 import { readPieces } from './byte-stream.ts';
 import { channelsFirst, shapeOfImages } from './channels.ts';
 import { assemble } from './reader.ts';
-import type { ReadOptions, SourceSplit } from './reader.ts';
+import type { LabelValues, ReadOptions, SourceSplit } from './reader.ts';
 
 /** Images of IDX files: "train-images-idx3-ubyte.gz", "t10k-images.idx3-ubyte". */
 const IMAGES = /^(.*)images([-.]idx)/;
 const SPLIT_NAMES = { train: /train/, test: /t10k|test/, validation: /val/ } as const;
 type SplitName = keyof typeof SPLIT_NAMES;
 
-/** Elements are bytes: the only type that images and labels have. */
+/** Bytes of whole numbers, by the code of their type: unsigned and signed bytes, 16 and 32 bits. */
 const UNSIGNED_BYTE = 0x08;
+const ITEM_BYTES: Readonly<Record<number, number>> = { [UNSIGNED_BYTE]: 1, 0x09: 1, 0x0b: 2, 0x0c: 4 };
+
+interface IdxHeader extends ArrayHeader {
+  readonly type: number;
+}
 
 export interface IdxOptions extends ReadOptions {
   /** Default: the lines of `classes.txt` beside the files, else numbers. */
@@ -82,39 +87,57 @@ async function readSplit(
     throw new ConfigError(`${imagesFile}: expected its labels beside it, as ${labelsStem}1-ubyte or .gz, got none`);
   }
   const labelsFile = join(folder, labelsName);
-  const [images, labels] = await Promise.all([readIdx(imagesFile), readIdx(labelsFile)]);
-  if (labels.header.shape.length !== 1) {
-    throw new ConfigError(`${labelsFile}: expected labels [N], got [${labels.header.shape.join(', ')}]`);
-  }
+  const [images, labels] = await Promise.all([readIdx(imagesFile), readLabels(labelsFile)]);
   const { shape, isChannelsLast } = shapeOfImages(imagesFile, images.header.shape);
   const ordered = isChannelsLast ? channelsFirst(images.bytes, shape) : images.bytes;
   if (isTransposed) transpose(ordered, shape);
-  const values = firstLabel === 0 ? labels.bytes : Array.from(labels.bytes, (label) => label - firstLabel);
+  const values = firstLabel === 0 ? labels : Array.from(labels, (label) => label - firstLabel);
   return { imagesFile, labelsFile, shape, images: ordered, labels: values };
 }
 
-/** An array of bytes with its dimensions. Throws `ConfigError` for a file that is none, or not whole. */
-export async function readIdx(path: string): Promise<ParsedArray<ArrayHeader>> {
-  const parser = createArrayParser(path, (bytes) => readHeader(path, bytes));
+/** [N] whole numbers of any type, big-endian. Throws `ConfigError` as {@link readIdx}. */
+async function readLabels(path: string): Promise<LabelValues> {
+  const { header, bytes } = await parseIdx(path, (head) => readHeader(path, head, 'whole numbers'));
+  const { shape, type } = header;
+  if (shape.length !== 1) throw new ConfigError(`${path}: expected labels [N], got [${shape.join(', ')}]`);
+  if (type === UNSIGNED_BYTE) return bytes;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const at = (index: number): number =>
+    type === 0x0c ? view.getInt32(4 * index) : type === 0x0b ? view.getInt16(2 * index) : view.getInt8(index);
+  return Int32Array.from({ length: shape[0]! }, (_, index) => at(index));
+}
+
+/** An array of bytes with its dimensions. Rejects with `ConfigError` for a file that is none, or not whole. */
+export function readIdx(path: string): Promise<ParsedArray<ArrayHeader>> {
+  return parseIdx(path, (bytes) => readHeader(path, bytes, 'bytes'));
+}
+
+async function parseIdx(
+  path: string,
+  readHead: (bytes: Uint8Array) => IdxHeader | undefined,
+): Promise<ParsedArray<IdxHeader>> {
+  const parser = createArrayParser(path, readHead);
   for await (const piece of readPieces(path)) parser.push(piece);
   return parser.end();
 }
 
-function readHeader(path: string, bytes: Uint8Array): ArrayHeader | undefined {
+function readHeader(path: string, bytes: Uint8Array, elements: 'bytes' | 'whole numbers'): IdxHeader | undefined {
   if (bytes.length < 4) return undefined;
   const [zero, alsoZero, type, numDimensions] = bytes as unknown as [number, number, number, number];
-  if (zero !== 0 || alsoZero !== 0 || type !== UNSIGNED_BYTE || numDimensions < 1 || numDimensions > 4) {
+  const itemBytes = elements === 'bytes' && type !== UNSIGNED_BYTE ? undefined : ITEM_BYTES[type];
+  if (zero !== 0 || alsoZero !== 0 || itemBytes === undefined || numDimensions < 1 || numDimensions > 4) {
     const magic = Buffer.from(bytes.subarray(0, 4)).toString('hex');
+    const expected = elements === 'bytes' ? '0000080N' : '0000080N, 0000090N, 00000b0N or 00000c0N';
     throw new ConfigError(
-      `${path}: wrong magic number: expected 0000080N, an IDX file of bytes with N dimensions, 1 to 4, got ${magic}: ` +
-        'name a folder of IDX files',
+      `${path}: wrong magic number: expected ${expected}, an IDX file of ${elements} with N dimensions, 1 to 4, got ` +
+        `${magic}: name a folder of IDX files`,
     );
   }
   const headerBytes = 4 + 4 * numDimensions;
   if (bytes.length < headerBytes) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const shape = Array.from({ length: numDimensions }, (_, index) => view.getUint32(4 + 4 * index));
-  return { headerBytes, shape, itemBytes: 1 };
+  return { headerBytes, shape, itemBytes, type };
 }
 
 /** Exchanges rows and columns of every image, in place. */

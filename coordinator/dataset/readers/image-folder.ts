@@ -8,7 +8,7 @@ import { countOf } from '../../../protocol/counts.ts';
 import type { RawDataset } from '../../../protocol/data/canonical.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { decodeImages } from './decode-images.ts';
-import { assemble } from './reader.ts';
+import { assemble, checkNumClasses } from './reader.ts';
 import type { ReadOptions, SourceSplit } from './reader.ts';
 
 const IMAGE = /\.(png|jpe?g)$/i;
@@ -26,6 +26,7 @@ export async function readImageFolder(folder: string, options: ReadOptions): Pro
   const trainFolder = join(folder, 'train');
   const isDivided = existsSync(trainFolder);
   const classes = classFolders(isDivided ? trainFolder : folder);
+  checkNumClasses(folder, classes.length);
   const listOf = (split: keyof typeof SPLIT_FOLDERS) => {
     const found = SPLIT_FOLDERS[split].map((name) => join(folder, name)).find((path) => existsSync(path));
     return found === undefined ? undefined : listImages(found, classes);
@@ -76,7 +77,8 @@ function classFolders(folder: string): string[] {
 }
 
 function listImages(folder: string, classes: readonly string[]): ImageList {
-  const unknown = classFolders(folder).find((name) => !classes.includes(name));
+  const known = new Set(classes);
+  const unknown = classFolders(folder).find((name) => !known.has(name));
   if (unknown !== undefined) {
     throw new ConfigError(
       `${join(folder, unknown)}: expected a class that is in train, got one that is not: ${classes.slice(0, 10).join(', ')}`,

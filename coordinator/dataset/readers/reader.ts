@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { countOf } from '../../../protocol/counts.ts';
-import { MAX_CLASSES } from '../../../protocol/data/canonical.ts';
 import type { RawDataset } from '../../../protocol/data/canonical.ts';
 import { imageBytesOf } from '../../../protocol/data/dataset.ts';
 import type { ImageShape, SampleSet } from '../../../protocol/data/dataset.ts';
+import { createLabels, MAX_CLASSES } from '../../../protocol/data/labels.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 
 export interface ImageSize {
@@ -72,14 +72,22 @@ export function assemble(
     );
   }
   const names = classes ?? numberedClasses(train);
-  if (names.length > MAX_CLASSES) {
-    throw new ConfigError(`${subject}: ${names.length} classes, expected at most ${MAX_CLASSES}`);
-  }
+  checkNumClasses(subject, names.length);
   const sets = { train: toSamples(train, names), test: test && toSamples(test, names) };
-  const divided = sets.test ? { train: sets.train, test: sets.test } : divide(subject, train, sets.train, testFraction);
+  const divided = sets.test
+    ? { train: sets.train, test: sets.test }
+    : divide(subject, train, sets.train, { testFraction, numClasses: names.length });
   if (divided.test.numSamples === 0) throw new ConfigError(`${subject}: there are no test samples`);
   checkNoneEmpty(subject, divided.train, names);
   return { shape: train.shape, classes: names, ...divided, validation: validation && toSamples(validation, names) };
+}
+
+/** Throws `ConfigError` for more classes than labels can tell apart. */
+export function checkNumClasses(subject: string, numClasses: number): void {
+  if (numClasses <= MAX_CLASSES) return;
+  throw new ConfigError(
+    `${subject}: ${countOf(numClasses, 'class', 'classes')}, expected at most ${MAX_CLASSES}: join some, or leave some out`,
+  );
 }
 
 function checkNumbers({ imagesFile, labelsFile, images, labels, shape }: SourceSplit): void {
@@ -98,14 +106,16 @@ function numberedClasses({ labels, labelsFile }: SourceSplit): string[] {
   let largest = 0;
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i]!;
-    if (label < 0 || label >= MAX_CLASSES) throw outOfRange(labelsFile, i, label, `0 to ${MAX_CLASSES - 1}`);
+    if (label < 0 || label >= MAX_CLASSES) {
+      throw outOfRange(labelsFile, i, label, `0 to ${MAX_CLASSES - 1}, of at most ${MAX_CLASSES} classes`);
+    }
     if (label > largest) largest = label;
   }
   return Array.from({ length: largest + 1 }, (_, label) => String(label));
 }
 
 function toSamples({ images, labels, labelsFile }: SourceSplit, classes: readonly string[]): SampleSet {
-  const values = new Uint8Array(labels.length);
+  const values = createLabels(labels.length, classes.length);
   for (let i = 0; i < values.length; i++) {
     const label = labels[i]!;
     if (label < 0 || label >= classes.length) {
@@ -145,7 +155,7 @@ function divide(
   subject: string,
   split: SourceSplit,
   samples: SampleSet,
-  testFraction: number | undefined,
+  { testFraction, numClasses }: { readonly testFraction: number | undefined; readonly numClasses: number },
 ): { train: SampleSet; test: SampleSet } {
   if (testFraction === undefined) {
     throw new ConfigError(
@@ -154,14 +164,8 @@ function divide(
   }
   const isTest = (index: number) => isChosen(split.names?.[index] ?? String(index), testFraction);
   const indices = Array.from({ length: samples.numSamples }, (_, index) => index);
-  return {
-    train: pick(
-      samples,
-      split.shape,
-      indices.filter((index) => !isTest(index)),
-    ),
-    test: pick(samples, split.shape, indices.filter(isTest)),
-  };
+  const pick = (chosen: readonly number[]) => pickSamples(samples, chosen, { shape: split.shape, numClasses });
+  return { train: pick(indices.filter((index) => !isTest(index))), test: pick(indices.filter(isTest)) };
 }
 
 /** By the name's hash alone: a sample stays where it is when others are added. */
@@ -169,10 +173,14 @@ function isChosen(name: string, fraction: number): boolean {
   return createHash('sha256').update(name).digest().readUInt32LE(0) < fraction * 2 ** 32;
 }
 
-function pick(samples: SampleSet, shape: ImageShape, indices: readonly number[]): SampleSet {
+function pickSamples(
+  samples: SampleSet,
+  indices: readonly number[],
+  { shape, numClasses }: { readonly shape: ImageShape; readonly numClasses: number },
+): SampleSet {
   const imageBytes = imageBytesOf(shape);
   const images = new Uint8Array(indices.length * imageBytes);
-  const labels = new Uint8Array(indices.length);
+  const labels = createLabels(indices.length, numClasses);
   for (const [row, index] of indices.entries()) {
     images.set(samples.images.subarray(index * imageBytes, (index + 1) * imageBytes), row * imageBytes);
     labels[row] = samples.labels[index]!;

@@ -5,6 +5,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import { Zip, ZipDeflate, zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { findDataset } from '../../../coordinator/dataset/find-dataset.ts';
+import { bytesOfLabels } from '../../../protocol/data/labels.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import {
   idxFile,
@@ -123,7 +124,7 @@ describe('IDX files', () => {
     [
       'more images than labels',
       TRAIN_LABELS,
-      () => idxFile([11], grey.train.labels.subarray(0, 11)),
+      () => idxFile([11], bytesOfLabels(grey.train.labels).subarray(0, 11)),
       /expected one label for each of the 12 images of .*, got 11/,
     ],
     [
@@ -135,7 +136,7 @@ describe('IDX files', () => {
     [
       'labels that are images',
       TRAIN_LABELS,
-      () => idxFile([12, 1, 1], grey.train.labels),
+      () => idxFile([12, 1, 1], bytesOfLabels(grey.train.labels)),
       /expected labels \[N\], got \[12, 1, 1\]/,
     ],
     [
@@ -241,8 +242,8 @@ describe('IDX files', () => {
     ],
     [
       'too many classes',
-      (at) => writeFileSync(join(at, 'classes.txt'), 'name\n'.repeat(300)),
-      /300 classes, expected at most 256/,
+      (at) => writeFileSync(join(at, 'classes.txt'), 'name\n'.repeat(65_537)),
+      /65537 classes, expected at most 65536: join some, or leave some out/,
     ],
   ])('%s', async (_name, spoil, message) => {
     expect(await refusal(spoilt('idx', spoil))).toMatch(message);
@@ -300,7 +301,7 @@ describe('a .npz', () => {
     [
       'labels below 0',
       with_('y_train', npyFile('|i1', [12], new Uint8Array(12).fill(255))),
-      /label 0 \(counted from 0\) is -1, expected 0 to 255/,
+      /label 0 \(counted from 0\) is -1, expected 0 to 65535, of at most 65536 classes/,
     ],
     [
       'labels of a million',

@@ -94,7 +94,7 @@ describe('a known dataset', () => {
           gzipSync(
             idxFile(
               [set.numSamples],
-              set.labels.map((label) => label + 1),
+              Uint8Array.from(set.labels, (label) => label + 1),
             ),
           ),
         ],

@@ -7,7 +7,6 @@
 #include "napi-support.h"
 #include "cpu.h"
 #include "network.h"
-#include <cstring>
 #include <memory>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -17,7 +16,7 @@ namespace {
 
 struct Engine {
   std::unique_ptr<Network> network; // null once disposed
-  std::vector<uint8_t> labels;      // a copy, checked: the caller's could change during the step
+  std::vector<uint16_t> labels;     // a copy, checked: the caller's could change during the step
   napi_ref parameters = nullptr, buffers = nullptr;
   bool isBusy = false, isDisposed = false;
 };
@@ -88,7 +87,7 @@ napi_value create(napi_env env, napi_callback_info info) {
     const Arguments arguments(env, info, 9);
     NetworkPlan plan = readPlan(elementsOf<int32_t>(env, arguments[0], "plan"));
     plan.inputSize = arguments.integer(1, "inputSize", 1, INT32_MAX);
-    plan.numClasses = arguments.integer(2, "numClasses", 1, 256);
+    plan.numClasses = arguments.integer(2, "numClasses", 1, MAX_CLASSES);
     plan.maxBatch = arguments.integer(3, "maxBatch", 1, 1 << 20);
     plan.threads = arguments.integer(4, "threads", 1, 1024);
     plan.numParameters = elementsOf<float>(env, arguments[5], "parameters").length;
@@ -165,6 +164,18 @@ const float *currentValues(napi_env env, napi_ref reference, size_t expected, co
   return elements.data;
 }
 
+// Copies labels of one byte or of two.
+void readLabels(napi_env env, napi_value array, int samples, std::vector<uint16_t> &labels) {
+  const auto copy = [&](const auto elements) {
+    expectLength(elements.length, samples, true, "labels");
+    std::copy_n(elements.data, samples, labels.begin());
+  };
+  if (isArrayOf<uint16_t>(env, array))
+    copy(elementsOf<uint16_t>(env, array, "labels"));
+  else
+    copy(elementsOf<uint8_t>(env, array, "labels"));
+}
+
 // Reads and checks the arguments of a step; what it is to do.
 std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool isTraining) {
   Engine *engine = engineOf(env, arguments[0]);
@@ -172,11 +183,9 @@ std::unique_ptr<Step> readStep(napi_env env, const Arguments &arguments, bool is
   if (engine->isBusy) throw ArgumentError{false, "a call is under way: await it before the next"};
   const NetworkPlan &plan = engine->network->plan();
   const int samples = arguments.integer(3, "numSamples", 1, plan.maxBatch);
-  const auto images = elementsOf<uint8_t>(env, arguments[1], "images"),
-             labels = elementsOf<uint8_t>(env, arguments[2], "labels");
+  const auto images = elementsOf<uint8_t>(env, arguments[1], "images");
   expectLength(images.length, (size_t)samples * plan.inputSize, true, "images");
-  expectLength(labels.length, samples, true, "labels");
-  std::memcpy(engine->labels.data(), labels.data, samples);
+  readLabels(env, arguments[2], samples, engine->labels);
   for (int n = 0; n < samples; n++) {
     if (engine->labels[n] < plan.numClasses) continue;
     throw ArgumentError{true, "label " + std::to_string(engine->labels[n]) + " of sample " + std::to_string(n) +

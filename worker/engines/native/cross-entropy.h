@@ -37,8 +37,8 @@ static inline vec expOfNegative(vec x) {
 
 // labels: `samples` of them, each below `classes`. dz: null to leave the gradient out; its padding lanes are 0.
 // withCut: a ReLU made z, whose gradient is cut there. smoothing: s, 0 for none.
-static LossSum crossEntropy(int classes, const vec *z, const uint8_t *labels, int samples, bool withCut, float smoothing,
-                            vec *dz) {
+static LossSum crossEntropy(int classes, const vec *z, const uint16_t *labels, int samples, bool withCut,
+                            float smoothing, vec *dz) {
   vec best = z[0];
   intVec bestClass = {};
   for (int j = 1; j < classes; j++) {

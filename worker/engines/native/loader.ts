@@ -5,6 +5,7 @@
  * was not built or that this CPU lacks. Each has its reason and its cure.
  */
 import { createRequire } from 'node:module';
+import type { Labels } from '../../../protocol/data/labels.ts';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import type { MicrobatchResult } from '../engine.ts';
 import { addonPath, instructionSetsOf, NATIVE_OUTPUT, readBuildReport } from './build-output.ts';
@@ -24,7 +25,7 @@ type TenNumbers = [...FiveNumbers, ...FiveNumbers];
 type ComputeGradient<Result> = (
   handle: NativeHandle,
   images: Bytes,
-  labels: Bytes,
+  labels: Labels,
   numSamples: number,
   gradient: Floats,
   statistics: Floats,
@@ -55,7 +56,7 @@ export interface NativeAddon {
   readonly computeGradientNow: ComputeGradient<MicrobatchResult>;
   /** `outputs` of no length: they are not copied. */
   evaluate(
-    ...args: [handle: NativeHandle, images: Bytes, labels: Bytes, numSamples: number, outputs: Floats]
+    ...args: [handle: NativeHandle, images: Bytes, labels: Labels, numSamples: number, outputs: Floats]
   ): Promise<MicrobatchResult>;
   /** Frees the network, at once or after the call under way. A second time: nothing. */
   dispose(handle: NativeHandle): void;

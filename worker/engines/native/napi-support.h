@@ -60,6 +60,7 @@ private:
 template <class T> constexpr napi_typedarray_type typedArrayOf();
 template <> constexpr napi_typedarray_type typedArrayOf<float>() { return napi_float32_array; }
 template <> constexpr napi_typedarray_type typedArrayOf<uint8_t>() { return napi_uint8_array; }
+template <> constexpr napi_typedarray_type typedArrayOf<uint16_t>() { return napi_uint16_array; }
 template <> constexpr napi_typedarray_type typedArrayOf<int32_t>() { return napi_int32_array; }
 template <> constexpr napi_typedarray_type typedArrayOf<uint32_t>() { return napi_uint32_array; }
 
@@ -68,16 +69,20 @@ template <class T> struct Elements {
   size_t length;
 };
 
-// The memory of a typed array of T; `name` is for the error.
-template <class T> Elements<T> elementsOf(napi_env env, napi_value value, const char *name) {
+template <class T> bool isArrayOf(napi_env env, napi_value value) {
   bool isTypedArray = false;
   check(napi_is_typedarray(env, value, &isTypedArray));
   napi_typedarray_type type = napi_int8_array;
-  Elements<T> elements = {nullptr, 0};
-  if (isTypedArray)
-    check(napi_get_typedarray_info(env, value, &type, &elements.length, (void **)&elements.data, nullptr, nullptr));
-  if (!isTypedArray || type != typedArrayOf<T>())
+  if (isTypedArray) check(napi_get_typedarray_info(env, value, &type, nullptr, nullptr, nullptr, nullptr));
+  return isTypedArray && type == typedArrayOf<T>();
+}
+
+// The memory of a typed array of T; `name` is for the error.
+template <class T> Elements<T> elementsOf(napi_env env, napi_value value, const char *name) {
+  if (!isArrayOf<T>(env, value))
     throw ArgumentError{false, std::string(name) + " is not a typed array of the expected type"};
+  Elements<T> elements = {nullptr, 0};
+  check(napi_get_typedarray_info(env, value, nullptr, &elements.length, (void **)&elements.data, nullptr, nullptr));
   return elements;
 }
 

@@ -77,7 +77,7 @@ const char *findFault(const NetworkPlan &plan) {
     open.pop_back();
   }
   if (!open.empty()) return "a fork has no join";
-  if (size != plan.numClasses || plan.numClasses > 256)
-    return "the last layer must have one output a class, at most 256";
+  if (size != plan.numClasses || plan.numClasses > MAX_CLASSES)
+    return "the last layer must have one output a class, at most 65536";
   return nullptr;
 }

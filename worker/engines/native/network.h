@@ -46,6 +46,9 @@ struct NetworkPlan {
   float labelSmoothing; // 0 for none; in training only
 };
 
+// A label has at most two bytes.
+constexpr int MAX_CLASSES = 65536;
+
 // Null when the plan holds together (shapes chain, offsets fit), else what is wrong.
 const char *findFault(const NetworkPlan &plan);
 
@@ -53,10 +56,11 @@ const char *findFault(const NetworkPlan &plan);
 const char *instructionSet();
 
 struct Batch {
-  const uint8_t *images; // [samples][inputSize]
-  const uint8_t *labels; // [samples], each below numClasses
-  int samples;           // 1..maxBatch
-  const uint8_t *masks = nullptr; // [samples][numDropoutUnits], 1 for what is kept; not read in evaluation
+  const uint8_t *images;  // [samples][inputSize]
+  const uint16_t *labels; // [samples], each below numClasses
+  int samples;            // 1..maxBatch
+  // [samples][numDropoutUnits], 1 for what is kept; not read in evaluation
+  const uint8_t *masks = nullptr;
 };
 
 struct BatchResult {

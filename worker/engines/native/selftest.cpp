@@ -42,13 +42,14 @@ void check(Model &model, int maxBatch, int threads, const std::vector<int> &samp
   for (float &value : buffers) value = 1 + uniform(random) * 0.5f;
   Network network(model.plan);
   for (int N : sampleCounts) {
-    std::vector<uint8_t> images((size_t)N * model.plan.inputSize), labels(N);
+    std::vector<uint8_t> images((size_t)N * model.plan.inputSize);
+    std::vector<uint16_t> labels(N);
     for (uint8_t &byte : images) byte = random() & 255;
     for (size_t at = 0, end; at < images.size(); at = end) {
       end = std::min(images.size(), at + 1 + random() % 9);
       if ((int)(random() % 100) < blackPercent) std::fill(images.begin() + at, images.begin() + end, 0);
     }
-    for (uint8_t &label : labels) label = random() % model.plan.numClasses;
+    for (uint16_t &label : labels) label = random() % model.plan.numClasses;
     std::vector<uint8_t> masks((size_t)N * model.plan.numDropoutUnits);
     for (uint8_t &kept : masks) kept = random() % 4 > 0;
     const Batch batch = {images.data(), labels.data(), N, masks.empty() ? nullptr : masks.data()};
@@ -92,6 +93,7 @@ int main() {
       Model("ReLU on the outputs", 1, 4, 4).dense(3),
       Model("no dense layer", 1, 6, 6).conv(4, 3).conv(10, 4, false),
       Model("norm alone", 10, 1, 1).norm().norm(),
+      Model("more classes than a byte tells apart", 1, 5, 5).dense(9).dense(300).norm(),
       Model("stride 2", 3, 13, 10).conv(7, 3, true, 2).conv(5, 2, false, 2).dense(3, false),
       Model("stride beyond the kernel, rows that no window meets", 2, 14, 11).conv(9, 3).conv(4, 2, true, 3).dense(3),
       Model("strided above a pool", 1, 20, 20).conv(4, 3).maxPool(2).conv(17, 3, true, 2).maxPool(2).dense(3),

@@ -1,4 +1,5 @@
 /** The two ends of every graph: images come in, and the loss and the count of correct answers go out. */
+import { labelBytesOf } from '../../../protocol/data/labels.ts';
 import type { ModelPlan } from '../../../protocol/state/model-spec.ts';
 import type { GraphBuilder, Value } from './graph-builder.ts';
 
@@ -31,9 +32,14 @@ export function imageInput(graph: GraphBuilder, plan: ModelPlan): Value {
   return graph.reshape(graph.op('Div', [pixels_FB, graph.scalar(255)]), [...plan.spec.input, -1]);
 }
 
-/** Declares the labels, [B, 1] bytes, as an input. */
+/** What labels come into the graph as: bytes, or where a byte is too narrow a type that every device has kernels for. */
+export function labelTypeOf({ spec }: ModelPlan): 'uint8' | 'int32' {
+  return labelBytesOf(spec.numClasses) === 1 ? 'uint8' : 'int32';
+}
+
+/** Declares the labels, [B, 1], as an input. */
 export function labelInput(graph: GraphBuilder, plan: ModelPlan): LabelValues {
-  const labels_1B = graph.reshape(graph.cast(graph.input(LABELS, 'uint8', [BATCH, 1]), 'int32'), [1, -1]);
+  const labels_1B = graph.reshape(graph.cast(graph.input(LABELS, labelTypeOf(plan), [BATCH, 1]), 'int32'), [1, -1]);
   const isLabel_FB = graph.op('Equal', [labels_1B, classColumn(graph, plan)]);
   return { labels_1B, oneHot_FB: graph.cast(isLabel_FB, 'float32') };
 }

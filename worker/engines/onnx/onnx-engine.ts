@@ -11,11 +11,12 @@
  * software adapter (ONNX Runtime 1.30, WebGPU). The first step at each batch size waits for its shaders to be compiled.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Labels } from '../../../protocol/data/labels.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
 import { findDevice, startError, type OnnxDevice } from './devices.ts';
 import { buildEvaluationGraph } from './evaluation-graph.ts';
-import { IMAGES, LABELS, LOSS_SUM, NUM_CORRECT, OUTPUTS } from './loss.ts';
+import { IMAGES, labelTypeOf, LABELS, LOSS_SUM, NUM_CORRECT, OUTPUTS } from './loss.ts';
 import { buildTrainingGraph, outputNameOf } from './training-graph.ts';
 
 type TensorMap = Record<string, Tensor>;
@@ -62,9 +63,10 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
     return fetches;
   };
 
+  const labelType = labelTypeOf(plan);
   const batchFeeds = ({ images, labels, numSamples }: Microbatch): TensorMap => ({
     [IMAGES]: new Tensor('uint8', images.subarray(0, numSamples * plan.inputSize), [numSamples, plan.inputSize]),
-    [LABELS]: new Tensor('uint8', labels.subarray(0, numSamples), [numSamples, 1]),
+    [LABELS]: labelTensor(labels.subarray(0, numSamples), labelType),
   });
   const resultOf = ({ numSamples }: Microbatch): MicrobatchResult => ({
     lossSum: lossSum[0]!,
@@ -95,6 +97,13 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
       await evaluationSession.release();
     },
   };
+}
+
+/** [numSamples, 1] */
+function labelTensor(labels: Labels, type: 'uint8' | 'int32'): Tensor {
+  const shape = [labels.length, 1];
+  if (type === 'int32') return new Tensor('int32', Int32Array.from(labels), shape);
+  return new Tensor('uint8', labels instanceof Uint8Array ? labels : Uint8Array.from(labels), shape);
 }
 
 async function createSession(model: Uint8Array, device: OnnxDevice, threads: number): Promise<InferenceSession> {

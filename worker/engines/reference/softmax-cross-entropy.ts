@@ -1,4 +1,5 @@
 /** The loss of the reference engine. */
+import type { Labels } from '../../../protocol/data/labels.ts';
 
 export interface Loss {
   /** Sum over the samples, in nats. */
@@ -27,7 +28,7 @@ export interface Loss {
  */
 export function softmaxCrossEntropy(
   outputs: Float64Array,
-  labels: Uint8Array,
+  labels: Labels,
   numSamples: number,
   numClasses: number,
   labelSmoothing = 0,

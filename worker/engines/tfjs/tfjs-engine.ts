@@ -9,6 +9,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { countOf } from '../../../protocol/counts.ts';
+import type { Labels } from '../../../protocol/data/labels.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
@@ -172,12 +173,13 @@ function makeCurrent(backend: string): void {
 }
 
 /** Counted here: which of equal entries a backend's `argMax` takes is its own choice. */
-function countCorrect(outputs: Float32Array, labels: Uint8Array, numSamples: number): number {
+function countCorrect(outputs: Float32Array, labels: Labels, numSamples: number): number {
   const numClasses = outputs.length / numSamples;
   let numCorrect = 0;
   for (let sample = 0; sample < numSamples; sample++) {
     const ofSample = outputs.subarray(sample * numClasses, (sample + 1) * numClasses);
-    if (ofSample.indexOf(Math.max(...ofSample)) === labels[sample]) numCorrect++;
+    const largest = ofSample.reduce((a, b) => Math.max(a, b), -Infinity);
+    if (ofSample.indexOf(largest) === labels[sample]) numCorrect++;
   }
   return numCorrect;
 }

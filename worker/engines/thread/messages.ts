@@ -12,9 +12,9 @@ export interface EngineMemory {
   /** [numParameters] and [numBuffers]. */
   readonly parameters: Float32Array<SharedArrayBuffer>;
   readonly buffers: Float32Array<SharedArrayBuffer>;
-  /** [maxBatch, inputSize] and [maxBatch]. */
+  /** [maxBatch, inputSize] and [maxBatch]; labels of either width fit. */
   readonly images: Uint8Array<SharedArrayBuffer>;
-  readonly labels: Uint8Array<SharedArrayBuffer>;
+  readonly labels: Uint16Array<SharedArrayBuffer>;
   /** [numParameters] and [numBuffers]. */
   readonly gradient: Float32Array<SharedArrayBuffer>;
   readonly statistics: Float32Array<SharedArrayBuffer>;

@@ -1,5 +1,6 @@
 /** The thread's side: makes engines on vectors of its own, and computes what it is asked for, one call after another. */
 import type { MessagePort } from 'node:worker_threads';
+import { createLabels } from '../../../protocol/data/labels.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import type { Engine, EngineOptions, Microbatch } from '../engine.ts';
 import { encodeError } from './messages.ts';
@@ -70,7 +71,7 @@ async function createServed(
     statistics: new Float32Array(plan.numBuffers),
   };
   const images = new Uint8Array(maxBatch * plan.inputSize);
-  const labels = new Uint8Array(maxBatch);
+  const labels = createLabels(maxBatch, plan.spec.numClasses);
 
   /** As the caller gave it: an engine must see that there are fewer bytes than it was told. */
   const takeBatch = ({ numBytes, numLabels, numSamples, dropoutKeys }: BatchSize): Microbatch => {

@@ -94,7 +94,7 @@ function allocate({ plan, maxBatch }: EngineOptions): EngineMemory {
     parameters: floats(plan.numParameters),
     buffers: floats(plan.numBuffers),
     images: new Uint8Array(new SharedArrayBuffer(maxBatch * plan.inputSize)),
-    labels: new Uint8Array(new SharedArrayBuffer(maxBatch)),
+    labels: new Uint16Array(new SharedArrayBuffer(maxBatch * Uint16Array.BYTES_PER_ELEMENT)),
     gradient: floats(plan.numParameters),
     statistics: floats(plan.numBuffers),
     outputs: floats(maxBatch * plan.spec.numClasses),
