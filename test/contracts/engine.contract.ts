@@ -63,6 +63,21 @@ export function describeEngineContract(
       await judged.engine.dispose();
     });
 
+    it('takes labels of one byte and of two, whatever the number of classes', async () => {
+      const manyClasses = ODD_MODELS.find(({ numClasses }) => numClasses > 256)!;
+      for (const spec of [manyClasses, ODD_MODELS[0]!]) {
+        const { engine, plan } = await setUp(spec, 12);
+        const batch = syntheticSamples(plan, 12, 1);
+        // Some are above 255 where there are such classes; those that fit into a byte are given as bytes, and as two.
+        const low = batch.labels.map((label) => label % 256);
+        const expected = bitsOf(await resultsOf(engine, plan, { ...batch, labels: low }));
+        for (const labels of [Uint8Array.from(low), Uint16Array.from(low)]) {
+          expect(bitsOf(await resultsOf(engine, plan, { ...batch, labels }))).toEqual(expected);
+        }
+        await engine.dispose();
+      }
+    });
+
     it('computes any small model at any batch size up to its largest', async () => {
       const sizesUpTo = fc.integer({ min: 1, max: 40 }).chain((maxBatch) =>
         fc.record({

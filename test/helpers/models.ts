@@ -57,6 +57,10 @@ export const ODD_MODELS: readonly ModelSpec[] = [
      {"kind": "globalAveragePool"}, {"kind": "dense", "units": 6},
      {"kind": "residual", "layers": [{"kind": "dense", "units": 6}, {"kind": "dense", "units": 6, "activation": "none"}]},
      {"kind": "residual", "activation": "none", "layers": [{"kind": "dense", "units": 6, "activation": "none"}]}]}`,
+  // More classes than a byte tells apart.
+  `{"name": "many-classes", "input": [1, 4, 5], "numClasses": 300, "layers": [
+     {"kind": "flatten"}, {"kind": "dense", "units": 7},
+     {"kind": "dense", "units": 300, "activation": "none"}, {"kind": "batchNorm"}]}`,
 ].map((json) => modelSpecSchema.parse(JSON.parse(json)));
 
 /** Every kind of layer on the dataset's images, in a hundredth of the time of `conv-pool`. */

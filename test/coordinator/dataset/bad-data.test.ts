@@ -134,6 +134,30 @@ describe('IDX files', () => {
       /expected one label for each of the 11 images of .*, got 12/,
     ],
     [
+      'labels that are fractions',
+      TRAIN_LABELS,
+      () => idxFile([12], new Uint8Array(48), 0x0d),
+      /wrong magic number: expected 0000080N, 0000090N, 00000b0N or 00000c0N, an IDX file of whole numbers .*got 00000d01/,
+    ],
+    [
+      'a label of 16 bits out of range',
+      TRAIN_LABELS,
+      () => idxFile([12], Buffer.from(Uint16Array.from(grey.train.labels).fill(300, 4, 5).buffer).swap16(), 0x0b),
+      /train-labels-idx1-ubyte: label 4 \(counted from 0\) is 300, expected 0 to 2, of 3 classes/,
+    ],
+    [
+      'a label of 32 bits below 0',
+      TEST_LABELS,
+      () => idxFile([6], new Uint8Array(24).fill(255), 0x0c),
+      /t10k-labels-idx1-ubyte: label 0 \(counted from 0\) is -1, expected 0 to 2/,
+    ],
+    [
+      'labels of 16 bits, cut short',
+      TRAIN_LABELS,
+      () => idxFile([12], new Uint8Array(23), 0x0b),
+      /truncated: expected 32 bytes, got 31 bytes/,
+    ],
+    [
       'labels that are images',
       TRAIN_LABELS,
       () => idxFile([12, 1, 1], bytesOfLabels(grey.train.labels)),
@@ -306,7 +330,25 @@ describe('a .npz', () => {
     [
       'labels of a million',
       with_('y_train', npyFile('<i4', [12], new Uint8Array(Int32Array.from({ length: 12 }, () => 1e6).buffer))),
-      /label 0 \(counted from 0\) is 1000000/,
+      /label 0 \(counted from 0\) is 1000000, expected 0 to 65535, of at most 65536 classes/,
+    ],
+    [
+      'labels of 65,536',
+      with_('y_train', npyFile('<u4', [12], new Uint8Array(new Uint32Array(12).fill(65_536).buffer))),
+      /label 0 \(counted from 0\) is 65536, expected 0 to 65535, of at most 65536 classes/,
+    ],
+    [
+      'labels with gaps',
+      with_(
+        'y_train',
+        npyFile('<u2', [12], new Uint8Array(Uint16Array.from({ length: 12 }, (_, n) => 300 * n).buffer)),
+      ),
+      /class 1 \(1\) has no training sample: expected at least one of each of 3301: count labels from 0, without gaps/,
+    ],
+    [
+      'test labels of a class that is not trained on, above 255',
+      with_('y_test', npyFile('<i2', [6], new Uint8Array(Int16Array.of(0, 1, 256, 2, 1, 2).buffer))),
+      /y_test: label 2 \(counted from 0\) is 256, expected 0 to 2/,
     ],
     [
       'test labels out of range',

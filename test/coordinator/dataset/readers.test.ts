@@ -10,7 +10,9 @@ import { toCanonical } from '../../../protocol/data/canonical.ts';
 import type { CanonicalDataset } from '../../../protocol/data/canonical.ts';
 import { imagesOf } from '../../../protocol/data/dataset.ts';
 import type { SampleSet } from '../../../protocol/data/dataset.ts';
+import { bytesOfLabels } from '../../../protocol/data/labels.ts';
 import {
+  idxFile,
   makeData,
   npyFile,
   pngOf,
@@ -108,6 +110,49 @@ describe('is read to the same samples', () => {
     const found = await open(writeImageFolder(temporaryFolder(), data));
     expectSamples(found, sortedByClass(data));
     expect(found.sha256).toBe((await toCanonical(sortedByClass(data))).sha256);
+  });
+});
+
+describe('more classes than a byte tells apart', () => {
+  const many = makeData([1, 2, 3], 300, [600, 300]);
+  const numbered = many.classes.map((_, label) => String(label));
+
+  test('are read from IDX files with labels of 16 and 32 bits', async () => {
+    const folder = writeIdxFolder(temporaryFolder(), many);
+    const found = await open(folder);
+    expectSamples(found, many);
+    expect([found.classes, found.sha256]).toEqual([many.classes, (await toCanonical(many)).sha256]);
+    for (const [prefix, set] of [['train', many.train] as const, ['t10k', many.test] as const]) {
+      const wide = Buffer.alloc(4 * set.numSamples);
+      set.labels.forEach((label, index) => wide.writeInt32BE(label, 4 * index));
+      writeFileSync(join(folder, `${prefix}-labels-idx1-ubyte`), idxFile([set.numSamples], wide, 0x0c));
+    }
+    expect((await open(folder)).sha256).toBe(found.sha256);
+  });
+
+  test.each(['keras', 'medmnist'] as const)('are read from a .npz as of %s', async (style) => {
+    const found = await open(writeNpz(join(temporaryFolder(), 'data.npz'), many, style));
+    expectSamples(found, many);
+    expect(found.classes).toEqual(numbered);
+  });
+
+  test('are read from a folder of images', async () => {
+    const few = makeData([1, 2, 3], 257, [257, 257]);
+    const found = await open(writeImageFolder(temporaryFolder(), few));
+    expectSamples(found, few);
+    expect(found.classes).toEqual(few.classes);
+  });
+
+  test('are divided where there are no test samples', async () => {
+    const { train } = makeData([1, 1, 1], 300, [6000, 0]);
+    const labels = npyFile('<u2', [6000], bytesOfLabels(train.labels));
+    const path = join(temporaryFolder(), 'data.npz');
+    writeFileSync(path, zipSync({ x_train: npyFile('|u1', [6000, 1, 1], train.images), y_train: labels }));
+    const { splits, classes } = await open(path, { testFraction: 0.1 });
+    expect(classes).toEqual(numbered);
+    const both = [...splits.train.labels, ...splits.test.labels].sort((a, b) => a - b);
+    expect(both).toEqual([...train.labels].sort((a, b) => a - b));
+    expect(Math.max(...splits.test.labels)).toBeGreaterThan(255);
   });
 });
 

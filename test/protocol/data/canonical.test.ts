@@ -89,6 +89,87 @@ describe('is read back', () => {
   });
 });
 
+describe('of more than 256 classes', () => {
+  const many = { ...makeData([1, 3, 3], 300, [601, 301]), validation: makeData([1, 3, 3], 300, [301, 1]).train };
+
+  test('has labels of two bytes, little-endian, before the images, each at an even place', async () => {
+    const { bytes } = await toCanonical(many);
+    const whole = bytesOf(bytes, 0, bytes.byteLength);
+    const headerLength = Number(new DataView(whole.buffer).getBigUint64(0, true));
+    const header = JSON.parse(Buffer.from(whole.subarray(8, 8 + headerLength)).toString()) as object;
+    const { __metadata__: metadata, ...tensors } = header as Record<string, unknown>;
+    expect(metadata).toEqual({ format: 'gradsock-dataset-1', classes: JSON.stringify(many.classes) });
+    expect(Object.entries(tensors)).toEqual([
+      ['train.labels', { dtype: 'U16', shape: [601], data_offsets: [0, 1202] }],
+      ['validation.labels', { dtype: 'U16', shape: [301], data_offsets: [1202, 1804] }],
+      ['test.labels', { dtype: 'U16', shape: [301], data_offsets: [1804, 2406] }],
+      ['train.images', { dtype: 'U8', shape: [601, 1, 3, 3], data_offsets: [2406, 7815] }],
+      ['validation.images', { dtype: 'U8', shape: [301, 1, 3, 3], data_offsets: [7815, 10_524] }],
+      ['test.images', { dtype: 'U8', shape: [301, 1, 3, 3], data_offsets: [10_524, 13_233] }],
+    ]);
+    // Label 299 of the last class.
+    const labelAt = 8 + headerLength + 2 * 299;
+    expect([...whole.subarray(labelAt, labelAt + 2)]).toEqual([299 - 256, 1]);
+  });
+
+  test('is read back as it was: from memory that lies at any place, in pieces, and from a file', async () => {
+    const { bytes, sha256 } = await toCanonical(many);
+    const whole = bytesOf(bytes, 0, bytes.byteLength);
+    const path = join(temporaryFolder(), 'many');
+    writeFileSync(path, whole);
+    const shifted = new Uint8Array(whole.length + 1);
+    shifted.set(whole, 1);
+    const sources = {
+      even: memoryBytes([whole]),
+      odd: memoryBytes([shifted.subarray(1)]),
+      cut: memoryBytes([whole.slice(0, 4001), whole.slice(4001)]),
+      file: fileBytes(path),
+    };
+    for (const [where, source] of Object.entries(sources)) {
+      const { splits, classes } = openCanonical(source, sha256, where);
+      expect(classes).toEqual(many.classes);
+      for (const split of ['train', 'validation', 'test'] as const) {
+        const set = splits[split]!;
+        expect(set.labels, where).toEqual(many[split].labels);
+        expect(imagesOf(set, 0, set.numSamples)).toEqual(many[split].images);
+      }
+      const { train, evaluation } = selectSplits(splits, { numTrainSamples: 290, numValidationSamples: 20 });
+      expect([...train.labels.subarray(-2)]).toEqual([288, 289]);
+      expect([...evaluation.labels.subarray(8, 12)]).toEqual([298, 299, 0, 1]);
+    }
+    sources.file.close();
+  });
+
+  test('has one form for one set of samples: bytes up to 256 classes, two bytes from 257 on', async () => {
+    for (const [numClasses, dtype] of [
+      [256, 'U8'],
+      [257, 'U16'],
+    ] as const) {
+      const { bytes } = await toCanonical(makeData([1, 1, 1], numClasses, [numClasses, 1]));
+      const whole = bytesOf(bytes, 0, bytes.byteLength);
+      const text = Buffer.from(whole).toString('latin1');
+      expect(text).toContain(`"train.labels":{"dtype":"${dtype}"`);
+      const other = dtype === 'U8' ? 'U16' : 'U8';
+      const swapped = text.replaceAll(`labels":{"dtype":"${dtype}"`, `labels":{"dtype":"${other}"`);
+      expect(() => openCanonical(memoryBytes([new Uint8Array(Buffer.from(swapped, 'latin1'))]), '', 'it')).toThrow(
+        /^it: not a dataset in canonical form/,
+      );
+    }
+  });
+
+  test('may have 65,536 of them, with names up to the length of a header', async () => {
+    const most = makeData([1, 1, 1], 65_536, [65_536, 1]);
+    const { bytes, sha256 } = await toCanonical(most);
+    const { splits, classes } = openCanonical(bytes, sha256, 'it');
+    expect(classes.length).toBe(65_536);
+    expect(splits.train.labels[65_535]).toBe(65_535);
+    const long = { ...most, classes: most.classes.map((name) => name.padEnd(300, '-')) };
+    await expect(toCanonical(long)).rejects.toThrow(
+      /^the names of 65536 classes take \d+ bytes, expected at most 16777216: shorten them$/,
+    );
+  });
+});
+
 describe('is refused when it', () => {
   const headerOf = (header: object, body: Uint8Array) => {
     const json = Buffer.from(JSON.stringify(header));
@@ -129,6 +210,34 @@ describe('is refused when it', () => {
       'has floats',
       headerOf({ ...sound, 'train.labels': { ...tensors['train.labels'], dtype: 'F32' } }, body),
       'not a dataset',
+    ],
+    [
+      'has labels wider than its classes need',
+      headerOf(
+        {
+          __metadata__: metadata,
+          'train.labels': { dtype: 'U16', shape: [2], data_offsets: [0, 4] },
+          'test.labels': { dtype: 'U16', shape: [1], data_offsets: [4, 6] },
+          'train.images': { dtype: 'U8', shape: [2, 1, 1, 1], data_offsets: [6, 8] },
+          'test.images': { dtype: 'U8', shape: [1, 1, 1, 1], data_offsets: [8, 9] },
+        },
+        new Uint8Array(9),
+      ),
+      'train.labels is U16, expected U8',
+    ],
+    [
+      'has images of two bytes',
+      headerOf(
+        {
+          __metadata__: metadata,
+          'train.images': { dtype: 'U16', shape: [1, 1, 1, 1], data_offsets: [0, 2] },
+          'train.labels': { dtype: 'U8', shape: [1], data_offsets: [2, 3] },
+          'test.images': { dtype: 'U8', shape: [1, 1, 1, 1], data_offsets: [3, 4] },
+          'test.labels': { dtype: 'U8', shape: [1], data_offsets: [4, 5] },
+        },
+        new Uint8Array(5),
+      ),
+      'train.images is U16, expected U8',
     ],
     [
       'has other numbers of labels',
