@@ -11,6 +11,8 @@ import { synchronise } from '../../coordinator/members/fleet.ts';
 import { train } from '../../coordinator/trainer.ts';
 import { PLAIN_SGD } from './optimizers.ts';
 import { IMAGE_BYTES } from './fashion-mnist.ts';
+import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
+import { selectSplits } from '../../protocol/data/dataset.ts';
 import type { Dataset, SampleSet } from '../../protocol/data/dataset.ts';
 import { createExchange } from '../../protocol/state/exchange.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
@@ -21,6 +23,7 @@ import type { Replica } from '../../protocol/state/replica.ts';
 import type { WorkerIdentity } from '../../protocol/wire/authentication.ts';
 import { memoryTransportPair } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
+import { loadDataset } from '../../worker/dataset.ts';
 import type { Engine, EngineOptions } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import type { PeerSockets } from '../../worker/ring/set-up.ts';
@@ -111,6 +114,10 @@ export function countGradientBytes() {
 export interface ClusterOptions {
   readonly config: RunConfig;
   readonly dataset?: Dataset;
+  /** A canonical form that workers are sent, or find in the user's cache. Default: they are given `dataset`. */
+  readonly served?: CanonicalDataset<SampleSet>;
+  /** What a worker says of the dataset that it was sent. */
+  readonly onDatasetLine?: (line: string) => void;
   /** The engine of worker `index`. Default: the reference engine. */
   readonly createEngine?: (options: EngineOptions, index: number) => Promise<Engine>;
   /** The worker's end of connection `index`, to be tampered with. */
@@ -147,13 +154,15 @@ export interface ClusterOutcome {
 export async function runCluster(options: ClusterOptions): Promise<ClusterOutcome> {
   const {
     config,
-    dataset = madeUpDataset(),
+    served,
+    dataset = served ? selectSplits(served.splits) : madeUpDataset(),
     createEngine = createReferenceEngine,
     signal = new AbortController().signal,
   } = options;
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
   const membership = createMembership({
     welcome: welcomeOf(config, 'test', dataset),
+    ...(served && { dataset: { ...served, name: 'served' } }),
     log: () => {},
   });
   const sessions: Promise<string>[] = [];
@@ -167,7 +176,10 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       name: `worker-${returning ?? index}`,
       ...(returning !== undefined && { identity: identities[returning] }),
       onIdentity: (identity) => (identities[index] = identity),
-      loadDataset: () => Promise.resolve(dataset),
+      loadDataset: (welcome, transport) =>
+        served
+          ? loadDataset(welcome, transport, { places: [], log: (line) => options.onDatasetLine?.(line) })
+          : Promise.resolve(dataset),
       createEngine: (engineOptions) => createEngine({ ...engineOptions, threads: 1 }, index),
       ...(options.shareReplica && { sharedReplica: replica }),
       ...(peers && { peers: options.tamperPeers?.(peers, index) ?? peers }),
