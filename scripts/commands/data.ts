@@ -53,11 +53,13 @@ function infoCommand(): Command {
     if (json) line(JSON.stringify({ ...summary, source: source.source }, undefined, 2));
     else for (const text of describeSummary(summary)) line(text);
     if (sheet === undefined) return;
-    const { drawSheet } = await import('../data/sheet.ts');
+    const { drawSheet, labelsOnSheet } = await import('../data/sheet.ts');
     const { bytes, warning } = drawSheet(dataset);
     await writeFileAtomically(sheet, bytes);
     if (warning !== undefined) note(`warning: ${warning}`);
-    note(`samples of each class: ${sheet}`);
+    const numClasses = dataset.classes.length;
+    const numDrawn = labelsOnSheet(numClasses).length;
+    note(`samples of ${numDrawn === numClasses ? 'each class' : `${numDrawn} of the ${numClasses} classes`}: ${sheet}`);
   });
 }
 

@@ -1,4 +1,4 @@
-/** A sheet of samples: the first training images of each class in a row, with the class's name before them. */
+/** A sheet of samples: the first training images of a class in a row, with the class's name before them. */
 import { encode } from 'fast-png';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imagesOf } from '../../protocol/data/dataset.ts';
@@ -7,12 +7,23 @@ import type { ImageShape } from '../../protocol/data/dataset.ts';
 import { toPng } from '../plots/png.ts';
 import { escapeXml, FONTS } from '../plots/svg-text.ts';
 import type { Png } from '../plots/png.ts';
+import { shorten } from '../tables/shorten.ts';
 
 const SAMPLES_A_CLASS = 12;
+/** Rows of the sheet: of more classes some are drawn. */
+const MOST_ROWS = 60;
+/** Of a class's name. */
+const MOST_CHARACTERS = 60;
 const GAP = 3;
 const FONT_SIZE = 11;
 /** The shorter side of an image on the sheet, in pixels of the drawing: small images are enlarged to it. */
 const SMALLEST = 28;
+
+/** The labels of the classes that are on the sheet: all, or as many as there are rows, evenly spaced. */
+export function labelsOnSheet(numClasses: number): number[] {
+  const numRows = Math.min(numClasses, MOST_ROWS);
+  return Array.from({ length: numRows }, (_, row) => Math.floor((row * numClasses) / numRows));
+}
 
 /** The sheet as a PNG file. */
 export function drawSheet({ shape, classes, splits }: CanonicalDataset): Png {
@@ -20,21 +31,23 @@ export function drawSheet({ shape, classes, splits }: CanonicalDataset): Png {
   const [, height, width] = shape;
   const zoom = Math.max(1, Math.ceil(SMALLEST / Math.min(height, width)));
   const [cellHeight, cellWidth] = [zoom * height, zoom * width];
-  const labelWidth = 10 + 0.62 * FONT_SIZE * Math.max(...classes.map(({ length }) => length));
-  const rows = classes.map((name, label) => {
-    const y = GAP + label * (cellHeight + GAP);
+  const labels = labelsOnSheet(classes.length);
+  const names = labels.map((label) => shorten(classes[label]!, MOST_CHARACTERS));
+  const labelWidth = 10 + 0.62 * FONT_SIZE * Math.max(...names.map(({ length }) => length));
+  const rows = labels.map((label, row) => {
+    const y = GAP + row * (cellHeight + GAP);
     const indices = firstOf(train.labels, label, SAMPLES_A_CLASS);
     const images = indices.map((index, column) => {
       const png = encodeImage(imagesOf(train, index, 1), shape);
       const x = labelWidth + column * (cellWidth + GAP);
       return `<image x="${x}" y="${y}" width="${cellWidth}" height="${cellHeight}" image-rendering="optimizeSpeed" href="data:image/png;base64,${png}"/>`;
     });
-    const text = `<text x="${labelWidth - 8}" y="${y + cellHeight / 2 + FONT_SIZE / 3}" text-anchor="end">${escapeXml(name)}</text>`;
+    const text = `<text x="${labelWidth - 8}" y="${y + cellHeight / 2 + FONT_SIZE / 3}" text-anchor="end">${escapeXml(names[row]!)}</text>`;
     return text + images.join('');
   });
   const [sheetWidth, sheetHeight] = [
     labelWidth + SAMPLES_A_CLASS * (cellWidth + GAP),
-    GAP + classes.length * (cellHeight + GAP),
+    GAP + rows.length * (cellHeight + GAP),
   ];
   return toPng(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${sheetWidth}" height="${sheetHeight}" ` +

@@ -2,6 +2,8 @@
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imageBytesOf, imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, Samples } from '../../protocol/data/dataset.ts';
+import { CLASS_NAME_WIDTH, shorten } from '../tables/shorten.ts';
+import { summarise as summariseNumbers } from '../tables/statistics.ts';
 
 export interface DatasetSummary {
   readonly name: string;
@@ -92,6 +94,10 @@ function momentsOf(samples: Samples, shape: ImageShape): Pick<DatasetSummary, 'm
   return { mean, deviation };
 }
 
+/** This many classes are all listed; of more, those with the most and those with the fewest samples. */
+const MOST_LISTED = 60;
+const LISTED_OF_MORE = 10;
+
 /** The summary as lines for a terminal. */
 export function describeSummary(summary: DatasetSummary): string[] {
   const { name, shape, train, validation, test, classes, sha256, mean, deviation } = summary;
@@ -100,13 +106,7 @@ export function describeSummary(summary: DatasetSummary): string[] {
   const each = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(' ');
   const held = validation === undefined ? '' : `, ${validation} for validation`;
   const labelled = (label: string, text: string) => `  ${label.padEnd(10)} ${text}`;
-  const nameWidth = Math.max(5, ...classes.map((entry) => entry.name.length));
-  const row = (cells: readonly (string | number)[]) =>
-    cells
-      .map((cell, column) => (column === 1 ? String(cell).padEnd(nameWidth) : String(cell).padStart(7)))
-      .join('  ')
-      .trimEnd();
-  const hasValidation = validation !== undefined;
+  const isLong = classes.length > MOST_LISTED;
   return [
     name,
     labelled('samples', `${train} for training${held}, ${test} for testing`),
@@ -114,10 +114,44 @@ export function describeSummary(summary: DatasetSummary): string[] {
     labelled('mean', `${each(mean)} of 1`),
     labelled('deviation', each(deviation)),
     labelled('sha256', sha256),
+    ...(isLong ? [labelled('classes', describeCounts(classes))] : []),
     '',
+    ...(isLong ? mostAndFewest(classes) : classTable(classes)),
+  ];
+}
+
+/** How unequal classes are. */
+function describeCounts(classes: readonly ClassCount[]): string {
+  const { min, median, max } = summariseNumbers(classes.map(({ train }) => train));
+  return `${classes.length}, each with ${min} to ${max} training samples, median ${median}`;
+}
+
+function mostAndFewest(classes: readonly ClassCount[]): string[] {
+  const ranked = [...classes].sort((a, b) => b.train - a.train || a.label - b.label);
+  const chosen = [...ranked.slice(0, LISTED_OF_MORE), ...ranked.slice(-LISTED_OF_MORE)];
+  const [heading, ...rows] = classTable(chosen);
+  return [
+    `the ${LISTED_OF_MORE} classes with the most and with the fewest training samples (--json prints all)`,
+    heading!,
+    ...rows.slice(0, LISTED_OF_MORE),
+    '    ...',
+    ...rows.slice(LISTED_OF_MORE),
+  ];
+}
+
+function classTable(classes: readonly ClassCount[]): string[] {
+  const names = classes.map(({ name }) => shorten(name, CLASS_NAME_WIDTH));
+  const nameWidth = Math.max(5, ...names.map(({ length }) => length));
+  const row = (cells: readonly (string | number)[]) =>
+    cells
+      .map((cell, column) => (column === 1 ? String(cell).padEnd(nameWidth) : String(cell).padStart(7)))
+      .join('  ')
+      .trimEnd();
+  const hasValidation = classes.some(({ validation }) => validation !== undefined);
+  return [
     row(['label', 'class', 'train', ...(hasValidation ? ['val'] : []), 'test']),
-    ...classes.map((entry) =>
-      row([entry.label, entry.name, entry.train, ...(hasValidation ? [entry.validation!] : []), entry.test]),
+    ...classes.map(({ label, train, validation, test }, index) =>
+      row([label, names[index]!, train, ...(hasValidation ? [validation!] : []), test]),
     ),
   ];
 }

@@ -1,5 +1,4 @@
 /** How well a model does on samples: loss and accuracy, per class, which classes it confuses, and where it is most wrong. */
-import { countOf } from '../../protocol/counts.ts';
 import { imageBytesOf, imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, Samples } from '../../protocol/data/dataset.ts';
 import { BATCH, softmax } from './predictor.ts';
@@ -9,10 +8,19 @@ export interface ClassFigures {
   readonly name: string;
   /** Samples of this class. */
   readonly samples: number;
+  /** Of these, how many were called so. */
+  readonly correct: number;
   /** Of those that were called this, how many were; null where none was. */
   readonly precision: number | null;
   /** Of those that were this, how many were called so; null where none was. */
   readonly recall: number | null;
+}
+
+/** Samples of one class that were called another. */
+export interface ConfusedPair {
+  readonly label: number;
+  readonly predicted: number;
+  readonly samples: number;
 }
 
 export interface WrongSample {
@@ -33,8 +41,10 @@ export interface Assessment {
   readonly loss: number;
   readonly accuracy: number;
   readonly classes: readonly ClassFigures[];
-  /** [label][predicted]: numbers of samples. */
-  readonly confusion: readonly (readonly number[])[];
+  /** [label][predicted]: numbers of samples. Absent for more than 256 classes, which `confused` takes less room for. */
+  readonly confusion?: readonly (readonly number[])[];
+  /** All pairs that were confused, those with the most samples first. */
+  readonly confused: readonly ConfusedPair[];
   /** Those with the largest losses, the worst first. */
   readonly worst: readonly WrongSample[];
 }
@@ -47,6 +57,9 @@ export interface AssessmentOptions {
   readonly onProgress?: (numDone: number) => void;
 }
 
+/** Most classes that are told of as a matrix. */
+const MOST_IN_MATRIX = 256;
+
 /** Computes all samples, in batches as a run evaluates them. */
 export async function assess(
   predictor: Predictor,
@@ -56,7 +69,8 @@ export async function assess(
   const { numSamples, labels } = samples;
   const numClasses = classes.length;
   const imageBytes = imageBytesOf(shape);
-  const confusion = Array.from({ length: numClasses }, () => Array<number>(numClasses).fill(0));
+  /** Numbers of samples, by label x classes + prediction: no more entries than there are samples. */
+  const cells = new Map<number, number>();
   let [lossSum, numCorrect] = [0, 0];
   let worst: WrongSample[] = [];
   for (let first = 0; first < numSamples; first += BATCH) {
@@ -70,7 +84,8 @@ export async function assess(
       const probabilities = softmax(sums.outputs.subarray(i * numClasses, (i + 1) * numClasses));
       const label = labels[first + i]!;
       const predicted = argmax(probabilities);
-      confusion[label]![predicted]!++;
+      const cell = label * numClasses + predicted;
+      cells.set(cell, (cells.get(cell) ?? 0) + 1);
       worst.push({
         index: first + i,
         label: classes[label]!,
@@ -87,9 +102,46 @@ export async function assess(
     samples: numSamples,
     loss: lossSum / numSamples,
     accuracy: numCorrect / numSamples,
-    classes: classes.map((name, label) => figuresOf(name, label, confusion)),
-    confusion,
+    ...figuresOf(classes, cells),
     worst,
+  };
+}
+
+/** What the numbers of samples in each cell of the confusion matrix say. */
+export function figuresOf(
+  classes: readonly string[],
+  cells: ReadonlyMap<number, number>,
+): Pick<Assessment, 'classes' | 'confusion' | 'confused'> {
+  const numClasses = classes.length;
+  const [samples, called, correct] = [0, 0, 0].map(() => new Float64Array(numClasses)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const confused: ConfusedPair[] = [];
+  for (const [cell, count] of cells) {
+    const [label, predicted] = [Math.floor(cell / numClasses), cell % numClasses];
+    samples[label]! += count;
+    called[predicted]! += count;
+    if (label === predicted) correct[label] = count;
+    else confused.push({ label, predicted, samples: count });
+  }
+  confused.sort((a, b) => b.samples - a.samples || a.label - b.label || a.predicted - b.predicted);
+  const fraction = (part: number, whole: number) => (whole === 0 ? null : part / whole);
+  return {
+    classes: classes.map((name, label) => ({
+      name,
+      samples: samples[label]!,
+      correct: correct[label]!,
+      precision: fraction(correct[label]!, called[label]!),
+      recall: fraction(correct[label]!, samples[label]!),
+    })),
+    ...(numClasses <= MOST_IN_MATRIX && {
+      confusion: classes.map((_, label) =>
+        classes.map((__, predicted) => cells.get(label * numClasses + predicted) ?? 0),
+      ),
+    }),
+    confused,
   };
 }
 
@@ -98,57 +150,4 @@ export function argmax(values: Float64Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
-}
-
-function figuresOf(name: string, label: number, confusion: readonly (readonly number[])[]): ClassFigures {
-  const samples = sum(confusion[label]!);
-  const called = sum(confusion.map((row) => row[label]!));
-  const right = confusion[label]![label]!;
-  return {
-    name,
-    samples,
-    precision: called === 0 ? null : right / called,
-    recall: samples === 0 ? null : right / samples,
-  };
-}
-
-const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-
-/** The assessment for a terminal: figures, classes, the confusion matrix, the worst samples. */
-export function describeAssessment({ samples, loss, accuracy, classes, confusion, worst }: Assessment): string[] {
-  const fraction = (value: number | null) => (value === null ? '-' : value.toFixed(4));
-  const nameWidth = Math.max(5, ...classes.map(({ name }) => name.length));
-  const cellWidth = Math.max(4, ...confusion.flat().map((count) => String(count).length)) + 1;
-  const labels = classes.map((_, label) => String(label));
-  return [
-    `${countOf(samples, 'sample')}: loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(4)}`,
-    '',
-    `label  ${'class'.padEnd(nameWidth)}  samples  precision  recall`,
-    ...classes.map(({ name, samples: count, precision, recall }, label) =>
-      [
-        String(label).padStart(5),
-        name.padEnd(nameWidth),
-        String(count).padStart(7),
-        fraction(precision).padStart(9),
-        fraction(recall).padStart(6),
-      ].join('  '),
-    ),
-    '',
-    'confusion: a row for each label, a column for each prediction',
-    `      ${labels.map((label) => label.padStart(cellWidth)).join('')}`,
-    ...confusion.map((row, label) => {
-      const cells = row.map((count) => (count === 0 ? '.' : String(count)).padStart(cellWidth));
-      return `${String(label).padStart(5)} ${cells.join('')}`;
-    }),
-    ...(worst.length === 0
-      ? []
-      : [
-          '',
-          'the worst samples',
-          ...worst.map(({ index, label, predicted, probability, predictedProbability, loss: own }) => {
-            const what = `${label} (${probability.toFixed(4)}), predicted ${predicted} (${predictedProbability.toFixed(4)})`;
-            return `  ${String(index).padStart(6)}  loss ${own.toFixed(3)}  ${what}`;
-          }),
-        ]),
-  ];
 }
