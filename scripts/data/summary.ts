@@ -131,7 +131,7 @@ function mostAndFewest(classes: readonly ClassCount[]): string[] {
   const chosen = [...ranked.slice(0, LISTED_OF_MORE), ...ranked.slice(-LISTED_OF_MORE)];
   const [heading, ...rows] = classTable(chosen);
   return [
-    `the ${LISTED_OF_MORE} classes with the most and with the fewest training samples (--json prints all)`,
+    'classes with the most and the fewest training samples (--json prints all)',
     heading!,
     ...rows.slice(0, LISTED_OF_MORE),
     '    ...',

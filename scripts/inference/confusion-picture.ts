@@ -17,7 +17,12 @@ const SMALLEST_WITH_NAME = 13;
 const MOST_CHARACTERS = 60;
 
 /** The picture as a PNG file. */
-export function drawConfusion({ classes, confused, accuracy }: Assessment): Png {
+export function drawConfusion(assessment: Assessment): Png {
+  return toPng(confusionSvg(assessment));
+}
+
+/** The text of an SVG file. */
+export function confusionSvg({ classes, confused, accuracy }: Assessment): string {
   const cell = Math.min(CELL, MOST_PIXELS / classes.length);
   const texts = axisTexts(
     classes.map(({ name }) => shorten(name, MOST_CHARACTERS)),
@@ -39,13 +44,13 @@ export function drawConfusion({ classes, confused, accuracy }: Assessment): Png 
       `<text x="${x}" y="${below}" text-anchor="end" transform="rotate(-90 ${x} ${below})">${escapeXml(text)}</text>`,
     ];
   });
-  return toPng(
+  return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-size="${FONT_SIZE}" fill="#222222" ` +
-      `font-family="${FONTS}">` +
-      '<rect width="100%" height="100%" fill="white"/>' +
-      `<text x="${labelWidth}" y="18">label (row) and prediction (column); accuracy ${accuracy.toFixed(4)}</text>` +
-      `<rect x="${labelWidth}" y="${TITLE}" width="${matrix}" height="${matrix}" fill="#f2f2f2"/>` +
-      `${drawGrid(classes.length, { cell, left: labelWidth })}${cells.join('')}${names.join('')}</svg>`,
+    `font-family="${FONTS}">` +
+    '<rect width="100%" height="100%" fill="white"/>' +
+    `<text x="${labelWidth}" y="18">label (row) and prediction (column); accuracy ${accuracy.toFixed(4)}</text>` +
+    `<rect x="${labelWidth}" y="${TITLE}" width="${matrix}" height="${matrix}" fill="#f2f2f2"/>` +
+    `${drawGrid(classes.length, { cell, left: labelWidth })}${cells.join('')}${names.join('')}</svg>`
   );
 }
 

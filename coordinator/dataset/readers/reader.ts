@@ -132,9 +132,10 @@ function toSamples({ images, labels, labelsFile }: SourceSplit, classes: readonl
 }
 
 function outOfRange(labelsFile: string, index: number, label: number, expected: string): ConfigError {
+  const canBeNamed = label >= 0 && label < MAX_CLASSES;
+  const orNamed = canBeNamed ? ', or name all classes in a file classes.txt beside them, a line each' : '';
   return new ConfigError(
-    `${labelsFile}: label ${index} (counted from 0) is ${label}, expected ${expected}: correct the labels, or name all ` +
-      'classes in a file classes.txt beside them, a line each',
+    `${labelsFile}: label ${index} (counted from 0) is ${label}, expected ${expected}: correct the labels${orNamed}`,
   );
 }
 

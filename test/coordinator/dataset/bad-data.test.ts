@@ -335,7 +335,7 @@ describe('a .npz', () => {
     [
       'labels of 65,536',
       with_('y_train', npyFile('<u4', [12], new Uint8Array(new Uint32Array(12).fill(65_536).buffer))),
-      /label 0 \(counted from 0\) is 65536, expected 0 to 65535, of at most 65536 classes/,
+      /label 0 \(counted from 0\) is 65536, expected 0 to 65535, of at most 65536 classes: correct the labels$/,
     ],
     [
       'labels with gaps',
