@@ -1,4 +1,5 @@
 /** What a dataset is, in figures: shape, samples of each class, and the mean and deviation of its pixels. */
+import { countOf } from '../../protocol/counts.ts';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imageBytesOf, imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, Samples } from '../../protocol/data/dataset.ts';
@@ -123,7 +124,8 @@ export function describeSummary(summary: DatasetSummary): string[] {
 /** How unequal classes are. */
 function describeCounts(classes: readonly ClassCount[]): string {
   const { min, median, max } = summariseNumbers(classes.map(({ train }) => train));
-  return `${classes.length}, each with ${min} to ${max} training samples, median ${median}`;
+  const most = countOf(max, 'training sample');
+  return `${classes.length}, each with ${min === max ? most : `${min} to ${most}, median ${median}`}`;
 }
 
 function mostAndFewest(classes: readonly ClassCount[]): string[] {
