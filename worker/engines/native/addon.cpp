@@ -7,6 +7,7 @@
 #include "napi-support.h"
 #include "cpu.h"
 #include "network.h"
+#include <cstring>
 #include <memory>
 #if defined(__GLIBC__)
 #include <malloc.h>
