@@ -18,6 +18,7 @@ import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './reporting/epoch-recorder.ts';
 import type { Pace } from './reporting/epoch-recorder.ts';
 import type { EpochRecord, Progress } from './reporting/reporter.ts';
+import type { StepRecord } from './reporting/step-record.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
@@ -36,6 +37,8 @@ export interface TrainingContext {
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
   onProgress(progress: Progress): void;
+  /** Told of every step as it is recorded; absent: no step is. */
+  readonly onStepRecord?: ((record: StepRecord) => void) | undefined;
   /** Told what it does besides steps. */
   onPhase?(doing: string): void;
   /** After every step that does not end an epoch, while workers compute; what it rejects with ends the run. */
@@ -89,7 +92,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     const { epoch } = plan;
     const isValidated = config.validationSamples !== undefined;
     const run = { epochs: config.epochs, stepsPerEpoch: perEpoch, lastStep, isValidated };
-    const place = { ...run, epoch, members, wireRatio, carried, pace };
+    const { onStepRecord } = context;
+    const place = { ...run, epoch, members, wireRatio, carried, pace, onStepRecord };
     const recorder = createEpochRecorder(place);
     carried = undefined;
     allReduce.open(plan);
@@ -98,7 +102,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     for (;;) {
       const openedMs = performance.now();
       const reduced = await allReduce.collect(plan);
-      recorder.reduced(reduced, plan.numSteps);
+      recorder.reduced(reduced, plan);
       shares.observe(plan, reduced.arrivals, openedMs);
       if (!reduced.isFinite) throw notFinite(plan, reduced);
 
@@ -106,7 +110,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
       const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
       allReduce.distribute(plan, next);
-      recorder.distributed();
+      recorder.distributed(endsEpoch);
       // The workers have the update on its way; this replica applies it in the meantime.
       allReduce.apply(plan);
       recorder.applied();

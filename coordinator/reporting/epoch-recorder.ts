@@ -4,16 +4,21 @@ import type { Confirmation } from '../members/state-proof.ts';
 import type { EpochSums } from '../run-directory/checkpoint.ts';
 import type { EvaluationFigures } from '../evaluation.ts';
 import type { Member } from '../members/member.ts';
+import type { StepPlan } from '../step/step-plan.ts';
+import { deprecatedEpochFields, deprecatedWorkerFields } from './deprecated-fields.ts';
+import { partsInSeconds } from './flat-parts.ts';
 import { openEpochMetrics } from './metrics.ts';
 import type { EpochRecord, Progress } from './reporter.ts';
+import { stepRecordOf } from './step-record.ts';
+import type { StepRecord } from './step-record.ts';
 import { Traffic } from './traffic.ts';
 
 /** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
 export interface EpochRecorder {
   opened(): void;
-  /** `numSteps`: those of a round, where steps are local. */
-  reduced(step: ReducedStep, numSteps: number): void;
-  distributed(): void;
+  reduced(step: ReducedStep, plan: StepPlan): void;
+  /** `endsEpoch`: the step lasts until it is confirmed. */
+  distributed(endsEpoch: boolean): void;
   applied(): void;
   progress(): Progress;
   /** Of the steps so far, with those that were carried over. */
@@ -44,6 +49,8 @@ interface EpochPlace {
   readonly pace: Pace;
   /** Of the epoch's steps before the run was resumed in the middle of it. */
   readonly carried?: EpochSums | undefined;
+  /** Told of every step, when it is distributed, and of the epoch's last when it is confirmed. Absent: none is recorded. */
+  readonly onStepRecord?: ((record: StepRecord) => void) | undefined;
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
@@ -57,7 +64,7 @@ class RunEpochRecorder implements EpochRecorder {
   readonly #startMs = performance.now();
   readonly #traffic: Traffic;
   readonly #metrics: ReturnType<typeof openEpochMetrics>;
-  #last: { readonly step: ReducedStep; readonly reducedMs: number } | undefined;
+  #last: { readonly step: ReducedStep; readonly plan: StepPlan; readonly reducedMs: number } | undefined;
   #stepStartMs = this.#startMs;
   #ownApplyMs = 0;
   #endMs = this.#startMs;
@@ -74,23 +81,24 @@ class RunEpochRecorder implements EpochRecorder {
     this.#stepStartMs = performance.now();
   }
 
-  reduced(step: ReducedStep, numSteps: number): void {
-    this.#last = { step, reducedMs: performance.now() };
+  reduced(step: ReducedStep, plan: StepPlan): void {
+    this.#last = { step, plan, reducedMs: performance.now() };
     this.#totals.lossSum += step.totals.lossSum;
     this.#totals.numCorrect += step.totals.numCorrect;
     this.#totals.numSamples += step.totals.numSamples;
-    this.#totals.steps += numSteps;
+    this.#totals.steps += plan.numSteps;
     for (const { member } of step.arrivals) this.#traffic.tookPart(member);
     if (step.peerExchange) this.#traffic.exchanged(step.peerExchange);
   }
 
-  distributed(): void {
+  distributed(endsEpoch: boolean): void {
     const sentMs = performance.now();
     const { step, reducedMs } = this.#last!;
     const { arrivals, peerExchange } = step;
     const moments = { startMs: this.#stepStartMs, reducedMs, sentMs, ownApplyMs: this.#ownApplyMs };
     this.#metrics.recordStep({ ...moments, arrivals, peerExchange });
     this.#stepStartMs = sentMs;
+    if (!endsEpoch) this.#settleStep(sentMs);
   }
 
   applied(): void {
@@ -120,6 +128,7 @@ class RunEpochRecorder implements EpochRecorder {
   confirmed(confirmations: readonly Confirmation[]): void {
     this.#metrics.recordConfirmation(this.#stepStartMs, confirmations, this.#ownApplyMs);
     this.#endMs = performance.now();
+    this.#settleStep(this.#endMs);
   }
 
   close({ loss, accuracy, evaluationSeconds }: EvaluationFigures, learningRate: number): EpochRecord {
@@ -128,7 +137,12 @@ class RunEpochRecorder implements EpochRecorder {
     const seconds = wallMs / 1000;
     const { samples, steps } = this.#since();
     const bytes = this.#traffic.total();
-    const { numWorkers } = this.#traffic;
+    const numOfStepsAndWorkers = steps * this.#traffic.numWorkers;
+    const flat = {
+      ...partsInSeconds(breakdown),
+      bytesSentPerStep: bytes.sent / numOfStepsAndWorkers,
+      bytesReceivedPerStep: bytes.received / numOfStepsAndWorkers,
+    };
     return {
       epoch,
       endedAt: new Date().toISOString(),
@@ -143,17 +157,29 @@ class RunEpochRecorder implements EpochRecorder {
       samplesPerSecond: samples / seconds,
       steps: this.#totals.steps,
       ...(carried && { stepsBeforeResume: this.#carried.steps }),
-      ...secondsOf(breakdown),
+      ...sumsOf(breakdown),
+      ...flat,
+      ...deprecatedEpochFields(flat),
       bytesSent: bytes.sent,
       bytesReceived: bytes.received,
       sharedBytesSent: bytes.sharedSent,
       sharedBytesReceived: bytes.sharedReceived,
-      bytesPerStep: { sent: bytes.sent / steps / numWorkers, received: bytes.received / steps / numWorkers },
       wireRatio,
       slowestWorker: slowest.member.name,
       slowestDelaySeconds: slowest.delayMs / 1000,
+      numWorkers: workers.length,
       workers: workers.map(workerRecordOf),
     };
+  }
+
+  /** The step at hand ends: its record has all the time since the one before. */
+  #settleStep(atMs: number): void {
+    const span = this.#metrics.settle(atMs);
+    const { onStepRecord } = this.#place;
+    if (!onStepRecord) return;
+    const { step: reduced, plan } = this.#last!;
+    const bytes = this.#traffic.sinceLast();
+    onStepRecord(stepRecordOf({ ...span, plan, reduced, stepInEpoch: this.#totals.steps, bytes }));
   }
 
   /** What the time since the start was for. */
@@ -170,32 +196,20 @@ class RunEpochRecorder implements EpochRecorder {
 
 type ClosedMetrics = ReturnType<ReturnType<typeof openEpochMetrics>['close']>;
 
-/** Milliseconds as the record has them, in seconds; three sums, and all parts. */
-function secondsOf({ computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs }: ClosedMetrics['breakdown']) {
-  return {
-    computeSeconds: (computeMs + applyMs) / 1000,
-    communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
-    otherSeconds: (waitMs + otherMs) / 1000,
-    breakdown: {
-      computeSeconds: computeMs / 1000,
-      encodeSeconds: encodeMs / 1000,
-      wireSeconds: wireMs / 1000,
-      waitSeconds: waitMs / 1000,
-      reduceSeconds: reduceMs / 1000,
-      applySeconds: applyMs / 1000,
-      otherSeconds: otherMs / 1000,
-    },
-  };
-}
-
-const workerRecordOf = ({ member, samples, ...times }: ClosedMetrics['workers'][number]) => ({
-  id: member.id,
-  name: member.name,
-  engine: member.engine,
-  device: member.device,
-  threads: member.threads,
-  samples,
-  computeSeconds: times.computeMs / 1000,
-  communicationSeconds: times.communicationMs / 1000,
-  waitSeconds: times.waitMs / 1000,
+/** In seconds, three sums over all parts. */
+const sumsOf = ({ computeMs, encodeMs, wireMs, waitMs, reduceMs, applyMs, otherMs }: ClosedMetrics['breakdown']) => ({
+  computeSeconds: (computeMs + applyMs) / 1000,
+  communicationSeconds: (encodeMs + wireMs + reduceMs) / 1000,
+  otherSeconds: (waitMs + otherMs) / 1000,
 });
+
+function workerRecordOf({ member, samples, ...times }: ClosedMetrics['workers'][number]) {
+  const flat = {
+    workerSamples: samples,
+    workerComputeSeconds: times.computeMs / 1000,
+    workerCommunicationSeconds: times.communicationMs / 1000,
+    workerWaitSeconds: times.waitMs / 1000,
+  };
+  const { id, name, engine, device, threads } = member;
+  return { id, name, engine, device, threads, ...flat, ...deprecatedWorkerFields(flat) };
+}

@@ -1,20 +1,13 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
 import type { Member } from '../members/member.ts';
+import type { PartsInSeconds } from './flat-parts.ts';
 
-/** Seconds by part; they add up to the epoch's `seconds`. */
-export interface BreakdownSeconds {
-  readonly computeSeconds: number;
-  readonly encodeSeconds: number;
-  readonly wireSeconds: number;
-  readonly waitSeconds: number;
-  readonly reduceSeconds: number;
-  readonly applySeconds: number;
-  readonly otherSeconds: number;
-}
-
-/** One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. */
-export interface EpochRecord {
+/**
+ * One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. Each name stands for one
+ * thing, and `workers` alone is nested; a line also has the names of `deprecated-fields.ts`, for other programs.
+ */
+export interface EpochRecord extends PartsInSeconds {
   readonly epoch: number;
   /** When it ended, in ISO 8601, and the learning rate of its last step. Absent in older records. */
   readonly endedAt?: string;
@@ -38,11 +31,10 @@ export interface EpochRecord {
    * but times, bytes and workers do not.
    */
   readonly stepsBeforeResume?: number;
-  /** compute + apply; encode + wire + reduce; wait + other. */
+  /** Sums of parts: compute + apply; encode + wire + reduce; wait + other. */
   readonly computeSeconds: number;
   readonly communicationSeconds: number;
   readonly otherSeconds: number;
-  readonly breakdown: BreakdownSeconds;
   /** To all workers and from them: frames with their payloads, also those that stayed in shared memory. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -50,13 +42,16 @@ export interface EpochRecord {
   readonly sharedBytesSent?: number;
   readonly sharedBytesReceived?: number;
   /** Mean of a step and worker, to the worker and from it: frames with their payloads. 0 within one process. */
-  readonly bytesPerStep: { readonly sent: number; readonly received: number };
+  readonly bytesSentPerStep: number;
+  readonly bytesReceivedPerStep: number;
   /** Bytes of a vector as float32 for each byte of it in the run's wire format. */
   readonly wireRatio: number;
   /** Name of the worker that others waited for longest. */
   readonly slowestWorker: string;
   /** What it cost: the time in which all others were done, and the step waited for it alone. */
   readonly slowestDelaySeconds: number;
+  /** Workers in the epoch: one entry each. */
+  readonly numWorkers: number;
   readonly workers: readonly WorkerRecord[];
 }
 
@@ -64,16 +59,17 @@ export interface EpochRecord {
 export const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
   validationAccuracy ?? testAccuracy;
 
+/** What one worker's own clock and the coordinator's tell of it: across workers these overlap. */
 export interface WorkerRecord {
   readonly id: string;
   readonly name: string;
   readonly engine: string;
   readonly device: string;
   readonly threads: number;
-  readonly samples: number;
-  readonly computeSeconds: number;
-  readonly communicationSeconds: number;
-  readonly waitSeconds: number;
+  readonly workerSamples: number;
+  readonly workerComputeSeconds: number;
+  readonly workerCommunicationSeconds: number;
+  readonly workerWaitSeconds: number;
 }
 
 /** Where a running epoch stands. */

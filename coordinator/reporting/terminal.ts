@@ -1,6 +1,7 @@
 /** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
 import { countOf } from '../../protocol/counts.ts';
 import { printableLines } from '../../protocol/errors.ts';
+import type { PartsInSeconds } from './flat-parts.ts';
 import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
 import { createLiveLine, fitLine, formatBytes, formatDuration, wrapText } from './text.ts';
 
@@ -95,9 +96,9 @@ export function epochLine(record: EpochRecord): string {
 
 /** Where the epoch's seconds went, as shares, and what moved. */
 export function breakdownLine(record: EpochRecord): string {
-  const { breakdown, seconds, workers } = record;
-  const parts = Object.entries(breakdown).map(([name, value]: [string, number]) => {
-    return `${name.replace('Seconds', '')} ${((100 * value) / seconds).toFixed(1)} %`;
+  const { seconds, workers } = record;
+  const parts = Object.entries(partsOf(record)).map(([name, value]: [string, number]) => {
+    return `${name} ${((100 * value) / seconds).toFixed(1)} %`;
   });
   const { bytesSent, bytesReceived, sharedBytesSent = 0, sharedBytesReceived = 0 } = record;
   const sharedBytes = sharedBytesSent + sharedBytesReceived;
@@ -108,6 +109,16 @@ export function breakdownLine(record: EpochRecord): string {
   const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker} (cost ${delay})` : '';
   return `  ${parts.join(', ')}; ${Math.round(record.samplesPerSecond)} samples/s${traffic}${slowest}`;
 }
+
+const partsOf = (record: PartsInSeconds) => ({
+  compute: record.computePartSeconds,
+  encode: record.encodePartSeconds,
+  wire: record.wirePartSeconds,
+  wait: record.waitPartSeconds,
+  reduce: record.reducePartSeconds,
+  apply: record.applyPartSeconds,
+  other: record.otherPartSeconds,
+});
 
 /** Where the run stands, in one line of `columns` characters. */
 function progressLine(progress: Progress, columns = Infinity): string {

@@ -18,6 +18,7 @@ export class Traffic {
   readonly #before: Map<Member, Bytes>;
   /** Between workers; each byte is sent by one and received by another. */
   #betweenWorkers = NO_BYTES;
+  #lastTotal = NO_BYTES;
 
   constructor(members: readonly Member[]) {
     this.#before = new Map(members.map((member) => [member, bytesOf(member)]));
@@ -42,6 +43,14 @@ export class Traffic {
     let total = this.#betweenWorkers;
     for (const [member, before] of this.#before) total = plus(total, minus(bytesOf(member), before));
     return total;
+  }
+
+  /** Since the last call, or since the epoch began. */
+  sinceLast(): Bytes {
+    const total = this.total();
+    const since = minus(total, this.#lastTotal);
+    this.#lastTotal = total;
+    return since;
   }
 }
 

@@ -83,7 +83,7 @@ describe('a worker that is', () => {
     const epochs = readEpochs(runDir);
     expect(epochs).toHaveLength(EPOCHS);
     for (const { samples, workers: of } of epochs) {
-      expect([samples, of.reduce((sum, worker) => sum + worker.samples, 0)]).toEqual([4096, 4096]);
+      expect([samples, of.reduce((sum, worker) => sum + worker.workerSamples, 0)]).toEqual([4096, 4096]);
     }
   });
 

@@ -57,8 +57,8 @@ test('comes back as the worker that it was, and its part of the epoch is one', a
   for (const worker of [near, far]) expect(await worker.exit, worker.output()).toBe(0);
 
   expect(coordinator.output()).toMatch(/lost worker far \(w2\)/);
-  for (const { workers, bytesPerStep, bytesSent, steps } of readEpochs(runDir)) {
-    expect(bytesPerStep.sent).toBeCloseTo(bytesSent / steps / workers.length, 6);
+  for (const { workers, bytesSentPerStep, bytesSent, steps } of readEpochs(runDir)) {
+    expect(bytesSentPerStep).toBeCloseTo(bytesSent / steps / workers.length, 6);
     const names = workers.map(({ id, name }) => `${id} ${name}`);
     expect(new Set(names).size).toBe(names.length);
     expect(['w1 near', 'w2 far']).toEqual(expect.arrayContaining(names));

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { BreakdownSeconds } from '../../coordinator/reporting/reporter.ts';
 import { drawHomeworkCurves } from '../../scripts/bench/homework/curves.ts';
 import { meanBreakdown, readRuns, writeRuns } from '../../scripts/bench/homework/records.ts';
-import type { HomeworkEpoch, RunRecord, Series } from '../../scripts/bench/homework/records.ts';
+import type { BreakdownSeconds, HomeworkEpoch, RunRecord, Series } from '../../scripts/bench/homework/records.ts';
 import { formatHomeworkTable, formatTimeTable, homeworkRow } from '../../scripts/bench/homework/table.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
 
@@ -60,7 +59,11 @@ describe('the records of the homework', () => {
   });
 
   test('have the mean of each part over the epochs', () => {
-    expect(meanBreakdown([1, 2].map((compute) => ({ breakdown: breakdown(compute) })))).toEqual(breakdown(1.5));
+    const ofEpoch = (computePartSeconds: number) => ({
+      ...{ computePartSeconds, applyPartSeconds: 0.01, encodePartSeconds: 0.1, wirePartSeconds: 0.2 },
+      ...{ reducePartSeconds: 0.05, waitPartSeconds: 0.3, otherPartSeconds: 0.04 },
+    });
+    expect(meanBreakdown([1, 2].map(ofEpoch))).toEqual(breakdown(1.5));
   });
 
   test('are read again in the order of seeds', async () => {

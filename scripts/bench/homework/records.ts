@@ -1,7 +1,7 @@
 /** The records of `npm run homework`: one file for each recipe, model and mode, one line of JSON for each run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BreakdownSeconds, EpochRecord } from '../../../coordinator/reporting/reporter.ts';
+import type { PartsInSeconds } from '../../../coordinator/reporting/flat-parts.ts';
 import { writeFileAtomically } from '../../../protocol/atomic-file.ts';
 import type { Provenance } from '../common/cli-run.ts';
 import type { RecipeName } from '../../flags/recipe.ts';
@@ -30,6 +30,17 @@ export interface Series {
   readonly mode: Mode;
 }
 
+/** Seconds by part, as these records have them; they add up to those of an epoch's steps. */
+export interface BreakdownSeconds {
+  readonly computeSeconds: number;
+  readonly encodeSeconds: number;
+  readonly wireSeconds: number;
+  readonly waitSeconds: number;
+  readonly reduceSeconds: number;
+  readonly applySeconds: number;
+  readonly otherSeconds: number;
+}
+
 /** What is kept of a run. */
 export interface RunRecord extends Provenance {
   readonly seed: number;
@@ -43,19 +54,19 @@ export interface RunRecord extends Provenance {
 }
 
 /** By part, the mean over epochs. */
-export function meanBreakdown(epochs: readonly Pick<EpochRecord, 'breakdown'>[]): BreakdownSeconds {
-  const mean = (part: keyof BreakdownSeconds): number => {
-    const sum = epochs.reduce((total, { breakdown }) => total + breakdown[part], 0);
+export function meanBreakdown(epochs: readonly PartsInSeconds[]): BreakdownSeconds {
+  const mean = (part: keyof PartsInSeconds): number => {
+    const sum = epochs.reduce((total, epoch) => total + epoch[part], 0);
     return Math.round((1e5 * sum) / epochs.length) / 1e5;
   };
   return {
-    computeSeconds: mean('computeSeconds'),
-    encodeSeconds: mean('encodeSeconds'),
-    wireSeconds: mean('wireSeconds'),
-    waitSeconds: mean('waitSeconds'),
-    reduceSeconds: mean('reduceSeconds'),
-    applySeconds: mean('applySeconds'),
-    otherSeconds: mean('otherSeconds'),
+    computeSeconds: mean('computePartSeconds'),
+    encodeSeconds: mean('encodePartSeconds'),
+    wireSeconds: mean('wirePartSeconds'),
+    waitSeconds: mean('waitPartSeconds'),
+    reduceSeconds: mean('reducePartSeconds'),
+    applySeconds: mean('applyPartSeconds'),
+    otherSeconds: mean('otherPartSeconds'),
   };
 }
 

@@ -1,7 +1,6 @@
 /** The tables of `npm run homework`: the homework's last rows beside ours, over seeds, and where our seconds went. */
-import type { BreakdownSeconds } from '../../../coordinator/reporting/reporter.ts';
 import { formatTable, NONE } from '../../tables/table.ts';
-import type { HomeworkEpoch, RunRecord } from './records.ts';
+import type { BreakdownSeconds, HomeworkEpoch, RunRecord } from './records.ts';
 
 const HEADINGS = ['model', 'run', 'seeds', 'loss', 'train acc', 'test acc', 'smallest to largest', 's/epoch', 'in all'];
 const TIME_HEADINGS = ['model', 'run', 's/epoch', 'compute', 'apply', 'encode, wire, reduce', 'wait', 'other'];

@@ -9,15 +9,13 @@ const epochSchema = z.object({
   seconds: z.number().gt(0),
   samples: z.int().min(1),
   steps: z.int().min(1),
-  breakdown: z.object({
-    computeSeconds: z.number().min(0),
-    encodeSeconds: z.number().min(0),
-    wireSeconds: z.number().min(0),
-    waitSeconds: z.number().min(0),
-    reduceSeconds: z.number().min(0),
-    applySeconds: z.number().min(0),
-    otherSeconds: z.number().min(0),
-  }),
+  computePartSeconds: z.number().min(0),
+  encodePartSeconds: z.number().min(0),
+  wirePartSeconds: z.number().min(0),
+  waitPartSeconds: z.number().min(0),
+  reducePartSeconds: z.number().min(0),
+  applyPartSeconds: z.number().min(0),
+  otherPartSeconds: z.number().min(0),
   bytesSent: z.int().min(0),
   bytesReceived: z.int().min(0),
   workers: z.array(z.object({ name: z.string() })).min(1),
@@ -69,17 +67,17 @@ export function figuresOf(epochs: readonly EpochFigures[]): StepFigures {
   const numSteps = sum(({ steps }) => steps);
   const seconds = sum((epoch) => epoch.seconds);
   const numWorkers = measured[0]!.workers.length;
-  const perStepMs = (value: (parts: EpochFigures['breakdown']) => number) =>
-    (1000 * sum(({ breakdown }) => value(breakdown))) / numSteps;
+  const perStepMs = (value: (epoch: EpochFigures) => number) => (1000 * sum(value)) / numSteps;
   return {
     numSteps,
     stepMs: (1000 * seconds) / numSteps,
-    computeMs: perStepMs(({ computeSeconds }) => computeSeconds),
+    computeMs: perStepMs(({ computePartSeconds }) => computePartSeconds),
     communicationMs: perStepMs(
-      ({ encodeSeconds, wireSeconds, reduceSeconds }) => encodeSeconds + wireSeconds + reduceSeconds,
+      ({ encodePartSeconds, wirePartSeconds, reducePartSeconds }) =>
+        encodePartSeconds + wirePartSeconds + reducePartSeconds,
     ),
-    waitMs: perStepMs(({ waitSeconds }) => waitSeconds),
-    applyMs: perStepMs(({ applySeconds }) => applySeconds),
+    waitMs: perStepMs(({ waitPartSeconds }) => waitPartSeconds),
+    applyMs: perStepMs(({ applyPartSeconds }) => applyPartSeconds),
     samplesPerSecond: sum(({ samples }) => samples) / seconds,
     bytesDown: sum(({ bytesSent }) => bytesSent) / numSteps / numWorkers,
     bytesUp: sum(({ bytesReceived }) => bytesReceived) / numSteps / numWorkers,

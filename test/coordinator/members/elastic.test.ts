@@ -52,7 +52,7 @@ describe('a worker that is lost', () => {
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
     for (const { samples, workers } of outcome.epochs) {
       expect(samples).toBe(150);
-      expect(workers.reduce((sum, worker) => sum + worker.samples, 0)).toBe(150);
+      expect(workers.reduce((sum, worker) => sum + worker.workerSamples, 0)).toBe(150);
     }
   });
 
@@ -164,7 +164,7 @@ describe('a worker that joins', () => {
     });
     expect(said).toEqual([expect.stringMatching(/^worker-1 \(w2\) takes part from step \d+ on$/)]);
     expect(await joining).toBe('done');
-    expect(outcome.epochs.at(-1)!.workers.map(({ samples }) => samples > 0)).toEqual([true, true]);
+    expect(outcome.epochs.at(-1)!.workers.map(({ workerSamples }) => workerSamples > 0)).toEqual([true, true]);
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
   });
 

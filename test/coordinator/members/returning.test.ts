@@ -179,10 +179,10 @@ describe('a worker that comes back in the middle of a run', () => {
     for (const { workers, samples } of epochs) {
       expect(new Set(workers.map(({ id }) => id))).toEqual(new Set(['w1', 'w2']));
       expect(workers.length).toBe(2);
-      expect(workers.reduce((sum, worker) => sum + worker.samples, 0)).toBe(samples);
+      expect(workers.reduce((sum, worker) => sum + worker.workerSamples, 0)).toBe(samples);
     }
-    const ofReturned = epochs.map(({ workers }) => workers.find(({ id }) => id === 'w1')!.samples);
+    const ofReturned = epochs.map(({ workers }) => workers.find(({ id }) => id === 'w1')!.workerSamples);
     expect(ofReturned[1]).toBeGreaterThan(0);
-    expect(ofReturned.at(-1)).toBe(quiet.epochs.at(-1)!.workers[0]!.samples);
+    expect(ofReturned.at(-1)).toBe(quiet.epochs.at(-1)!.workers[0]!.workerSamples);
   });
 });

@@ -74,7 +74,7 @@ async function expectExactRun(options: Partial<ClusterOptions> & Pick<ClusterOpt
   expect(outcome.replica.parametersSha256()).toBe(await quietHash(options.config));
   for (const { samples, workers } of outcome.epochs) {
     expect(samples).toBe(NUM_SAMPLES);
-    expect(workers.reduce((sum, worker) => sum + worker.samples, 0)).toBe(NUM_SAMPLES);
+    expect(workers.reduce((sum, worker) => sum + worker.workerSamples, 0)).toBe(NUM_SAMPLES);
   }
   return { ...outcome, said };
 }

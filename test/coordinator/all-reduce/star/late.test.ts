@@ -69,9 +69,9 @@ describe('a member that is late', () => {
       expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
       for (const { samples, workers } of outcome.epochs) {
         expect(samples).toBe(150);
-        expect(workers.reduce((sum, worker) => sum + worker.samples, 0)).toBe(150);
+        expect(workers.reduce((sum, worker) => sum + worker.workerSamples, 0)).toBe(150);
       }
-      expect(outcome.epochs.at(-1)!.workers.map(({ samples }) => samples > 0)).toEqual([true, true]);
+      expect(outcome.epochs.at(-1)!.workers.map(({ workerSamples }) => workerSamples > 0)).toEqual([true, true]);
       expect(outcome.sessions.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
     },
   );
