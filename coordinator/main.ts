@@ -18,6 +18,7 @@ import { resultOf, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
+import { createStepRecords } from './run-directory/step-records.ts';
 import { checkAgainstData, checkRunConfig, lastStepOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import type { RunOptions } from './run-options.ts';
@@ -74,10 +75,20 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
   /** How long this process has waited for workers; asked while it may still wait. */
   const waiting = { forFirstMs: 0, forAnyMs: () => 0 };
   const waitingSeconds = () => (from.waitingSeconds ?? 0) + (waiting.forFirstMs + waiting.forAnyMs()) / 1000;
+  const { recordSteps = 0 } = options;
+  const stepRecords = recordSteps > 0 ? createStepRecords({ every: recordSteps, directory }) : undefined;
   const checkpoints = createRunCheckpoints({
     config,
     settings: options.checkpointSettings,
-    directory,
+    directory: {
+      runId: directory.runId,
+      checkpointFolder: directory.checkpointFolder,
+      // A checkpoint may not be ahead of the records: a run that is resumed from it would never make them.
+      async confirm() {
+        await stepRecords?.flush();
+        await directory.confirm();
+      },
+    },
     replica,
     from,
     seconds,
@@ -126,14 +137,16 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
           directory,
           begunWith,
           checkpoints,
+          stepRecords,
           progress,
           waiting,
         });
     await checkpoints.finish();
     return await end(status);
   } catch (error) {
-    // One that cannot be written changes nothing: the run has failed already.
+    // What cannot be written changes nothing: the run has failed already.
     await checkpoints.finish().catch(() => {});
+    await stepRecords?.flush().catch(() => {});
     if (options.signal.aborted && error === options.signal.reason) return await end('interrupted');
     directory.logger.error({ err: error }, describeError(error));
     const result = await end('failed', error);

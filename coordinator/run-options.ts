@@ -26,6 +26,8 @@ export interface WorkerSource {
 
 export interface RunOptions extends OpenRunOptions {
   readonly checkpointSettings: CheckpointSettings;
+  /** Steps between records of steps, which `steps.jsonl` has. Default: no step is recorded. */
+  readonly recordSteps?: number | undefined;
   /** What it trains on. */
   readonly dataset: DatasetSource;
   /** For sums and updates on this side. */

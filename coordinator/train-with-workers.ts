@@ -14,6 +14,7 @@ import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRunDirectory } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
 import type { RunCheckpoints } from './run-directory/run-checkpoints.ts';
+import type { StepRecords } from './run-directory/step-records.ts';
 import type { RunOptions } from './run-options.ts';
 import type { RunProgress } from './run-progress.ts';
 import { train } from './trainer.ts';
@@ -26,6 +27,8 @@ export interface RunParts extends Omit<RunOptions, 'dataset'> {
   readonly directory: LockedRunDirectory;
   readonly begunWith: RecordedRun['begunWith'];
   readonly checkpoints: RunCheckpoints;
+  /** Where steps are to be recorded. */
+  readonly stepRecords?: StepRecords | undefined;
   readonly progress: RunProgress;
   readonly waiting: { forFirstMs: number; forAnyMs: () => number };
   /** Replaced by simulations, whose vectors are short and cut into many buckets all the same. */
@@ -34,7 +37,7 @@ export interface RunParts extends Omit<RunOptions, 'dataset'> {
 
 /** Gathers the workers, trains, and lets them go. */
 export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
-  const { config, samples, replica, directory, reporter, checkpoints, progress, waiting } = parts;
+  const { config, samples, replica, directory, reporter, checkpoints, stepRecords, progress, waiting } = parts;
   const { establish = establishAllReduce } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
@@ -105,6 +108,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
+      onStepRecord: stepRecords?.add,
       onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: async (step) => {
         await checkpoints.stepDone(step);
@@ -114,6 +118,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
         progress.epochs = record.epoch;
         progress.last = record;
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
+        await stepRecords?.flush();
         await directory.appendEpoch(record);
         const facts = { dataset: config.dataset, epoch: record.epoch, accuracy: progress.testAccuracy };
         // Before the checkpoint: a run that is resumed from that one would not write it again.

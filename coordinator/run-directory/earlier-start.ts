@@ -13,8 +13,11 @@ import { readRecordedRun } from './resume.ts';
 
 /** What a run has only once it has trained, or was asked for its initial model. */
 const TRAINED = ['model.safetensors', 'best.safetensors', 'epochs.jsonl', 'checkpoints'];
-/** What is there before; the configuration goes first, for without it a folder holds no run. */
-const STARTED = ['config.json', 'result.json', 'log.jsonl', 'token'];
+/**
+ * What is there before; the configuration goes first, for without it a folder holds no run. Steps that workers took in a ring
+ * may be recorded though the run has none of them.
+ */
+const STARTED = ['config.json', 'result.json', 'log.jsonl', 'steps.jsonl', 'token'];
 
 /**
  * Refuses, before anything is made, a folder that holds a run or in which nothing can be written. Throws `ConfigError`

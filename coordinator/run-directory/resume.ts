@@ -1,6 +1,6 @@
 /**
- * Resuming a run: what its directory says of it, and the newest whole checkpoint. The records of epochs after that
- * checkpoint are cut off; they will be made again.
+ * Resuming a run: what its directory says of it, and the newest whole checkpoint. The records of epochs and steps after
+ * that checkpoint are cut off; they will be made again.
  */
 import { existsSync, statSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -9,13 +9,14 @@ import { z } from 'zod';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { describeSystemError, isSystemError } from '../../protocol/system-errors.ts';
-import { readJsonFile, readTextFile } from '../../protocol/text-files.ts';
-import { removeDrafts, writeFileAtomically } from '../../protocol/atomic-file.ts';
+import { readJsonFile } from '../../protocol/text-files.ts';
+import { removeDrafts } from '../../protocol/atomic-file.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { AllReduceKind } from '../run-config.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointOwner, RunPoint } from './checkpoint.ts';
+import { cutEpochs, cutSteps } from './cut-records.ts';
 import type { RunResult } from '../reporting/reporter.ts';
 import { runConfigSchema } from '../run-config.ts';
 import type { RunConfig } from '../run-config.ts';
@@ -31,6 +32,7 @@ const recordSchema = z.object({
   threads: z.int().optional(),
   checkpointEvery: z.int().optional(),
   keepCheckpoints: z.int().optional(),
+  recordSteps: z.int().optional(),
   begunWith: z.enum(['star', 'ring'] satisfies AllReduceKind[]).optional(),
   startedAt: z.string().optional(),
   earlierEpochs: z.array(z.int()).optional(),
@@ -45,6 +47,8 @@ export interface RecordedRun {
   readonly engine?: { readonly engine: string; readonly device?: string | undefined; readonly threads: number };
   readonly checkpointEvery?: number | undefined;
   readonly keepCheckpoints?: number | undefined;
+  /** Steps between records of steps; 0 or undefined: none is recorded. */
+  readonly recordSteps?: number | undefined;
   /** The all-reduce that it took, when it had come as far as that. */
   readonly begunWith?: AllReduceKind | undefined;
   /** In ISO 8601; absent in older records. */
@@ -75,6 +79,7 @@ export function readRecordedRun(path: string, subject = `--resume ${path}`): Rec
     threads,
     checkpointEvery,
     keepCheckpoints,
+    recordSteps,
     begunWith,
     startedAt,
     earlierEpochs,
@@ -91,6 +96,7 @@ export function readRecordedRun(path: string, subject = `--resume ${path}`): Rec
     ...(engine !== undefined && threads !== undefined && { engine: { engine, device, threads } }),
     checkpointEvery,
     keepCheckpoints,
+    recordSteps,
     begunWith,
     startedAt,
     earlierEpochs,
@@ -144,7 +150,8 @@ export async function restoreRun(
   const point = found?.checkpoint.header.point ?? BEGINNING;
   // To read them takes its time, in which a lock can be lost.
   await directory.confirm();
-  await cutRecords(join(directory.path, 'epochs.jsonl'), point.epochsDone);
+  await cutEpochs(join(directory.path, 'epochs.jsonl'), point.epochsDone);
+  await cutSteps(join(directory.path, 'steps.jsonl'), point.step);
   // It tells how the run ended before; if it says nothing of this time, that is because it ends as suddenly.
   const resultPath = join(directory.path, 'result.json');
   await storing(resultPath, () => rm(resultPath, { force: true }));
@@ -193,29 +200,4 @@ async function newestCheckpoint(
     );
   }
   return newest;
-}
-
-/** Leaves the records of epochs 1 to `numEpochs`; what follows, a torn line too, is cut off. */
-async function cutRecords(path: string, numEpochs: number): Promise<void> {
-  if (!existsSync(path) && numEpochs === 0) return;
-  const text = existsSync(path) ? readTextFile(path, path) : '';
-  const kept = text.split('\n').slice(0, numEpochs);
-  const numWhole = kept.findIndex((line, index) => epochOf(line) !== index + 1);
-  if (numWhole !== -1 || kept.length < numEpochs) {
-    const whole = numWhole === -1 ? kept.length : numWhole;
-    throw new ConfigError(
-      `--resume: ${path}: expected the records of epochs 1 to ${numEpochs}, as the checkpoint has them, got ${whole}: ` +
-        'put the file back from a copy, or start the run anew',
-    );
-  }
-  const whole = kept.map((line) => `${line}\n`).join('');
-  if (whole !== text) await storing(path, () => writeFileAtomically(path, whole));
-}
-
-function epochOf(line: string): unknown {
-  try {
-    return (JSON.parse(line) as { epoch?: unknown }).epoch;
-  } catch {
-    return undefined;
-  }
 }

@@ -34,6 +34,8 @@ export interface RunDirectory {
   /** Of a run that is made longer: how many epochs it has now, and had before. */
   recordEpochs(epochs: number, earlierEpochs: readonly number[]): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
+  /** To `steps.jsonl`: records of steps, one a line. */
+  appendSteps(lines: readonly string[]): Promise<void>;
   /** `model.safetensors`, or of the epoch that is the best so far `best.safetensors`, of the replica as it is now. */
   writeModel(replica: Replica, facts: ModelFacts, name?: ModelFileName): Promise<void>;
   writeResult(result: RunResult): Promise<void>;
@@ -61,6 +63,11 @@ export function openRunDirectory(
       await confirm();
       await writeFileAtomically(file(name), content);
     });
+  const append = (name: string, lines: readonly string[]) =>
+    storing(file(name), async () => {
+      await confirm();
+      await appendLines(file(name), lines);
+    });
   const addToConfig = async (fields: object) => {
     const recorded = readJsonFile(file('config.json'), file('config.json')) as object;
     await replace('config.json', json({ ...recorded, ...fields }));
@@ -74,11 +81,8 @@ export function openRunDirectory(
     recordAllReduce: (begunWith) => addToConfig({ begunWith }),
     recordEpochs: (epochs, earlierEpochs) => addToConfig({ epochs, earlierEpochs }),
     confirm,
-    appendEpoch: (record) =>
-      storing(file('epochs.jsonl'), async () => {
-        await confirm();
-        await appendLine(file('epochs.jsonl'), JSON.stringify(record));
-      }),
+    appendEpoch: (record) => append('epochs.jsonl', [JSON.stringify(record)]),
+    appendSteps: (lines) => append('steps.jsonl', lines),
     writeModel: (replica, facts, name = 'model.safetensors') => replace(name, encodeModelFile(replica, facts)),
     writeResult: (result) => replace('result.json', json(result)),
   };
@@ -100,14 +104,14 @@ function openLog(path: string, warn: (line: string) => void): Logger {
   }
 }
 
-/** The line is on the disk, whole, or the file is as it was; its name too, when it is the first. */
-export async function appendLine(path: string, line: string): Promise<void> {
+/** The lines are on the disk, whole, or the file is as it was; its name too, when they are the first. */
+export async function appendLines(path: string, lines: readonly string[]): Promise<void> {
   const isNew = !existsSync(path);
   const file = await open(path, 'a');
   try {
     const { size } = await file.stat();
     try {
-      await file.writeFile(`${line}\n`);
+      await file.writeFile(lines.map((line) => `${line}\n`).join(''));
       await file.datasync();
     } catch (error) {
       // Where even this fails, resuming cuts off what is torn.

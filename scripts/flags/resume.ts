@@ -85,6 +85,7 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
     ...(!isGiven('data') && { data: dataOf(run).source }),
     ...(!isGiven('stepTimeout') && { stepTimeout: run.config.stepTimeoutSeconds }),
     ...(!isGiven('checkpointEvery') && { checkpointEvery: run.checkpointEvery }),
+    ...(!isGiven('recordSteps') && { recordSteps: run.recordSteps }),
     ...(!isGiven('keepCheckpoints') && run.keepCheckpoints !== undefined && { keepCheckpoints: run.keepCheckpoints }),
   };
   return { ...flags, ...others, resumed: run };

@@ -10,7 +10,7 @@ import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { AllReduceChoice, RunConfig, SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
-import { count, flag, notNegative, positive, seconds, upTo } from './values.ts';
+import { count, flag, index, notNegative, positive, seconds, upTo } from './values.ts';
 import { dataDirFlag, dataFlags } from './data.ts';
 import { microbatchFlags } from './distribution.ts';
 import { inGroup } from './groups.ts';
@@ -58,6 +58,7 @@ export interface RunFlags extends Recipe {
   shares?: SharesChoice;
   checkpointEvery?: number;
   keepCheckpoints: number;
+  recordSteps?: number;
   resume?: string;
   data: string;
   dataDir?: string;
@@ -136,6 +137,9 @@ function fileFlags(): readonly Option[] {
   return [
     flag('--config <file>', 'config.json of a run to carry out again; other flags override what it says'),
     flag('--run-dir <folder>', 'folder in which the run is recorded. Default: runs/<date>-<model>-<id>'),
+    flag('--record-steps [k]', 'record every k-th step in steps.jsonl, without a value every step. Default: none')
+      .argParser(index)
+      .preset('1'),
     flag('--quiet', 'print only failures and warnings').default(false),
   ];
 }

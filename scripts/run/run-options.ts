@@ -28,7 +28,7 @@ export async function runOptionsOf(
   joinTimeoutSeconds: number,
 ): Promise<Omit<RunOptions, 'summonWorkers'>> {
   keepFreedMemory();
-  const { engine, device, threads, runDir, quiet, resumed, checkpointEvery, keepCheckpoints } = flags;
+  const { engine, device, threads, runDir, quiet, resumed, checkpointEvery, keepCheckpoints, recordSteps } = flags;
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = createTerminalReporter({ stream: process.stdout, quiet });
   const { config, dataset } = await configOf(flags, { numWorkers, joinTimeoutSeconds, log: reporter.line }).catch(
@@ -39,9 +39,10 @@ export async function runOptionsOf(
   );
   return {
     config,
-    origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints }),
+    origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints, recordSteps }),
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
+    recordSteps,
     runDir,
     dataset,
     vectorMath: fastestVectorMath(),

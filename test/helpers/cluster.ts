@@ -5,6 +5,7 @@ import { createFleet } from '../../coordinator/members/fleet.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
 import { createMembership } from '../../coordinator/members/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
+import type { StepRecord } from '../../coordinator/reporting/step-record.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { synchronise } from '../../coordinator/members/fleet.ts';
@@ -140,6 +141,7 @@ export interface ClusterOptions {
    */
   readonly onStart?: (join: (returning?: number) => Promise<string>) => void;
   readonly onProgress?: (progress: Progress) => void;
+  readonly onStepRecord?: (record: StepRecord) => void;
 }
 
 export interface ClusterOutcome {
@@ -226,6 +228,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       replica,
       signal,
       onProgress: (progress) => options.onProgress?.(progress),
+      onStepRecord: options.onStepRecord,
       onEpoch: (record) => {
         epochs.push(record);
         return Promise.resolve();

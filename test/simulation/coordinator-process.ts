@@ -13,7 +13,7 @@ import { BEGINNING, restoreRun } from '../../coordinator/run-directory/resume.ts
 import { createRunCheckpoints } from '../../coordinator/run-directory/run-checkpoints.ts';
 import { lastStepOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import { appendLine } from '../../coordinator/run-directory/run-directory.ts';
+import { appendLines } from '../../coordinator/run-directory/run-directory.ts';
 import type { LockedRunDirectory } from '../../coordinator/run-directory/locked-run-directory.ts';
 import { storing } from '../../coordinator/run-directory/storage-error.ts';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
@@ -129,7 +129,8 @@ function directoryOf(life: CoordinatorLife): LockedRunDirectory {
       life.onBegun(kind);
       return Promise.resolve();
     },
-    appendEpoch: (record: EpochRecord) => storing(RECORDS, () => appendLine(RECORDS, JSON.stringify(record))),
+    appendEpoch: (record: EpochRecord) => storing(RECORDS, () => appendLines(RECORDS, [JSON.stringify(record)])),
+    appendSteps: () => Promise.resolve(),
     writeModel: ({ step }, _, name = 'model.safetensors') => {
       const path = `${RUN_FOLDER}/${name}`;
       return storing(path, () => writeFileAtomically(path, `step ${step}`));

@@ -8,6 +8,7 @@ import { toCanonical } from '../../../protocol/data/canonical.ts';
 import { FASHION_MNIST_CLASSES, FASHION_MNIST_SHAPE } from '../../../protocol/data/fashion-mnist.ts';
 import { readRecordedRun } from '../../../coordinator/run-directory/resume.ts';
 import type { EpochRecord, RunResult } from '../../../coordinator/reporting/reporter.ts';
+import type { StepRecord } from '../../../coordinator/reporting/step-record.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
@@ -53,6 +54,7 @@ function beginOrResume(runDir: string): Promise<RunResult> {
     dataset,
     resumed,
     checkpointSettings: { every: 1, keep: 1 },
+    recordSteps: 1,
     vectorMath: plainVectorMath,
     signal: never(),
     reporter: { line: () => {} },
@@ -94,12 +96,19 @@ const figuresOf = (runDir: string) =>
     .map((line) => JSON.parse(line) as EpochRecord)
     .map(({ epoch, loss, testAccuracy, samples, steps }) => ({ epoch, loss, testAccuracy, samples, steps }));
 
+const stepsOf = (runDir: string) =>
+  readFileSync(join(runDir, 'steps.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as StepRecord)
+    .map(({ epoch, step, stepInEpoch, loss, samples }) => ({ epoch, step, stepInEpoch, loss, samples }));
+
 const filesOf = (runDir: string) => (readdirSync(runDir, { recursive: true }) as string[]).sort();
 
 async function quietRun() {
   const runDir = join(temporaryFolder(), 'run');
   const { parametersSha256 } = await beginOrResume(runDir);
-  return { parametersSha256, figures: figuresOf(runDir), files: filesOf(runDir) };
+  return { parametersSha256, figures: figuresOf(runDir), steps: stepsOf(runDir), files: filesOf(runDir) };
 }
 
 /** Runs that fail at one operation each; `afterFailure` sees what each has come to. */
@@ -110,6 +119,7 @@ async function failEverywhere(
   onTestFinished(failNever);
   failNever();
   const quiet = await quietRun();
+  expect(quiet.steps.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
   for (let failAt = FIRST; ; failAt += STRIDE) {
     const runDir = join(temporaryFolder(), 'run');
     const hasFailed = failFrom(failAt, how);
@@ -126,6 +136,8 @@ async function failEverywhere(
       parametersSha256: quiet.parametersSha256,
     });
     expect(figuresOf(runDir), `failed at ${failAt}`).toEqual(quiet.figures);
+    // None is missing, and none is there twice.
+    expect(stepsOf(runDir), `failed at ${failAt}`).toEqual(quiet.steps);
     // A run that was over except for the removal of its lock may leave the lock behind.
     expect(
       filesOf(runDir).filter((name) => name !== 'lock'),
@@ -156,5 +168,6 @@ test('a disk that is full from any operation on ends the run in words, and with 
     }
     // No line is torn.
     if (existsSync(join(runDir, 'epochs.jsonl'))) figuresOf(runDir);
+    if (existsSync(join(runDir, 'steps.jsonl'))) stepsOf(runDir);
   });
 });
