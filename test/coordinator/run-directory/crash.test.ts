@@ -2,23 +2,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { carryOutRun } from '../../../coordinator/main.ts';
-import type { DatasetSource } from '../../../coordinator/dataset/dataset-source.ts';
-import { toCanonical } from '../../../protocol/data/canonical.ts';
-import { FASHION_MNIST_CLASSES, FASHION_MNIST_SHAPE } from '../../../protocol/data/fashion-mnist.ts';
-import { readRecordedRun } from '../../../coordinator/run-directory/resume.ts';
-import type { EpochRecord, RunResult } from '../../../coordinator/reporting/reporter.ts';
-import type { StepRecord } from '../../../coordinator/reporting/step-record.ts';
+import type { RunResult } from '../../../coordinator/reporting/reporter.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
-import { plainVectorMath } from '../../../protocol/vectors/vector-math.ts';
-import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
-import { runWorkerSession } from '../../../worker/session.ts';
-import { madeUpSamples, runConfig } from '../../helpers/cluster.ts';
 import { failFrom, failNever } from '../../helpers/failing-files.ts';
 import type { FailureKind } from '../../helpers/failing-files.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
-import { never } from '../../helpers/sockets.ts';
+import { beginOrResume as beginOrResumeSmall, epochRecordsOf, stepRecordsOf } from '../../helpers/small-run.ts';
 import { countOfCases, freshSeed } from '../../helpers/tier.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -26,56 +15,8 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   return failingFiles(await importOriginal());
 });
 
-const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
-
-/** Two steps an epoch. */
-const dataset: DatasetSource = {
-  name: 'made up',
-  source: 'made up',
-  shape: FASHION_MNIST_SHAPE,
-  classes: FASHION_MNIST_CLASSES,
-  numTrainSamples: 16,
-  open: () =>
-    toCanonical({
-      shape: FASHION_MNIST_SHAPE,
-      classes: FASHION_MNIST_CLASSES,
-      train: madeUpSamples(16, 1),
-      test: madeUpSamples(8, 2),
-    }),
-};
-
-/** What a user does: begins the run, or resumes the one that is there. */
-function beginOrResume(runDir: string): Promise<RunResult> {
-  const resumed = existsSync(join(runDir, 'config.json')) ? readRecordedRun(runDir) : undefined;
-  return carryOutRun({
-    config,
-    origin: {},
-    runDir,
-    dataset,
-    resumed,
-    checkpointSettings: { every: 1, keep: 1 },
-    recordSteps: 1,
-    vectorMath: plainVectorMath,
-    signal: never(),
-    reporter: { line: () => {} },
-    warn: () => {},
-    summonWorkers({ membership, replica, samples }) {
-      const [coordinatorEnd, workerEnd] = memoryTransportPair();
-      void membership.admit(coordinatorEnd);
-      const session = runWorkerSession(workerEnd, {
-        name: 'worker',
-        sharedReplica: replica,
-        loadDataset: () => Promise.resolve(samples),
-        createEngine: (options) => createReferenceEngine({ ...options, threads: 1 }),
-      });
-      const ended = session.then(
-        () => {},
-        () => {},
-      );
-      return Promise.resolve({ stop: () => ended });
-    },
-  });
-}
+/** Two steps an epoch, with a checkpoint and a record of each. */
+const beginOrResume = (runDir: string) => beginOrResumeSmall(runDir, { recordSteps: 1 });
 
 /** The locks are those of a process that is gone. */
 function killLockHolders(runDir: string): void {
@@ -90,18 +31,14 @@ const STRIDE = countOfCases(5, 1);
 const FIRST = 1 + (freshSeed('GRADSOCK_SEED_CRASHES') % STRIDE);
 
 const figuresOf = (runDir: string) =>
-  readFileSync(join(runDir, 'epochs.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as EpochRecord)
-    .map(({ epoch, loss, testAccuracy, samples, steps }) => ({ epoch, loss, testAccuracy, samples, steps }));
+  epochRecordsOf(runDir).map(({ epoch, loss, testAccuracy, samples, steps }) => {
+    return { epoch, loss, testAccuracy, samples, steps };
+  });
 
 const stepsOf = (runDir: string) =>
-  readFileSync(join(runDir, 'steps.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as StepRecord)
-    .map(({ epoch, step, stepInEpoch, loss, samples }) => ({ epoch, step, stepInEpoch, loss, samples }));
+  stepRecordsOf(runDir).map(({ epoch, step, stepInEpoch, loss, samples }) => {
+    return { epoch, step, stepInEpoch, loss, samples };
+  });
 
 const filesOf = (runDir: string) => (readdirSync(runDir, { recursive: true }) as string[]).sort();
 
