@@ -54,6 +54,25 @@ describe('a run', () => {
     expect(readEpochs(at('run')).map(({ loss }) => loss)).toEqual(readEpochs(at('whole')).map(({ loss }) => loss));
   });
 
+  test('goes on to record its steps when it is resumed, unless it is told not to', async () => {
+    const { at, train, flags, configOf } = setUp();
+    const stepsOf = (name: string) =>
+      readFileSync(join(at(name), 'steps.jsonl'), 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { step: number }).step);
+    await train(...flags, '--epochs', '1', '--record-steps', '2', '--run-dir', at('run'));
+    expect(configOf('run')).toMatchObject({ recordSteps: 2 });
+    expect(stepsOf('run')).toEqual([2, 4]);
+    const longer = await train('--resume', at('run'), '--epochs', '2');
+    expect(longer.code, longer.output).toBe(0);
+    expect(stepsOf('run')).toEqual([2, 4, 6, 8]);
+    await train('--resume', at('run'), '--epochs', '3', '--record-steps', '0');
+    expect(stepsOf('run')).toEqual([2, 4, 6, 8]);
+    await train('--resume', at('run'), '--epochs', '4', '--record-steps');
+    expect(stepsOf('run')).toEqual([2, 4, 6, 8, 13, 14, 15, 16]);
+  });
+
   test('is not made longer where each step so far would have been another, and never shorter', async () => {
     const { at, train, flags } = setUp();
     await train(...flags, '--schedule', 'cosine', '--epochs', '2', '--run-dir', at('run'));

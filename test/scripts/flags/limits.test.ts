@@ -24,7 +24,7 @@ describe('a value that nothing can hold is refused with the limit:', () => {
   const counted = [
     ...['--epochs', '--global-batch', '--microbatches', '--accumulate', '--local-steps', '--train-samples'],
     ...['--test-samples', '--validation', '--max-steps', '--warmup-steps', '--decay-epochs', '--ema-every'],
-    ...['--checkpoint-every', '--keep-checkpoints'],
+    ...['--checkpoint-every', '--keep-checkpoints', '--record-steps'],
   ];
   test.each(counted)('%s beyond what can be counted', (name) => {
     expect(refusalOf(baselineCommand, name, '1e300')).toMatch(/Expected at most 9007199254740991\.$/);

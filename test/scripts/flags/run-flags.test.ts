@@ -1,18 +1,17 @@
 import { FASHION_MNIST_DATA } from '../../../scripts/flags/load-model.ts';
 import { Command } from 'commander';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { optimizerConfigSchema } from '../../../protocol/vectors/optimizer.ts';
 import { addRunFlags, runConfigOf } from '../../../scripts/flags/run-flags.ts';
 import type { RunFlags } from '../../../scripts/flags/run-flags.ts';
 
-const configOf = (...args: string[]) => {
+const flagsOf = (...args: string[]) => {
   const command = addRunFlags(new Command('train').exitOverride().configureOutput({ writeErr: () => {} }));
-  return runConfigOf(command.parse(args, { from: 'user' }).opts<RunFlags>(), {
-    workers: 2,
-    joinTimeoutSeconds: 60,
-    data: FASHION_MNIST_DATA,
-  });
+  return command.parse(args, { from: 'user' }).opts<RunFlags>();
 };
+
+const configOf = (...args: string[]) =>
+  runConfigOf(flagsOf(...args), { workers: 2, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
 
 test('--clip-norm goes into the configuration of the optimizer, which without it does not mention it', () => {
   const { optimizer } = configOf('--clip-norm', '0.5');
@@ -22,4 +21,23 @@ test('--clip-norm goes into the configuration of the optimizer, which without it
 
 test.each(['0', '-1', 'NaN', 'Infinity', 'much', ''])('--clip-norm %j is refused', (value) => {
   expect(() => configOf('--clip-norm', value)).toThrow('Expected a number above 0');
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test('--record-steps is off, on for every step without a value, and for every K-th with one; 0 turns it off', () => {
+  expect(flagsOf().recordSteps).toBeUndefined();
+  expect(flagsOf('--record-steps').recordSteps).toBe(1);
+  expect(flagsOf('--record-steps', '--quiet')).toMatchObject({ recordSteps: 1, quiet: true });
+  expect(flagsOf('--record-steps', '25').recordSteps).toBe(25);
+  expect(flagsOf('--record-steps=0').recordSteps).toBe(0);
+  vi.stubEnv('GRADSOCK_RECORD_STEPS', '10');
+  expect(flagsOf().recordSteps).toBe(10);
+  expect(flagsOf('--record-steps').recordSteps).toBe(1);
+});
+
+test.each(['-1', '1.5', 'often', ''])('--record-steps %j is refused', (value) => {
+  expect(() => flagsOf(`--record-steps=${value}`)).toThrow('Expected a whole number from 0');
 });
