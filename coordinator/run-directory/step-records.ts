@@ -10,7 +10,7 @@ const MOST_WAITING = 1000;
 
 export interface StepRecords {
   /** Takes the record, if it is that of a K-th step. */
-  add(record: StepRecord): void;
+  readonly add: (record: StepRecord) => void;
   /** All that were added before are on the disk, or rejects with `StorageError`; nothing is written after that. */
   flush(): Promise<void>;
 }

@@ -20,7 +20,9 @@ import { never } from './sockets.ts';
 /** Batches of 8 samples, in 2 microbatches. */
 const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
 
-export interface SmallRunOptions extends Partial<Pick<RunOptions, 'checkpointSettings' | 'recordSteps' | 'signal'>> {
+export interface SmallRunOptions extends Partial<
+  Pick<RunOptions, 'checkpointSettings' | 'recordSteps' | 'reporter' | 'signal'>
+> {
   /** Default: 2. */
   readonly stepsPerEpoch?: number;
   readonly changes?: Partial<RunConfig>;
