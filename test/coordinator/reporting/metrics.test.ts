@@ -88,6 +88,29 @@ describe('the parts of a step', () => {
     expect(metrics.close(1010).breakdown).toMatchObject({ computeMs: 10, wireMs: 0, applyMs: 0, otherMs: 0 });
   });
 
+  test('never are more than the time of the step, when its first answer is older than the step itself', () => {
+    const metrics = openEpochMetrics(1000, [a, b]);
+    const [early, late] = moments.arrivals;
+    metrics.recordStep({ ...moments, arrivals: [{ ...early!, atMs: 998 }, late!] });
+    const { wallMs, parts } = metrics.settle(1016.5);
+    expect(wallMs).toBe(16.5);
+    expect(parts).toMatchObject({ computeMs: 0, applyMs: 0, wireMs: 0, waitMs: 14, otherMs: 0 });
+    expect(parts).toMatchObject({ reduceMs: 1, encodeMs: 1.5 });
+  });
+
+  test('settle step by step, with what lies between steps as other, and add up to the epoch', () => {
+    const metrics = openEpochMetrics(999, [a, b]);
+    metrics.recordStep(moments);
+    const first = metrics.settle(1016.5);
+    expect([first.wallMs, first.parts.otherMs]).toEqual([17.5, 1]);
+    metrics.recordConfirmation(1016.5, [{ member: a, atMs: 1020.5, applyMs: 2, hashMs: 1 }], 0.5);
+    const last = metrics.settle(1021);
+    expect(last).toMatchObject({ wallMs: 4.5, parts: { applyMs: 2, otherMs: 1.5, wireMs: 1, computeMs: 0 } });
+    const { wallMs, breakdown } = metrics.close(1021);
+    expect(wallMs).toBe(22);
+    expect(breakdown).toMatchObject({ computeMs: 6, applyMs: 2.75, otherMs: 2.5 });
+  });
+
   test('of the end of an epoch are applying, wire, and the wait for the last proof', () => {
     const metrics = openEpochMetrics(1000, [a, b]);
     const proof = { applyMs: 2, hashMs: 1 };
