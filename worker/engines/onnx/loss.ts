@@ -23,13 +23,16 @@ export interface LabelValues {
 
 /** Declares the bytes of a batch, [B, inputSize], as an input; returns pixels in [0, 1], [C, H, W, B]. */
 export function imageInput(graph: GraphBuilder, plan: ModelPlan): Value {
-  const bytes_BF = graph.input(IMAGES, 'uint8', [BATCH, plan.inputSize]);
-  // On a CPU, transposed as bytes: a quarter of the memory. WebGPU transposes no bytes.
-  const pixels_FB =
-    graph.target === 'cpu'
-      ? graph.cast(graph.transpose(bytes_BF, [1, 0]), 'float32')
-      : graph.transpose(graph.cast(bytes_BF, 'float32'), [1, 0]);
+  const pixels_FB = floatsWithBatchLast(graph, graph.input(IMAGES, 'uint8', [BATCH, plan.inputSize]));
   return graph.reshape(graph.op('Div', [pixels_FB, graph.scalar(255)]), [...plan.spec.input, -1]);
+}
+
+/** Bytes, [B, N], as float32, [N, B]. */
+export function floatsWithBatchLast(graph: GraphBuilder, bytes: Value): Value {
+  // On a CPU, transposed as bytes: a quarter of the memory. WebGPU transposes no bytes.
+  return graph.target === 'cpu'
+    ? graph.cast(graph.transpose(bytes, [1, 0]), 'float32')
+    : graph.transpose(graph.cast(bytes, 'float32'), [1, 0]);
 }
 
 /** What labels come into the graph as: bytes, or where a byte is too narrow a type that every device has kernels for. */

@@ -13,8 +13,10 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Labels } from '../../../protocol/data/labels.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
+import { createDropoutMasks } from '../dropout.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
 import { findDevice, startError, type OnnxDevice } from './devices.ts';
+import { DROPOUT_MASKS } from './dropout.ts';
 import { buildEvaluationGraph } from './evaluation-graph.ts';
 import { IMAGES, labelTypeOf, LABELS, LOSS_SUM, NUM_CORRECT, OUTPUTS } from './loss.ts';
 import { buildTrainingGraph, outputNameOf } from './training-graph.ts';
@@ -35,7 +37,7 @@ interface CachedFetches {
  * Throws `ConfigError` for a device that it does not know, or that cannot be had or started, with the cure.
  */
 export async function createOnnxEngine(options: EngineOptions): Promise<Engine> {
-  const { plan, parameters, buffers, threads, labelSmoothing } = options;
+  const { plan, parameters, buffers, maxBatch, threads, labelSmoothing } = options;
   const device = findDevice(options.device ?? 'cpu');
   const trainingSession = await createSession(buildTrainingGraph(plan, device.target, labelSmoothing), device, threads);
   const evaluationSession = await createSession(buildEvaluationGraph(plan, device.target), device, threads);
@@ -68,6 +70,12 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
     [IMAGES]: new Tensor('uint8', images.subarray(0, numSamples * plan.inputSize), [numSamples, plan.inputSize]),
     [LABELS]: labelTensor(labels.subarray(0, numSamples), labelType),
   });
+  const masksOf = createDropoutMasks(plan, maxBatch);
+  const maskFeeds = (batch: Microbatch): TensorMap => {
+    const { numDropoutUnits } = plan;
+    if (numDropoutUnits === 0) return {};
+    return { [DROPOUT_MASKS]: new Tensor('uint8', masksOf(batch), [batch.numSamples, numDropoutUnits]) };
+  };
   const resultOf = ({ numSamples }: Microbatch): MicrobatchResult => ({
     lossSum: lossSum[0]!,
     numCorrect: numCorrect[0]!,
@@ -80,7 +88,8 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
     threads,
 
     async computeGradient(batch, into) {
-      await trainingSession.run({ ...parameterFeeds, ...batchFeeds(batch) }, fetchesInto(into));
+      const feeds = { ...parameterFeeds, ...batchFeeds(batch), ...maskFeeds(batch) };
+      await trainingSession.run(feeds, fetchesInto(into));
       return resultOf(batch);
     },
 
