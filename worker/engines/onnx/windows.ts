@@ -45,7 +45,12 @@ export function partOfMap(
 ): Value {
   const [bottom, right] = [Math.min(mapHeight, top + height), Math.min(mapWidth, left + width)];
   const isWhole = top === 0 && left === 0 && bottom === mapHeight && right === mapWidth;
-  const boundsOf = () => [[top, left], [bottom, right], [1, 2]].map((values) => graph.ints(values));
+  const boundsOf = () =>
+    [
+      [top, left],
+      [bottom, right],
+      [1, 2],
+    ].map((values) => graph.ints(values));
   const part = isWhole ? value_CHWB : graph.op('Slice', [value_CHWB, ...boundsOf()]);
   return padMap(graph, part, { top: 0, left: 0, bottom: top + height - bottom, right: left + width - right });
 }

@@ -6,7 +6,7 @@
  * feature maps are BHWC within, while images come as BCHW, weights as OIHW, and a map is flattened in CHW order.
  */
 import * as tf from '@tensorflow/tfjs';
-import { internalError } from '../../../protocol/errors.ts';
+import type { Padding } from '../../../protocol/state/layer-plan.ts';
 import {
   BATCH_NORM_EPSILON,
   type LayerPlan,
@@ -17,7 +17,12 @@ import {
 export type BatchNormPlan = Extract<LayerPlan, { kind: 'batchNorm' }>;
 type ConvPlan = Extract<LayerPlan, { kind: 'conv' }>;
 type DensePlan = Extract<LayerPlan, { kind: 'dense' }>;
+export type DropoutPlan = Extract<LayerPlan, { kind: 'dropout' }>;
+type AveragePoolPlan = Extract<LayerPlan, { kind: 'averagePool' }>;
+type JoinPlan = Extract<LayerPlan, { kind: 'join' }>;
 type MaxPoolPlan = Extract<LayerPlan, { kind: 'maxPool' }>;
+/** What has one input: all but the two ends of a residual block. */
+type SequentialPlan = Exclude<LayerPlan, { kind: 'fork' | 'join' }>;
 
 /** [F] each. */
 export interface FeatureStatistics {
@@ -32,6 +37,11 @@ export interface ForwardOptions {
   readonly statisticsOf: (layer: BatchNormPlan, input: tf.Tensor) => FeatureStatistics;
   /** How to pool: see {@link maxPoolByKernel} and {@link maxPoolByComparison}. */
   readonly maxPool: MaxPool;
+  /**
+   * What each value of a dropout layer is multiplied by, [B, ...shape]: 0, or 1 / (1 - rate). Without it all values stay,
+   * as in evaluation.
+   */
+  readonly dropoutFactorsOf?: (layer: DropoutPlan) => tf.Tensor;
 }
 
 /** Pools `input`, BHWC, over windows of `size` x `size` that do not overlap. */
@@ -44,7 +54,13 @@ export type MaxPool = (input_BHWC: tf.Tensor4D, size: number) => tf.Tensor4D;
  */
 export function forward(plan: ModelPlan, images_BCHW: tf.Tensor4D, options: ForwardOptions): tf.Tensor2D {
   let values: tf.Tensor = toChannelsLast(images_BCHW);
-  for (const layer of plan.layers) values = applyLayer(layer, values, options);
+  // What went into the residual blocks that are open, the innermost last.
+  const forked: tf.Tensor[] = [];
+  for (const layer of plan.layers) {
+    if (layer.kind === 'fork') forked.push(values);
+    else if (layer.kind === 'join') values = applyJoin(layer, values, forked.pop()!);
+    else values = applyLayer(layer, values, options);
+  }
   return values as tf.Tensor2D;
 }
 
@@ -91,31 +107,45 @@ export const maxPoolByComparison: MaxPool = (input_BHWC, size) => {
   return tf.reshape(largest!, [batch, rows, columns, channels]);
 };
 
-function applyLayer(layer: LayerPlan, input: tf.Tensor, options: ForwardOptions): tf.Tensor {
+function applyLayer(layer: SequentialPlan, input: tf.Tensor, options: ForwardOptions): tf.Tensor {
   switch (layer.kind) {
     case 'conv':
       return applyConvolution(layer, input as tf.Tensor4D, options);
-    case 'averagePool':
-    case 'dropout':
-    case 'fork':
-    case 'join':
-      throw internalError(`this engine has no ${layer.kind}`);
     case 'maxPool':
       return applyMaxPool(layer, input as tf.Tensor4D, options);
+    case 'averagePool':
+      return applyAveragePool(layer, input as tf.Tensor4D);
     case 'flatten':
       return flatten(input);
     case 'dense':
       return applyDense(layer, input as tf.Tensor2D, options);
     case 'batchNorm':
       return applyBatchNorm(layer, input, options);
+    case 'dropout':
+      return applyDropout(layer, input, options);
   }
 }
 
-/** The weight is turned within the differentiated function, so its gradient comes back as OIHW. */
+/**
+ * The weight is turned within the differentiated function, so its gradient comes back as OIHW. Zeros are put around the
+ * map by an operation of their own: a convolution takes less padding behind than before the map on no backend.
+ */
 function applyConvolution(layer: ConvPlan, input_BHWC: tf.Tensor4D, { parameterOf }: ForwardOptions): tf.Tensor {
   const weight_OIHW = parameterOf(layer.weight) as tf.Tensor4D;
   const weight_HWIO = tf.transpose(weight_OIHW, [2, 3, 1, 0]);
-  return addBias(tf.conv2d(input_BHWC, weight_HWIO, 1, 'valid'), parameterOf(layer.bias), layer.relu);
+  const padded_BHWC = padMap(input_BHWC, layer.padding);
+  const product = tf.conv2d(padded_BHWC, weight_HWIO, layer.stride, 'valid');
+  return addBias(product, parameterOf(layer.bias), layer.relu);
+}
+
+function padMap(input_BHWC: tf.Tensor4D, { top, left, bottom, right }: Padding): tf.Tensor4D {
+  if (Math.max(top, left, bottom, right) === 0) return input_BHWC;
+  return tf.pad(input_BHWC, [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ]);
 }
 
 function applyDense(layer: DensePlan, input_BI: tf.Tensor2D, { parameterOf }: ForwardOptions): tf.Tensor {
@@ -132,6 +162,35 @@ function addBias(product: tf.Tensor, bias_O: tf.Tensor, relu: boolean): tf.Tenso
 /** A pool of one changes nothing. */
 function applyMaxPool({ size }: MaxPoolPlan, input_BHWC: tf.Tensor4D, { maxPool }: ForwardOptions): tf.Tensor {
   return size === 1 ? input_BHWC : maxPool(input_BHWC, size);
+}
+
+/**
+ * The mean of each window: of its rows first, then of its columns. The two means are sums and products, whose gradients
+ * every backend has.
+ */
+function applyAveragePool(layer: AveragePoolPlan, input_BHWC: tf.Tensor4D): tf.Tensor {
+  const [batch, height, width, channels] = input_BHWC.shape;
+  const [, outputHeight, outputWidth] = layer.outputShape as [number, number, number];
+  const [rows, columns] = layer.window;
+  const filled = [batch, outputHeight * rows, outputWidth * columns, channels] as const;
+  const isFilled = height === filled[1] && width === filled[2];
+  const windows = isFilled ? input_BHWC : tf.slice(input_BHWC, [0, 0, 0, 0], [...filled]);
+  const rowMeans = tf.mean(tf.reshape(windows, [batch * outputHeight, rows, filled[2] * channels]), 1);
+  const means = tf.mean(tf.reshape(rowMeans, [batch * outputHeight * outputWidth, columns, channels]), 1);
+  return tf.reshape(means, [batch, outputHeight, outputWidth, channels]);
+}
+
+/** y = x times the factors, in the layout of x. */
+function applyDropout(layer: DropoutPlan, input: tf.Tensor, { dropoutFactorsOf }: ForwardOptions): tf.Tensor {
+  if (!dropoutFactorsOf) return input;
+  const factors = dropoutFactorsOf(layer);
+  return tf.mul(input, factors.rank === 4 ? toChannelsLast(factors as tf.Tensor4D) : factors);
+}
+
+/** What went into a residual block plus what its layers made of it, then ReLU where the block has one. */
+function applyJoin({ relu }: JoinPlan, input: tf.Tensor, forked: tf.Tensor): tf.Tensor {
+  const sum = tf.add(input, forked);
+  return relu ? tf.relu(sum) : sum;
 }
 
 /** y = (x - mean) (gamma / sqrt(variance + epsilon)) + beta, feature by feature. */

@@ -12,6 +12,7 @@ import { countOf } from '../../../protocol/counts.ts';
 import type { Labels } from '../../../protocol/data/labels.ts';
 import { internalError } from '../../../protocol/errors.ts';
 import { slotView, type TensorSlot } from '../../../protocol/state/model-spec.ts';
+import { createDropoutFactors } from './dropout.ts';
 import type { Engine, EngineOptions, GradientBuffers, Microbatch, MicrobatchResult } from '../engine.ts';
 import { batchStatistics, crossEntropySum, forward, maxPoolByComparison, maxPoolByKernel } from './layers.ts';
 import type { BatchNormPlan, FeatureStatistics, MaxPool } from './layers.ts';
@@ -50,6 +51,7 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
   const { device, backend, threads } = await startBackend(options.device, options.threads);
   const { maxPool, valuesOf }: BackendHabits = HABITS[backend];
   const scaled = new Float32Array(maxBatch * plan.inputSize);
+  const dropoutFactors = createDropoutFactors(plan, maxBatch);
 
   const tensorOf = (flat: Float32Array<ArrayBuffer>, slot: TensorSlot): tf.Tensor =>
     tf.tensor(slotView(flat, slot), [...slot.shape], 'float32');
@@ -83,10 +85,12 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
     try {
       return freeingTensors(() => {
         const { images_BCHW, targets_BK } = tensorsOf(batch, labelSmoothing);
+        const dropoutFactorsOf = dropoutFactors(batch);
         const lossOf = (...tensors: tf.Tensor[]): tf.Scalar => {
           const tensorFor = new Map(plan.parameters.map((slot, i) => [slot, tensors[i]!]));
           outputs_BK = forward(plan, images_BCHW, {
             maxPool,
+            dropoutFactorsOf,
             parameterOf: (slot) => tensorFor.get(slot)!,
             statisticsOf: (layer, input) => {
               const { mean, variance } = batchStatistics(input);

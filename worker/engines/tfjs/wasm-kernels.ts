@@ -47,21 +47,32 @@ export function registerWasmKernels(): void {
 }
 
 /**
- * The gradient of a convolution's filter, as a convolution. With X the input, dY the gradient of the output:
+ * The gradient of a convolution's filter, as a convolution. With X the input, dY the gradient of the output, S the stride:
  *
- *     Y[b,y,x,o] = sum_{h,w,i} X[b,y+h,x+w,i] F[h,w,i,o]
- *     dF[h,w,i,o] = sum_{b,y,x} X[b,y+h,x+w,i] dY[b,y,x,o]
+ *     Y[b,y,x,o] = sum_{h,w,i} X[b,yS+h,xS+w,i] F[h,w,i,o]
+ *     dF[h,w,i,o] = sum_{b,y,x} X[b,yS+h,xS+w,i] dY[b,y,x,o]
  *
- * The second line is the first with other names: X's channels are its batch, samples are the channels summed over, and
- * dY is a filter as large as the output. So, with X as IHWB and dY as yxBO, it gives dF as IhwO.
+ * The second line is a convolution too: X's channels are its batch, samples are the channels summed over, and dY is a
+ * filter as large as the output, whose entries meet X at a distance of S (a dilation). So, with X as IHWB and dY as yxBO,
+ * it gives dF as IhwO; X is cut to what the windows reach, for dF to have the filter's height and width.
  */
 function filterGradient({ inputs, attrs }: KernelArguments): tf.TensorInfo {
-  if (!isPlain(attrs)) throw new Error('Conv2DBackpropFilter on wasm: only stride 1 without padding, channels last');
+  if (!isUnpadded(attrs)) throw new Error('Conv2DBackpropFilter on wasm: only without padding, channels last');
+  const { filterShape, strides } = attrs as unknown as {
+    filterShape: FourNumbers;
+    strides: ConvolutionAttributes['strides'];
+  };
+  const [rowStride, columnStride] = pairOf(strides);
   const [x_BHWI, dy_ByxO] = [inputs['x'] as tf.Tensor4D, inputs['dy'] as tf.Tensor4D];
+  const [batch, rows, columns] = dy_ByxO.shape;
+  const reached = [(rows - 1) * rowStride + filterShape[0], (columns - 1) * columnStride + filterShape[1]] as const;
+  const isReached = x_BHWI.shape[1] === reached[0] && x_BHWI.shape[2] === reached[1];
   return tf.tidy(() => {
-    const x_IHWB = tf.transpose(x_BHWI, [3, 1, 2, 0]);
+    const reached_BHWI = isReached ? x_BHWI : tf.slice(x_BHWI, [0, 0, 0, 0], [batch, ...reached, x_BHWI.shape[3]]);
+    const x_IHWB = tf.transpose(reached_BHWI, [3, 1, 2, 0]);
     const dy_yxBO = tf.transpose(dy_ByxO, [1, 2, 0, 3]);
-    return tf.transpose(tf.conv2d(x_IHWB, dy_yxBO, 1, 'valid'), [1, 2, 0, 3]);
+    const dF_IhwO = tf.conv2d(x_IHWB, dy_yxBO, 1, 'valid', 'NHWC', [rowStride, columnStride]);
+    return tf.transpose(dF_IhwO, [1, 2, 0, 3]);
   });
 }
 
@@ -160,8 +171,20 @@ function replaceKernel(
   tf.registerKernel({ ...original, kernelFunc: (args) => replacement(original.kernelFunc, args) });
 }
 
-/** Whether it is a convolution such as a ModelPlan has. */
+/** Whether it is a convolution such as `layers.ts` makes, of any stride. */
+function isUnpadded(attributes: KernelArguments['attrs']): boolean {
+  const { pad, dataFormat } = attributes as unknown as ConvolutionAttributes;
+  return pad === 'valid' && dataFormat === 'NHWC';
+}
+
+/** Whether it is one of stride 1. */
 function isPlain(attributes: KernelArguments['attrs']): boolean {
-  const { strides, pad, dataFormat } = attributes as unknown as ConvolutionAttributes;
-  return [strides].flat().every((stride) => stride === 1) && pad === 'valid' && dataFormat === 'NHWC';
+  const { strides } = attributes as unknown as ConvolutionAttributes;
+  return isUnpadded(attributes) && pairOf(strides).every((stride) => stride === 1);
+}
+
+/** [of rows, of columns]. */
+function pairOf(strides: ConvolutionAttributes['strides']): [number, number] {
+  const [ofRows, ofColumns = ofRows] = [strides].flat() as [number, number?];
+  return [ofRows, ofColumns];
 }

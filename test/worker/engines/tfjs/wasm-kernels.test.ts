@@ -22,34 +22,43 @@ describe('the kernels for wasm', () => {
     await startBackend('wasm', 1);
   });
 
-  // [samples, height, width, channels], kernel [height, width], filters
+  // [samples, height, width, channels], kernel [height, width], filters, strides [of rows, of columns]
   it.each([
-    [[1, 1, 1, 1], [1, 1], 1],
-    [[3, 7, 5, 2], [3, 3], 4],
-    [[5, 6, 9, 3], [1, 4], 1],
-    [[2, 5, 5, 1], [5, 5], 7],
-    [[4, 8, 3, 5], [2, 3], 6],
-    [[33, 11, 13, 3], [5, 5], 17],
-  ] as const)('the gradients of a convolution of %j with %j x %i equal those of the cpu', (input, kernel, filters) => {
-    const gradients = (wanted: 'filter' | 'input') => () => {
-      const [samples, height, width, channels] = input;
-      const x = whole(input, 1);
-      const filter = whole([...kernel, channels, filters], 2);
-      const upstream = whole([samples, height - kernel[0] + 1, width - kernel[1] + 1, filters], 3);
-      const convolution = tf.grads((a, b) => tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, 'valid'));
-      const [ofInput, ofFilter] = convolution([x, filter], upstream);
-      return wanted === 'filter' ? ofFilter! : ofInput!;
-    };
-    for (const wanted of ['filter', 'input'] as const) {
-      expect(on('wasm', gradients(wanted)), wanted).toEqual(on('cpu', gradients(wanted)));
-    }
-  });
+    [[1, 1, 1, 1], [1, 1], 1, [1, 1]],
+    [[3, 7, 5, 2], [3, 3], 4, [1, 1]],
+    [[5, 6, 9, 3], [1, 4], 1, [1, 1]],
+    [[2, 5, 5, 1], [5, 5], 7, [1, 1]],
+    [[4, 8, 3, 5], [2, 3], 6, [1, 1]],
+    [[33, 11, 13, 3], [5, 5], 17, [1, 1]],
+    // Windows that reach the last row and column, that leave some out, that leave out every other, and a single one.
+    [[3, 7, 9, 2], [3, 3], 4, [2, 2]],
+    [[3, 8, 10, 2], [3, 2], 5, [2, 3]],
+    [[2, 6, 7, 3], [1, 1], 4, [2, 3]],
+    [[2, 4, 4, 1], [3, 3], 2, [3, 3]],
+    [[17, 13, 12, 3], [5, 5], 9, [2, 2]],
+  ] as const)(
+    'the gradients of a convolution of %j with %j x %i, strides %j, equal those of the cpu',
+    (input, kernel, filters, strides) => {
+      const gradients = (wanted: 'filter' | 'input') => () => {
+        const [samples, height, width, channels] = input;
+        const x = whole(input, 1);
+        const filter = whole([...kernel, channels, filters], 2);
+        const rows = Math.floor((height - kernel[0]) / strides[0]) + 1;
+        const columns = Math.floor((width - kernel[1]) / strides[1]) + 1;
+        const upstream = whole([samples, rows, columns, filters], 3);
+        const convolution = tf.grads((a, b) => tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, [...strides], 'valid'));
+        const [ofInput, ofFilter] = convolution([x, filter], upstream);
+        return wanted === 'filter' ? ofFilter! : ofInput!;
+      };
+      for (const wanted of ['filter', 'input'] as const) {
+        expect(on('wasm', gradients(wanted)), wanted).toEqual(on('cpu', gradients(wanted)));
+      }
+    },
+  );
 
-  it('the gradient of a filter is refused for convolutions that it is not made for', () => {
-    const strided = tf.grad((filter) =>
-      tf.conv2d(tf.ones<tf.Rank.R4>([1, 5, 5, 1]), filter as tf.Tensor4D, 2, 'valid'),
-    );
-    expect(() => on('wasm', () => strided(tf.ones([3, 3, 1, 1])))).toThrow('only stride 1 without padding');
+  it('the gradient of a filter is refused for a convolution that pads', () => {
+    const padded = tf.grad((filter) => tf.conv2d(tf.ones<tf.Rank.R4>([1, 5, 5, 1]), filter as tf.Tensor4D, 1, 'same'));
+    expect(() => on('wasm', () => padded(tf.ones([3, 3, 1, 1])))).toThrow('only without padding');
   });
 
   it('a convolution that is padded has the gradient of its input from the kernel that was there', () => {
