@@ -43,13 +43,13 @@ function checkOutputs(config: RunConfig, plan: ModelPlan, numTrainSamples: numbe
   const { globalBatch, microbatches } = stepSizesOf(config);
   const ofTraining = largestMicrobatch({ globalBatch, numMicrobatches: microbatches, numTrainSamples });
   const numSamples = Math.max(ofTraining, EVALUATION_BATCH);
-  for (const [index, { kind, outputShape }] of plan.layers.entries()) {
+  for (const { place, outputShape } of plan.layers) {
     const numOutputs = numSamples * product(outputShape);
     if (numOutputs <= MAX_OUTPUTS) continue;
     const cure =
       ofTraining > EVALUATION_BATCH ? 'use more --microbatches, or make that layer smaller' : 'make it smaller';
     throw new ConfigError(
-      `model ${plan.spec.name}: layer ${index + 1} (${kind}) gives [${outputShape.join(', ')}] for each of ${numSamples} ` +
+      `model ${plan.spec.name}: layer ${place} gives [${outputShape.join(', ')}] for each of ${numSamples} ` +
         `samples, ${numOutputs} values, expected at most ${MAX_OUTPUTS}: ${cure}`,
     );
   }

@@ -9,6 +9,8 @@ export interface Padding {
 }
 
 interface LayerPlanBase {
+  /** The layer of the spec that it comes from, as messages name it: "3 (conv)"; within a residual block "3.2 (conv)". */
+  readonly place: string;
   /** Shape of one sample before and after the layer, without the batch. */
   readonly inputShape: readonly number[];
   readonly outputShape: readonly number[];

@@ -18,6 +18,10 @@ interface LaidOut {
   readonly numDropoutUnits: number;
 }
 
+/** A layer's plan before it is known where the layer stands. */
+type Unplaced<T> = T extends unknown ? Omit<T, 'place'> : never;
+type UnplacedPlan = Unplaced<LayerPlan>;
+
 type SimpleLayer = Exclude<LayerSpec, { kind: 'residual' }>;
 type Shape = readonly number[];
 
@@ -27,14 +31,13 @@ export function planLayers(spec: LayersOf): LaidOut {
   const planner = createPlanner();
   let shape: Shape = spec.input;
 
-  const addLayer = (layer: LayerSpec, place: string): void => {
+  const addLayer = (layer: LayerSpec, number: string): void => {
+    const place = `${number} (${layer.kind})`;
     const fail = (expected: string): never => {
-      throw new ConfigError(
-        `model ${spec.name}: layer ${place} (${layer.kind}) needs ${expected}, got [${shape.join(', ')}]`,
-      );
+      throw new ConfigError(`model ${spec.name}: layer ${place} needs ${expected}, got [${shape.join(', ')}]`);
     };
-    const add = (plan: LayerPlan): void => {
-      layers.push(plan);
+    const add = (plan: UnplacedPlan): void => {
+      layers.push({ ...plan, place });
       shape = plan.outputShape;
     };
     if (layer.kind !== 'residual') {
@@ -43,7 +46,7 @@ export function planLayers(spec: LayersOf): LaidOut {
     }
     const forked = shape;
     add({ kind: 'fork', inputShape: shape, outputShape: shape });
-    layer.layers.forEach((inner, index) => addLayer(inner, `${place}.${index + 1}`));
+    layer.layers.forEach((inner, index) => addLayer(inner, `${number}.${index + 1}`));
     if (shape.join() !== forked.join()) fail(`layers that give [${forked.join(', ')}], the shape of its input`);
     add({ kind: 'join', inputShape: shape, outputShape: shape, relu: layer.activation === 'relu' });
   };
@@ -59,7 +62,7 @@ function createPlanner() {
   const seen = { conv: 0, dense: 0, norm: 0 };
   let numDropoutUnits = 0;
 
-  const plansOf = (layer: SimpleLayer, inputShape: Shape, fail: (expected: string) => never): LayerPlan[] => {
+  const plansOf = (layer: SimpleLayer, inputShape: Shape, fail: (expected: string) => never): UnplacedPlan[] => {
     switch (layer.kind) {
       case 'conv': {
         const { kernel, filters, stride = 1 } = layer;

@@ -46,6 +46,18 @@ describe('a run is refused, with the number and the limit, when', () => {
     );
   });
 
+  test('the layer is named by its place in the model, also after a residual block and within one', () => {
+    const conv = (filters: number) => ({ kind: 'conv', filters, kernel: 1, activation: 'none' }) as const;
+    const block = (filters: number): LayerSpec => ({
+      kind: 'residual',
+      layers: [{ kind: 'dropout', rate: 0 }, conv(filters), conv(1)],
+      activation: 'relu',
+    });
+    const end: LayerSpec[] = [{ kind: 'globalAveragePool' }, LAST];
+    expect(() => check([block(8), block(100_000), ...end])).toThrow('layer 2.2 (conv) gives [100000, 28, 28]');
+    expect(() => check([block(8), conv(100_000), ...end])).toThrow('layer 2 (conv) gives [100000, 28, 28]');
+  });
+
   test('a microbatch is too large for a layer: more of them help', () => {
     const layers: LayerSpec[] = [
       { kind: 'conv', filters: 100, kernel: 1, activation: 'relu' },
