@@ -15,6 +15,7 @@ import { syntheticSamples } from '../helpers/samples.ts';
 import { countOfCases } from '../helpers/tier.ts';
 
 const MAX_BATCH = 256;
+const DROPOUT_MODEL = ODD_MODELS.find(({ name }) => name === 'dropped-out')!;
 
 export interface EngineContract {
   readonly create: (options: EngineOptions) => Promise<Engine>;
@@ -76,6 +77,22 @@ export function describeEngineContract(
         }
         await engine.dispose();
       }
+    });
+
+    it('a gradient through dropout depends on the keys and is refused without them; an evaluation needs none', async () => {
+      const { engine, plan, reference } = await setUp(DROPOUT_MODEL, 12);
+      const { dropoutKeys, ...batch } = syntheticSamples(plan, 12, 1);
+      const into = gradientBuffers(plan);
+      await expect(engine.computeGradient(batch, into)).rejects.toThrow('dropout needs a key a sample');
+      await engine.computeGradient({ ...batch, dropoutKeys }, into);
+      const first = into.gradient.slice();
+      await engine.computeGradient({ ...batch, dropoutKeys: dropoutKeys!.map((key) => key + 100) }, into);
+      expect(worstError(plan.parameters, into.gradient, first).error).toBeGreaterThan(0.01);
+      await engine.computeGradient({ ...batch, dropoutKeys }, into);
+      expect(sha256(into.gradient)).toBe(sha256(first));
+      const expected = await reference.evaluate(batch);
+      expect((await engine.evaluate(batch)).lossSum).toBeCloseTo(expected.lossSum, 3);
+      await engine.dispose();
     });
 
     it('computes any small model at any batch size up to its largest', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../../protocol/errors.ts';
 import { MODELS } from '../../../../protocol/state/models.ts';
 import { createTfjsEngine } from '../../../../worker/engines/tfjs/tfjs-engine.ts';
-import { gradientBuffers, trainedState } from '../../../helpers/models.ts';
+import { gradientBuffers, ODD_MODELS, trainedState } from '../../../helpers/models.ts';
 import { syntheticSamples } from '../../../helpers/samples.ts';
 
 const STEPS = 200;
@@ -64,6 +64,20 @@ describe('the tfjs engine', () => {
     expect(tf.memory().numTensors).toBe(before);
     await engine.dispose();
   });
+
+  it.each(ODD_MODELS.map((spec) => [spec.name, spec] as const))(
+    'holds no tensor after a step of %s',
+    async (_, spec) => {
+      const options = { ...trainedState(spec, 1), maxBatch: 2, threads: 1, device: 'wasm' };
+      const engine = await createTfjsEngine(options);
+      const before = tf.memory().numTensors;
+      const batch = syntheticSamples(options.plan, 2, 1);
+      await engine.computeGradient(batch, gradientBuffers(options.plan));
+      await engine.evaluate(batch);
+      expect(tf.memory().numTensors).toBe(before);
+      await engine.dispose();
+    },
+  );
 
   it('engines on two backends take turns, and calls that overlap do not mix them', async () => {
     const options = optionsOf('conv-pool');
