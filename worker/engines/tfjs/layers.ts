@@ -128,7 +128,7 @@ function applyLayer(layer: SequentialPlan, input: tf.Tensor, options: ForwardOpt
 
 /**
  * The weight is turned within the differentiated function, so its gradient comes back as OIHW. Zeros are put around the
- * map by an operation of their own: a convolution takes less padding behind than before the map on no backend.
+ * map by an operation of their own: the wasm kernels for the gradients of a convolution take no padding.
  */
 function applyConvolution(layer: ConvPlan, input_BHWC: tf.Tensor4D, { parameterOf }: ForwardOptions): tf.Tensor {
   const weight_OIHW = parameterOf(layer.weight) as tf.Tensor4D;
@@ -165,8 +165,8 @@ function applyMaxPool({ size }: MaxPoolPlan, input_BHWC: tf.Tensor4D, { maxPool 
 }
 
 /**
- * The mean of each window: of its rows first, then of its columns. The two means are sums and products, whose gradients
- * every backend has.
+ * The mean of each window: of its rows first, then of its columns. On wasm the gradient of `tf.avgPool` is as fast for
+ * small windows, and takes ten times as long for a whole map.
  */
 function applyAveragePool(layer: AveragePoolPlan, input_BHWC: tf.Tensor4D): tf.Tensor {
   const [batch, height, width, channels] = input_BHWC.shape;
