@@ -9,6 +9,7 @@ import type { Engine, EngineOptions } from './engine.ts';
 import { visibleGpus } from './gpus.ts';
 import type { GpuHost } from './gpus.ts';
 import { INSTRUCTION_SETS } from './native/build-output.ts';
+import { demandPackages, missingFor } from './optional-packages.ts';
 import { createThreadedEngine } from './thread/threaded-engine.ts';
 import { checkDevice as checkTfjsDevice, DEVICE_NAMES as TFJS_DEVICES, missingPackage } from './tfjs/devices.ts';
 
@@ -48,6 +49,12 @@ export interface EngineCandidate extends Candidate {
   readonly device: string;
 }
 
+/** What npm omitted is plainly not there; the cure is part of the reason, for it is one command. */
+const notInstalled = (engine: string) => {
+  const missing = missingFor(engine);
+  return missing && `${missing.reason}: ${missing.cure}`;
+};
+
 const noNvidiaGpu = async () => ((await visibleGpus()).length === 0 ? 'no NVIDIA GPU' : undefined);
 
 /** Asked only where there is a GPU: the answer costs a tenth of a second, for it is ONNX Runtime's. */
@@ -69,24 +76,42 @@ export const ENGINES = {
     cudaDevices: ['cuda'],
     numberedDevices: ['webgpu'],
     async absence(device) {
-      if (device === 'webgpu') return (await import('./onnx/adapters.ts')).hardwareGpuReason();
-      return device === 'cuda' ? ((await noNvidiaGpu()) ?? (await noCudaProvider())) : undefined;
+      const noGpu =
+        device === 'webgpu'
+          ? (await import('./onnx/adapters.ts')).hardwareGpuReason()
+          : device === 'cuda'
+            ? await noNvidiaGpu()
+            : undefined;
+      return noGpu ?? notInstalled('onnx') ?? (device === 'cuda' ? noCudaProvider() : undefined);
     },
-    checkDevice: async (device) => void (await import('./onnx/devices.ts')).findDevice(device ?? 'cpu'),
-    create: (options) => createThreadedEngine('onnx', options),
+    async checkDevice(device) {
+      demandPackages('onnx');
+      (await import('./onnx/devices.ts')).findDevice(device ?? 'cpu');
+    },
+    async create(options) {
+      demandPackages('onnx');
+      return createThreadedEngine('onnx', options);
+    },
     isProbed: true,
   },
   tfjs: {
     devices: TFJS_DEVICES,
     cudaDevices: ['tensorflow-gpu'],
     async absence(device) {
-      return missingPackage(device)?.reason ?? (device === 'tensorflow-gpu' ? noNvidiaGpu() : undefined);
+      return (
+        missingPackage(device)?.reason ??
+        (device === 'tensorflow-gpu' ? await noNvidiaGpu() : undefined) ??
+        notInstalled('tfjs')
+      );
     },
     checkDevice(device) {
       checkTfjsDevice(device);
       return Promise.resolve();
     },
-    create: (options) => createThreadedEngine('tfjs', options),
+    async create(options) {
+      demandPackages('tfjs');
+      return createThreadedEngine('tfjs', options);
+    },
     isProbed: true,
   },
   reference: {

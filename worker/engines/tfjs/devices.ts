@@ -4,6 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import { ConfigError } from '../../../protocol/errors.ts';
+import { demandPackages, isNotInstalled, tensorflowVersion } from '../optional-packages.ts';
+import type { Refusal } from '../optional-packages.ts';
 
 export interface NativePackage {
   readonly name: string;
@@ -30,18 +32,11 @@ export type TfjsDeviceName = keyof typeof DEVICES;
 
 export const DEVICE_NAMES = Object.keys(DEVICES) as TfjsDeviceName[];
 
-/** Why something cannot be used, and what to do about it. */
-export interface Refusal {
-  readonly reason: string;
-  readonly cure: string;
-}
-
 const require = createRequire(import.meta.url);
 
 /** tfjs-node and tfjs-node-gpu must be of the version of the TensorFlow.js that they plug into. */
 export function installCommand({ name }: NativePackage): string {
-  const { version } = require('@tensorflow/tfjs/package.json') as { version: string };
-  return `npm install ${name}@${version}`;
+  return `npm install ${name}@${tensorflowVersion()}`;
 }
 
 /** npm 12 runs an install script only after it has been approved; npm 11 does so anyway, and knows the command. */
@@ -60,24 +55,16 @@ export function notInstalled(native: NativePackage): Refusal {
   };
 }
 
-/** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
-export function isNotInstalled(error: unknown, { name }: NativePackage): boolean {
-  if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) return false;
-  return (
-    error.message.startsWith(`Cannot find module '${name}'`) ||
-    error.message.startsWith(`Cannot find module '${name}/package.json'`)
-  );
-}
-
 /**
- * Throws `ConfigError` for a device that the engine does not know, and for one whose package is not installed. Undefined
- * stands for the first that can be had, and one always can.
+ * Throws `ConfigError` for a device that the engine does not know, and where a package that it needs is not installed.
+ * Undefined stands for the first device that can be had, and where TensorFlow.js is installed one always can.
  */
 export function checkDevice(device: string | undefined): void {
-  if (device === undefined) return;
-  if (!Object.hasOwn(DEVICES, device)) {
+  if (device !== undefined && !Object.hasOwn(DEVICES, device)) {
     throw new ConfigError(`--device ${device}: the tfjs engine runs on ${DEVICE_NAMES.join(', ')}; choose one of them`);
   }
+  demandPackages('tfjs');
+  if (device === undefined) return;
   const { native }: TfjsDevice = DEVICES[device as TfjsDeviceName];
   if (!native || !missingPackage(device)) return;
   const { reason, cure } = notInstalled(native);
@@ -99,7 +86,7 @@ export function missingPackage(
     return undefined;
   } catch (error) {
     // What else may be wrong with it shows when it is loaded.
-    if (!isNotInstalled(error, native)) return undefined;
+    if (!isNotInstalled(error, native.name)) return undefined;
     return { ...notInstalled(native), reason: `${native.name} is not installed` };
   }
 }

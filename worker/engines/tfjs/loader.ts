@@ -10,8 +10,10 @@ import * as tf from '@tensorflow/tfjs';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import { visibleGpus } from '../gpus.ts';
-import { DEVICE_NAMES, DEVICES, installCommand, isNotInstalled, notInstalled, rebuildCommands } from './devices.ts';
-import type { NativePackage, Refusal, TfjsDevice, TfjsDeviceName } from './devices.ts';
+import { isNotInstalled } from '../optional-packages.ts';
+import type { Refusal } from '../optional-packages.ts';
+import { DEVICE_NAMES, DEVICES, installCommand, notInstalled, rebuildCommands } from './devices.ts';
+import type { NativePackage, TfjsDevice, TfjsDeviceName } from './devices.ts';
 import { registerWasmKernels } from './wasm-kernels.ts';
 
 export interface StartedBackend {
@@ -223,7 +225,7 @@ async function keepingListeners(start: () => Promise<void>): Promise<void> {
 
 /** What a package's failure to load means. */
 function reasonOf(error: unknown, native: NativePackage): Refusal {
-  if (isNotInstalled(error, native)) return notInstalled(native);
+  if (isNotInstalled(error, native.name)) return notInstalled(native);
   const message = describeError(error);
   if ((error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_FAILED') || message.includes(BINDING)) {
     return {

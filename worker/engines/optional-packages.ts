@@ -1,0 +1,82 @@
+/**
+ * The packages of engines that an installation may lack: npm omits them with `--omit=optional`, and where one cannot be
+ * installed. Loads none of them.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { ConfigError } from '../../protocol/errors.ts';
+
+/** What each engine cannot do without. An engine that is not named needs no such package. */
+const NEEDED_BY: Readonly<Record<string, readonly string[]>> = {
+  onnx: ['onnxruntime-node'],
+  tfjs: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'],
+};
+
+/** Why something cannot be used, and what to do about it. */
+export interface Refusal {
+  readonly reason: string;
+  readonly cure: string;
+}
+
+/** Finds a package's file, or throws what Node throws. */
+export type Resolve = (packageName: string) => unknown;
+
+const require = createRequire(import.meta.url);
+
+/** That packages of an engine are not installed; undefined where they are. What else may be wrong shows when they load. */
+export function missingFor(engine: string, resolve: Resolve = require.resolve): Refusal | undefined {
+  const needed = Object.hasOwn(NEEDED_BY, engine) ? NEEDED_BY[engine]! : [];
+  const missing = needed.filter((name) => !isInstalled(name, resolve));
+  if (missing.length === 0) return undefined;
+  const verb = missing.length === 1 ? 'is' : 'are';
+  return { reason: `${missing.join(' and ')} ${verb} not installed`, cure: installCommand(...missing) };
+}
+
+/** Throws `ConfigError` with the cure where packages of an engine are not installed. */
+export function demandPackages(engine: string, resolve?: Resolve): void {
+  const missing = missingFor(engine, resolve);
+  if (!missing) return;
+  throw new ConfigError(`--engine ${engine}: ${missing.reason}; run ${missing.cure}, or choose another --engine`);
+}
+
+/** In the versions that this program was tested with. */
+export function installCommand(...names: readonly string[]): string {
+  const versions = optionalVersions();
+  return `npm install ${names.map((name) => (versions[name] ? `${name}@${versions[name]}` : name)).join(' ')}`;
+}
+
+/** The version of TensorFlow.js; its packages all have the same. */
+export function tensorflowVersion(): string {
+  return optionalVersions()['@tensorflow/tfjs']!;
+}
+
+/** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
+export function isNotInstalled(error: unknown, name: string): boolean {
+  if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) return false;
+  return (
+    error.message.startsWith(`Cannot find module '${name}'`) ||
+    error.message.startsWith(`Cannot find module '${name}/package.json'`)
+  );
+}
+
+function isInstalled(name: string, resolve: Resolve): boolean {
+  try {
+    resolve(name);
+    return true;
+  } catch (error) {
+    return !isNotInstalled(error, name);
+  }
+}
+
+/** From the package.json above this file, in the sources or in dist/. */
+function optionalVersions(): Readonly<Record<string, string>> {
+  for (const up of ['../..', '../../..']) {
+    try {
+      const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { optionalDependencies: Record<string, string> }).optionalDependencies;
+    } catch {
+      // Not at this level: the next one up.
+    }
+  }
+  return {};
+}
