@@ -10,11 +10,12 @@ import { planModel } from '../protocol/state/model-spec.ts';
 import { initialiseFrom } from '../protocol/state/initialise.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import { modelOf } from '../protocol/state/model-file.ts';
 import { openModel } from './run-directory/open-model.ts';
 import { identityOf } from './dataset/dataset-source.ts';
 import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
-import { resultOf, writeOutcome } from './run-directory/outcome.ts';
+import { hasModel, resultOf, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
@@ -53,7 +54,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
   }
   checkRunConfig(options.config);
   checkAgainstData(options.config, source);
-  if (!resumed) checkRunFolder(options.runDir ?? 'runs');
+  if (!resumed && !options.isUnrecorded) checkRunFolder(options.runDir ?? 'runs');
   const plan = planModel(options.config.model);
   checkRunSizes(options.config, plan, source.numTrainSamples);
   const data = await source.open();
@@ -120,6 +121,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
       directory.logger.warn({}, judged.warning);
       options.warn(`warning: ${judged.warning}`);
     }
+    if (hasModel(written)) options.onModel?.(modelOf(replica, facts));
     reporter.onEnd?.(written, directory.path);
     return written;
   };

@@ -1,5 +1,6 @@
 /** What a command gives to a run: its configuration, and where its workers come from. */
 import type { Dataset } from '../protocol/data/dataset.ts';
+import type { ModelFile } from '../protocol/state/model-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
@@ -10,8 +11,8 @@ import type { CheckpointSettings } from './run-directory/run-checkpoints.ts';
 
 /** What a source of workers may use. */
 export interface SummonContext {
-  /** The run's directory. */
-  readonly runDir: string;
+  /** The run's directory; undefined of a run that leaves nothing behind. */
+  readonly runDir: string | undefined;
   readonly membership: Membership;
   readonly replica: Replica;
   readonly samples: Dataset;
@@ -43,6 +44,8 @@ export interface RunOptions extends OpenRunOptions {
    * told to the log alone.
    */
   readonly ownsWorkers?: boolean;
+  /** Given the model that the run ends with, if it has one: a copy, for the caller to keep. */
+  onModel?(model: ModelFile): void;
   /**
    * Makes sure of what the workers will need, such as an engine and a port, before anything of the run is made. What it
    * rejects with ends the program, and leaves nothing.

@@ -11,7 +11,7 @@ import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
-import type { LockedRunDirectory } from './run-directory/locked-run-directory.ts';
+import type { LockedRecord } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
 import type { RunCheckpoints } from './run-directory/run-checkpoints.ts';
 import type { StepRecords } from './run-directory/step-records.ts';
@@ -24,7 +24,7 @@ export interface RunParts extends Omit<RunOptions, 'dataset'> {
   readonly served: ServedDataset;
   readonly samples: Dataset;
   readonly replica: Replica;
-  readonly directory: LockedRunDirectory;
+  readonly directory: LockedRecord;
   readonly begunWith: RecordedRun['begunWith'];
   readonly checkpoints: RunCheckpoints;
   /** Where steps are to be recorded. */

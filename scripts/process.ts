@@ -69,13 +69,16 @@ export function exitCodeOf({ status }: RunResult): number {
   return { completed: EXIT.done, failed: EXIT.failed, interrupted: EXIT.interrupted }[status];
 }
 
-/** For a run's `config.json`: which program, on what, told what. */
-export function runOrigin(engine: object): object {
+/** For a run's `config.json`: which program, on what, and the command line that began it, where one did. */
+export function runOrigin(engine: object, command: string | undefined): object {
   return {
     ...engine,
-    origin: { gradsock: packageVersion(), node: process.version, command: process.argv.slice(2).join(' ') },
+    origin: { gradsock: packageVersion(), node: process.version, ...(command !== undefined && { command }) },
   };
 }
+
+/** The arguments of this process, for {@link runOrigin}. */
+export const ownCommandLine = (): string => process.argv.slice(2).join(' ');
 
 /** This package's version, from the package.json above this file (in the sources or in dist/). */
 export function packageVersion(): string {

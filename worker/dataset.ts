@@ -20,8 +20,8 @@ export interface LoadOptions {
   /** Where this machine may have the files of Fashion-MNIST. */
   readonly places: readonly DatasetPlace[];
   readonly log: (line: string) => void;
-  /** Keeps what is received. Default: in the user's cache. */
-  readonly keep?: Keep;
+  /** Keeps what is received; `nowhere`: it is held in memory alone. Default: in the user's cache. */
+  readonly keep?: Keep | 'nowhere';
 }
 
 /**
@@ -71,25 +71,27 @@ async function fashionMnistFrom(
 
 type NamedDataset = MessageOf<'welcome'>['dataset'];
 
-/** Into the user's cache, from which it is then read; into memory where it cannot be kept. */
+/** Into the user's cache, from which it is then read; into memory where it is not to be kept, or cannot be. */
 async function receiveDataset(
   dataset: NamedDataset,
   transport: Transport,
-  { log, keep }: { readonly log: (line: string) => void; readonly keep: Keep },
+  { log, keep }: { readonly log: (line: string) => void; readonly keep: Keep | 'nowhere' },
 ): Promise<CanonicalDataset> {
   const { name, sha256, totalBytes } = dataset;
-  const path = cachedPath(sha256);
+  const path = keep === 'nowhere' ? undefined : cachedPath(sha256);
   const into = path === undefined ? '' : ` into ${path}`;
   log(`${name} is not on this machine: receiving it from the coordinator${into}`);
-  try {
-    const kept = await keep(sha256, async (append) => {
-      for await (const piece of receiveBytes(dataset, transport)) await append(piece);
-    });
-    return openCanonical(fileBytes(kept), sha256, kept);
-  } catch (error) {
-    // What came from the coordinator was wrong, or did not come.
-    if (!(error instanceof ConfigError)) throw error;
-    log(`${describeError(error)}; this run goes on without keeping it`);
+  if (keep !== 'nowhere') {
+    try {
+      const kept = await keep(sha256, async (append) => {
+        for await (const piece of receiveBytes(dataset, transport)) await append(piece);
+      });
+      return openCanonical(fileBytes(kept), sha256, kept);
+    } catch (error) {
+      // What came from the coordinator was wrong, or did not come.
+      if (!(error instanceof ConfigError)) throw error;
+      log(`${describeError(error)}; this run goes on without keeping it`);
+    }
   }
   if (totalBytes > LIMITS.maxPayloadBytes) {
     throw new ConfigError(

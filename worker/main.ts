@@ -32,6 +32,8 @@ export interface WorkerProcessOptions {
   readonly device?: string | undefined;
   readonly threads: number;
   readonly dataDir?: string | undefined;
+  /** Whether a dataset that is received is kept in the user's cache. Default: true. */
+  readonly keepData?: boolean | undefined;
   /** How long to wait, in all, for a join URL and a coordinator that are not there yet; 0: one attempt. */
   readonly waitSeconds: number;
   /** How long to wait for a coordinator that was lost; 0: not at all. */
@@ -141,13 +143,18 @@ async function takePart(
 }
 
 /** Loads the samples of a run; those of the last one are kept for a run that has the same. */
-function rememberSamples({ dataDir, warn }: WorkerProcessOptions) {
+function rememberSamples({ dataDir, keepData, warn }: WorkerProcessOptions) {
   let kept: { of: string; dataset: Dataset } | undefined;
   return async (welcome: MessageOf<'welcome'>, transport: Transport): Promise<Dataset> => {
     const { dataset: named, numTrainSamples, numTestSamples, numValidationSamples } = welcome;
     const of = JSON.stringify([named.sha256, numTrainSamples, numTestSamples, numValidationSamples]);
     if (kept?.of !== of) {
-      const dataset = await loadDataset(welcome, transport, { places: datasetPlaces(dataDir), log: warn });
+      const where = {
+        places: datasetPlaces(dataDir),
+        log: warn,
+        ...(keepData === false && { keep: 'nowhere' as const }),
+      };
+      const dataset = await loadDataset(welcome, transport, where);
       kept = { of, dataset };
     }
     return kept.dataset;

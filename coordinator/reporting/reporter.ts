@@ -1,6 +1,5 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
-import type { Member } from '../members/member.ts';
 import type { PartsInSeconds } from './flat-parts.ts';
 
 /**
@@ -126,14 +125,26 @@ export interface RunResult {
   };
 }
 
-/** Every method is called in order and may throw: a record that cannot be written ends the run. */
+/** What is told of a worker; see `Member`. */
+export interface WorkingMember {
+  readonly name: string;
+  readonly engine: string;
+  readonly device: string;
+  readonly threads: number;
+}
+
+/**
+ * `runDir` is undefined of a run that leaves nothing behind.
+ *
+ * Every method is called in order and may throw: a record that cannot be written ends the run.
+ */
 export interface Reporter {
-  onStart?(config: RunConfig, members: readonly Member[], runDir: string): void;
+  onStart?(config: RunConfig, members: readonly WorkingMember[], runDir: string | undefined): void;
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
   onEpoch?(record: EpochRecord): void;
-  onEnd?(result: RunResult, runDir: string): void;
+  onEnd?(result: RunResult, runDir: string | undefined): void;
   /** The run was refused before it began, or ended by an internal error. No other call follows. */
   onRefused?(): void;
 }

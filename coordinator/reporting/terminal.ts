@@ -52,7 +52,7 @@ export function createTerminalReporter({
         return `${name} (${engine} on ${device}, ${countOf(threads, 'thread')})`;
       });
       line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`);
-      line(`run directory ${runDir}`);
+      if (runDir !== undefined) line(`run directory ${runDir}`);
     },
     onPhase(text) {
       progress = undefined;
@@ -134,7 +134,7 @@ function progressLine(progress: Progress, columns = Infinity): string {
   return fitLine(parts, columns);
 }
 
-function summaryLines(result: RunResult, runDir: string): string[] {
+function summaryLines(result: RunResult, runDir: string | undefined): string[] {
   const { status, steps, testAccuracy, validationAccuracy, trainingSeconds, waitingSeconds, error } = result;
   const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
   const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
@@ -142,7 +142,7 @@ function summaryLines(result: RunResult, runDir: string): string[] {
   const time = `${countOf(steps, 'step')} in ${trainingSeconds.toFixed(1)} s`;
   return [
     `${status}: ${time}${accuracy}, parameters ${result.parametersSha256.slice(0, 12)}${waited}`,
-    `run directory ${runDir}`,
+    ...(runDir === undefined ? [] : [`run directory ${runDir}`]),
     ...(error ? [`error: ${error.message}`] : []),
   ];
 }

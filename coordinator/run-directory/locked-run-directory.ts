@@ -10,15 +10,19 @@ import { describeSystemError } from '../../protocol/system-errors.ts';
 import { removeDrafts, syncFolder } from '../../protocol/atomic-file.ts';
 import { checkRunFolder, clearEarlierStart } from './earlier-start.ts';
 import { openRunDirectory } from './run-directory.ts';
-import type { RunDirectory } from './run-directory.ts';
+import type { RunDirectory, RunRecord } from './run-directory.ts';
 import { lockRunDirectory } from './run-lock.ts';
 import type { RunLock } from './run-lock.ts';
 import { StorageError } from './storage-error.ts';
 
 const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
 
-/** A directory that no other process can write until it is released, see {@link RunLock}. */
-export interface LockedRunDirectory extends RunDirectory, Pick<RunLock, 'lost' | 'renewIfDue' | 'release'> {
+/** A record that no other process can write until it is released, see {@link RunLock}. */
+export interface LockedRecord extends RunRecord, Pick<RunLock, 'lost' | 'renewIfDue' | 'release'> {}
+
+export interface LockedRunDirectory extends RunDirectory, LockedRecord {
+  readonly path: string;
+  readonly checkpointFolder: string;
   /** After `release`, of a new run that could not be recorded: takes back what was made. */
   discard(): Promise<void>;
 }

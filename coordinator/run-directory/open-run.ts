@@ -9,13 +9,17 @@ import { BEGINNING, readRecordedRun, restoreRun } from './resume.ts';
 import type { RecordedRun } from './resume.ts';
 import { StorageError } from './storage-error.ts';
 import { cannotBeMade, createRunDirectory, reopenRunDirectory } from './locked-run-directory.ts';
-import type { LockedRunDirectory } from './locked-run-directory.ts';
+import type { LockedRecord } from './locked-run-directory.ts';
+import { createUnrecordedRun } from './unrecorded-run.ts';
 
 export interface OpenRunOptions {
   readonly config: RunConfig;
   /** For `config.json`: versions and the command, beside the configuration. */
   readonly origin: object;
+  /** Default: a folder below runs/, named by date, model and id. */
   readonly runDir?: string | undefined;
+  /** Whether the run leaves nothing behind: no run directory, no checkpoint. Default: false. */
+  readonly isUnrecorded?: boolean;
   /** The run to go on with: its directory, and the configuration that goes with it. */
   readonly resumed?: RecordedRun | undefined;
   /** Aborted by the user: the run ends after the step at hand. */
@@ -26,7 +30,7 @@ export interface OpenRunOptions {
 }
 
 export interface OpenedRun {
-  readonly directory: LockedRunDirectory;
+  readonly directory: LockedRecord;
   readonly from: RunPoint;
   /** The all-reduce that it took, when it had come as far as that. */
   readonly begunWith: RecordedRun['begunWith'];
@@ -41,6 +45,10 @@ export interface OpenedRun {
  */
 export async function openRun(options: OpenRunOptions, replica: Replica): Promise<OpenedRun> {
   const { config, resumed, signal, warn } = options;
+  if (options.isUnrecorded) {
+    const startedAt = new Date().toISOString();
+    return { directory: createUnrecordedRun(), from: BEGINNING, begunWith: undefined, startedAt };
+  }
   const told = { say: options.reporter.line, warn, signal };
   const directory = resumed
     ? await reopenRunDirectory(resumed, told)

@@ -7,7 +7,7 @@ import type { ModelFacts } from '../../protocol/state/model-file.ts';
 import { sha256Of } from '../../protocol/state/replica.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { RunResult } from '../reporting/reporter.ts';
-import type { RunDirectory } from './run-directory.ts';
+import type { RunRecord } from './run-directory.ts';
 import { StorageError } from './storage-error.ts';
 
 /** What a result is made of. */
@@ -71,18 +71,19 @@ function errorRecord(error: unknown): NonNullable<RunResult['error']> {
   return { code, message, ...(worker === undefined ? {} : { worker }), ...(step === undefined ? {} : { step }) };
 }
 
+/** A run that took no step has no model, unless it was to have its initial one. */
+export const hasModel = ({ steps, status }: RunResult): boolean => steps > 0 || status === 'completed';
+
 /**
- * Writes the model and the result, the latter also when the former fails; returns it as it then is. A run that took no
- * step has no model, unless it was to have its initial one.
+ * Writes the model and the result, the latter also when the former fails; returns it as it then is.
  */
 export async function writeOutcome(
-  directory: RunDirectory,
+  directory: RunRecord,
   { replica, facts }: { readonly replica: Replica; readonly facts: ModelFacts },
   result: RunResult,
 ): Promise<RunResult> {
   let outcome = result;
-  const hasModel = result.steps > 0 || result.status === 'completed';
-  const writeModel = () => (hasModel ? directory.writeModel(replica, facts) : Promise.resolve());
+  const writeModel = () => (hasModel(result) ? directory.writeModel(replica, facts) : Promise.resolve());
   for (const write of [writeModel, () => directory.writeResult(outcome)]) {
     try {
       await write();

@@ -1,12 +1,13 @@
 /** A run's checkpoints: when one is due, what goes into its header, and which is the best. */
 import type { Replica } from '../../protocol/state/replica.ts';
 import { createCheckpointWriter } from './checkpoint-writer.ts';
+import type { CheckpointWriter } from './checkpoint-writer.ts';
 import { outcomeSha256 } from './checkpoint.ts';
 import type { EpochSums, RunPoint } from './checkpoint.ts';
 import { accuracyOf } from '../reporting/reporter.ts';
 import type { EpochRecord } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
-import type { RunDirectory } from './run-directory.ts';
+import type { RunRecord } from './run-directory.ts';
 import type { StepDone } from '../trainer.ts';
 
 export interface CheckpointSettings {
@@ -31,7 +32,7 @@ export interface RunCheckpoints {
 export interface RunCheckpointsOptions {
   readonly config: RunConfig;
   readonly settings: CheckpointSettings;
-  readonly directory: Pick<RunDirectory, 'runId' | 'checkpointFolder' | 'confirm'>;
+  readonly directory: Pick<RunRecord, 'runId' | 'checkpointFolder' | 'confirm'>;
   readonly replica: Replica;
   /** Where the run begins. */
   readonly from: RunPoint;
@@ -42,10 +43,14 @@ export interface RunCheckpointsOptions {
   readonly say: (line: string) => void;
 }
 
+/** Of a run that leaves nothing behind. */
+const NO_WRITER: CheckpointWriter = { save() {}, proceed: () => Promise.resolve(), finish: () => Promise.resolve() };
+
 export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpoints {
   const { config, settings, directory, replica, seconds, waitingSeconds } = options;
   const { every, keep } = settings;
-  const writer = createCheckpointWriter({ folder: directory.checkpointFolder, keep, confirm: directory.confirm });
+  const { checkpointFolder: folder, confirm } = directory;
+  const writer = folder === undefined ? NO_WRITER : createCheckpointWriter({ folder, keep, confirm });
   const about = { runId: directory.runId, model: config.model, configSha256: outcomeSha256(config) };
   let point = options.from;
   let hasSaid = false;

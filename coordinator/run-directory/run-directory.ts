@@ -22,17 +22,16 @@ import { storing } from './storage-error.ts';
 
 export type ModelFileName = 'model.safetensors' | 'best.safetensors';
 
-export interface RunDirectory {
-  readonly path: string;
-  /** For the run's checkpoints; made with the first of them. */
-  readonly checkpointFolder: string;
+/** What a run is recorded by as it goes. */
+export interface RunRecord {
+  /** The run directory; undefined of a run that leaves nothing behind. */
+  readonly path: string | undefined;
+  /** For the run's checkpoints; made with the first of them. Undefined of a run that leaves nothing behind. */
+  readonly checkpointFolder: string | undefined;
   readonly runId: string;
   readonly logger: Logger;
-  writeConfig(config: RunConfig, origin: object): Promise<void>;
   /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
   recordAllReduce(begunWith: AllReduceKind): Promise<void>;
-  /** Of a run that is made longer: how many epochs it has now, and had before. */
-  recordEpochs(epochs: number, earlierEpochs: readonly number[]): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
   /** To `steps.jsonl`: records of steps, one a line. */
   appendSteps(lines: readonly string[]): Promise<void>;
@@ -41,6 +40,14 @@ export interface RunDirectory {
   writeResult(result: RunResult): Promise<void>;
   /** What writes into the directory by itself asks before: rejects with `StorageError` once the lock is lost. */
   confirm(): Promise<void>;
+}
+
+export interface RunDirectory extends RunRecord {
+  readonly path: string;
+  readonly checkpointFolder: string;
+  writeConfig(config: RunConfig, origin: object): Promise<void>;
+  /** Of a run that is made longer: how many epochs it has now, and had before. */
+  recordEpochs(epochs: number, earlierEpochs: readonly number[]): Promise<void>;
 }
 
 /**

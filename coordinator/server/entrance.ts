@@ -13,6 +13,8 @@ export interface Entrance {
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first. Only after `take`. */
   readonly joinUrls: Server['joinUrls'];
+  /** The port that was taken. Only after `take`. */
+  readonly port: number;
   /** Takes the port. Rejects as `startServer` does, with nothing left open. */
   take(): Promise<void>;
   /** Hands connections to `admit` from now on, those that wait among them, in place of an `admit` before. */
@@ -32,6 +34,9 @@ export function createEntrance(listen: (admit: Admit) => Promise<Server>): Entra
     },
     get joinUrls() {
       return server!.joinUrls;
+    },
+    get port() {
+      return server!.port;
     },
     async take() {
       server = await listen(async (transport, isSameMachine) => (await admitting)(transport, isSameMachine));

@@ -27,6 +27,8 @@ export interface Server {
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first; the advertised one alone where there is one. */
   readonly joinUrls: readonly [string, ...string[]];
+  /** On which it listens. */
+  readonly port: number;
   /** Stops listening and cuts what is still connected. */
   close(): Promise<void>;
 }
@@ -123,6 +125,7 @@ export async function startServer(
   return {
     joinUrl: joinUrls[0],
     joinUrls,
+    port: ownPort,
     close: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => {

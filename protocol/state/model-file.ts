@@ -56,6 +56,24 @@ export interface ModelFile {
   readonly dataset?: { readonly name: string; readonly sha256: string };
 }
 
+/** The model as `encodeModelFile` would write it, without the file: a copy of the replica's values. */
+export function modelOf(replica: Replica, { dataset, epoch, accuracy }: ModelFacts = {}): ModelFile {
+  const { parameters, buffers } = replica.averages ?? replica;
+  return {
+    plan: replica.plan,
+    parameters: Float32Array.from(parameters),
+    buffers: Float32Array.from(buffers),
+    classes: dataset?.classes ?? numbersTo(replica.plan.spec.numClasses),
+    step: replica.step,
+    ...(epoch !== undefined && { epoch }),
+    ...(typeof accuracy === 'number' && { accuracy }),
+    ...(dataset && { dataset: { name: dataset.name, sha256: dataset.sha256 } }),
+  };
+}
+
+/** Names of classes that have none. */
+const numbersTo = (numClasses: number): string[] => Array.from({ length: numClasses }, (_, label) => String(label));
+
 /**
  * The model that a file's bytes hold. Throws `ConfigError`, which begins with `path`, when they are not a sound safetensors
  * file, have no model in their metadata, or lack one of its tensors.
@@ -75,12 +93,11 @@ export function decodeModelFile(file: Uint8Array, path: string): ModelFile {
     }
     return values;
   };
-  const numbers = Array.from({ length: plan.spec.numClasses }, (_, label) => String(label));
   return {
     plan,
     parameters: flat(plan.parameters, plan.numParameters),
     buffers: flat(plan.buffers, plan.numBuffers),
-    classes: classesOf(metadata, plan.spec.numClasses) ?? numbers,
+    classes: classesOf(metadata, plan.spec.numClasses) ?? numbersTo(plan.spec.numClasses),
     step: Number(metadata['step'] ?? 0),
     ...(metadata['epoch'] !== undefined && { epoch: Number(metadata['epoch']) }),
     ...(metadata['accuracy'] !== undefined && { accuracy: Number(metadata['accuracy']) }),

@@ -1,14 +1,13 @@
 /** `gradsock predict RUN|MODEL IMAGE...`: what a model says of images. */
 import { Command } from 'commander';
-import { createLabels } from '../../protocol/data/labels.ts';
-import { argmax } from '../inference/assessment.ts';
-import { openModel } from '../../coordinator/run-directory/open-model.ts';
-import { BATCH, createPredictor, softmax } from '../inference/predictor.ts';
+import { BATCH } from '../inference/predictor.ts';
 import { readImages } from '../inference/read-images.ts';
 import type { ModelImage } from '../inference/read-images.ts';
 import { addEngineFlags, flag } from '../flags/run-flags.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
+import { bestFlag } from '../flags/commands.ts';
 import { count } from '../flags/values.ts';
+import { loadModel } from '../library/load-model.ts';
 
 const EXAMPLES = `
 Examples:
@@ -28,7 +27,7 @@ export function predictCommand(): Command {
   const command = new Command('predict')
     .argument('<model>', 'run directory, or a model file')
     .argument('<images...>', 'image files: PNG, JPEG, .npy or IDX')
-    .option('--best', "take a run's most accurate model, not its last", false)
+    .addOption(bestFlag())
     .option('--invert', 'turn black into white: for drawings on paper', false)
     .option('--resize', "bring images of another size to the model's", false)
     .option('--center', 'cut out what is drawn, fit it in and centre it, as in MNIST', false)
@@ -40,31 +39,23 @@ export function predictCommand(): Command {
 
 async function predict(source: string, paths: readonly string[], flags: Flags): Promise<void> {
   const { best, invert, resize, center, top, json, engine, device, threads } = flags;
-  const model = openModel(source, { isBest: best });
-  const { input, numClasses } = model.plan.spec;
+  const model = await loadModel(source, { best, engine, device, threads });
   const changes = { isInverted: invert, isResized: resize, isCentred: center };
   const images: ModelImage[] = [];
-  for (const path of paths) images.push(...(await readImages(path, input, changes)));
-  const predictor = await createPredictor(model, { engine, device, threads });
+  for (const path of paths) images.push(...(await readImages(path, model.spec.input, changes)));
   try {
     const results: object[] = [];
     for (let first = 0; first < images.length; first += BATCH) {
       const some = images.slice(first, first + BATCH);
-      const batch = {
-        images: new Uint8Array(Buffer.concat(some.map(({ planes }) => planes))),
-        labels: createLabels(some.length, numClasses),
-        numSamples: some.length,
-      };
-      const { outputs } = await predictor.compute(batch);
+      const predictions = await model.predict(Buffer.concat(some.map(({ planes }) => planes)), some.length);
       for (const [i, image] of some.entries()) {
-        const probabilities = softmax(outputs.subarray(i * numClasses, (i + 1) * numClasses));
+        const { className, probabilities } = predictions[i]!;
         const ranked = [...probabilities.keys()].sort((a, b) => probabilities[b]! - probabilities[a]! || a - b);
         const named = ranked
           .slice(0, top)
           .map((label) => ({ label, name: model.classes[label]!, probability: probabilities[label]! }));
         if (json) {
-          const prediction = model.classes[argmax(probabilities)]!;
-          results.push({ image: image.name, prediction, changes: image.changes, classes: named });
+          results.push({ image: image.name, prediction: className, changes: image.changes, classes: named });
         } else {
           const text = named.map(({ name, probability }) => `${name} ${probability.toFixed(3)}`).join(', ');
           const done = image.changes.length === 0 ? '' : ` (${image.changes.join(', ')})`;
@@ -74,6 +65,6 @@ async function predict(source: string, paths: readonly string[], flags: Flags): 
     }
     if (json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
   } finally {
-    await predictor.dispose();
+    await model.dispose();
   }
 }

@@ -96,7 +96,7 @@ const keyOf = (option: Option): string => `${option.flags} ${itemOf(option).desc
 
 function describeCommand(command: Command, runFlags: ReadonlyMap<string, Option>): string {
   const isRun = RUN_COMMANDS.includes(command.name());
-  const flags = command.options.filter((option) => !(isRun && runFlags.has(keyOf(option))));
+  const flags = command.options.filter((option) => !option.hidden && !(isRun && runFlags.has(keyOf(option))));
   const help = new Help();
   const args = command.registeredArguments.map((argument) => ({
     term: help.argumentTerm(argument),

@@ -20,12 +20,15 @@ export const FASHION_MNIST_DATA: ModelData = { shape: FASHION_MNIST_SHAPE, class
 export function loadModel(model: string, { shape, classes }: ModelData = FASHION_MNIST_DATA): ModelSpec {
   if (isModelName(model)) return modelFor(model, shape, classes.length);
   checkModelName(model);
-  const checked = modelSpecSchema.safeParse(readJsonFile(`--model ${model}`, model));
-  if (!checked.success) {
-    const problems = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || 'the file'}: ${message}`);
-    throw new ConfigError(`--model ${model}: not a ModelSpec:\n${problems.join('\n')}`);
-  }
-  return checked.data;
+  return checkModelSpec(readJsonFile(`--model ${model}`, model), `--model ${model}`, 'the file');
+}
+
+/** The ModelSpec. Throws `ConfigError`, which begins with `subject`, with the problems of what is none. */
+export function checkModelSpec(spec: unknown, subject: string, whole = 'the model'): ModelSpec {
+  const checked = modelSpecSchema.safeParse(spec);
+  if (checked.success) return checked.data;
+  const problems = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || whole}: ${message}`);
+  throw new ConfigError(`${subject}: not a ModelSpec:\n${problems.join('\n')}`);
 }
 
 /** Throws `ConfigError` for what is neither a model's name nor that of a file; before any data is read. */

@@ -65,7 +65,7 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
     const name = option.attributeName() as keyof AnyFlags;
     const has = recorded[name];
     if (!isGiven(name) || has === undefined) return [];
-    const given = name === 'model' ? loadModel(flags.model, dataOf(run)) : flags[name];
+    const given = name === 'model' ? (flags.modelSpec ?? loadModel(flags.model, dataOf(run))) : flags[name];
     if (canonical(given) === canonical(has)) return [];
     return [`${option.long!} (given ${nameOf(given)}, the run has ${nameOf(has)})`];
   });
@@ -126,7 +126,8 @@ function withConfig<F extends AnyFlags>(given: F, command: Command): F {
   const { name } = run.config.model;
   // A named model follows the data, which another flag may change.
   const isNamed = isModelName(name) && canonical(loadModel(name, dataOf(run))) === canonical(model);
-  const modelSpec = isNamed || isGivenTo(command, 'model') ? undefined : run.config.model;
+  const recordedSpec = isNamed ? undefined : run.config.model;
+  const modelSpec = isGivenTo(command, 'model') ? flags.modelSpec : recordedSpec;
   const recorded = Object.entries({
     ...values,
     model: name,

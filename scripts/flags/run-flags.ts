@@ -68,7 +68,7 @@ export interface RunFlags extends Recipe {
   quiet: boolean;
   initFrom?: string;
   config?: string;
-  /** By `--config`: the model that its run has, in place of the one that `model` names. */
+  /** By `--config`, or from a caller of the library: the model itself, in place of the one that `model` names. */
   modelSpec?: ModelSpec;
 }
 

@@ -49,13 +49,17 @@ const OUR_NAMES: Readonly<Record<string, string>> = {
   '--local-sgd': '--local-steps',
 };
 
+/** Our flag for one that other programs have, if there is one. */
+export const ourNameOf = (flag: string): string | undefined =>
+  Object.hasOwn(OUR_NAMES, flag) ? OUR_NAMES[flag]! : undefined;
+
 /** Has every command below `program` name our flag in the error for a flag of another program, if it has that flag. */
 export function suggestFlags(program: Command): void {
   for (const command of program.commands) {
     command.configureOutput({
       outputError(text, write) {
         const given = /unknown option '(--[\w-]+)/.exec(text)?.[1]?.toLowerCase() ?? '';
-        const ours = Object.hasOwn(OUR_NAMES, given) ? OUR_NAMES[given]! : undefined;
+        const ours = ourNameOf(given);
         const isHere = ours !== undefined && command.options.some(({ long }) => long === ours);
         write(isHere ? `${text.split('\n')[0]!}\n(Did you mean ${ours}?)\n` : text);
       },

@@ -27,6 +27,22 @@ export interface JoinContext {
   readonly warn: (line: string) => void;
 }
 
+/** A run to join: at a URL, or at the one that a file holds. Where `token` is false, the URL must not have one. */
+export type JoinPlace = { readonly token: string | false | undefined } & (
+  { readonly url: string } | { readonly joinFile: string }
+);
+
+/** Throws `ConfigError`, in which no token is shown, for a URL that is no join URL. A URL's own token comes first. */
+export function sourceOf(place: JoinPlace): TargetSource {
+  if ('url' in place) return constant(targetOf(place.url, nameOf(place.url), place.token));
+  const { joinFile, token } = place;
+  return {
+    what: `the join file ${joinFile}`,
+    canChange: true,
+    read: () => targetOf(readJoinFile(joinFile), `--join-file ${joinFile}`, token),
+  };
+}
+
 /**
  * What a worker joins: `joinUrl` from its command line, the first line of standard input, or a join file, in this order.
  * A URL's own token comes before that of a file, of the environment and of the prompt.
@@ -38,24 +54,20 @@ export async function joinSourceOf(
   joinUrl: string | undefined,
   flags: JoinFlags,
   context: JoinContext,
-): Promise<TargetSource> {
+): Promise<JoinPlace> {
   const { joinFile, joinStdin } = flags;
   refuseSeveral(joinUrl, context);
-  const given = flags.token === false ? undefined : givenToken(flags);
-  if (joinUrl !== undefined) return fromCommandLine(joinUrl, given, flags, context);
+  const given = flags.token === false ? false : givenToken(flags);
+  if (joinUrl !== undefined) return fromCommandLine(joinUrl, given, context);
   if (joinStdin) {
     const line = await readFirstLine(context.stdin, '--join-stdin', flags.wait * 1000);
-    return constant(targetOf(line, '--join-stdin', given, flags));
+    return targetOf(line, '--join-stdin', given);
   }
   if (joinFile === undefined) {
     const ways = 'give the URL that the coordinator printed, --join-file or --join-stdin';
     throw new ConfigError(`worker: nothing to join: ${ways}`);
   }
-  return {
-    what: `the join file ${joinFile}`,
-    canChange: true,
-    read: () => targetOf(readJoinFile(joinFile), `--join-file ${joinFile}`, given, flags),
-  };
+  return { joinFile, token: given };
 }
 
 function refuseSeveral(joinUrl: string | undefined, { isOnCommandLine }: JoinContext): void {
@@ -69,35 +81,36 @@ function refuseSeveral(joinUrl: string | undefined, { isOnCommandLine }: JoinCon
 
 async function fromCommandLine(
   joinUrl: string,
-  given: string | undefined,
-  flags: JoinFlags,
+  given: string | false | undefined,
   { ask, warn }: JoinContext,
-): Promise<TargetSource> {
-  const isTokenAlone = isToken(joinUrl);
-  const target = targetOf(joinUrl, isTokenAlone ? 'worker' : splitJoinUrl(joinUrl).url, given, flags);
+): Promise<JoinPlace> {
+  const target = targetOf(joinUrl, nameOf(joinUrl), given);
   if (splitJoinUrl(joinUrl).token !== undefined) {
     warn(
       'warning: process lists, the log of npm and the history of a shell show a token in a command line: give the URL ' +
         `without it, and the token at the prompt, by $${TOKEN_VARIABLE}, --token-file, --join-file or --join-stdin`,
     );
   }
-  if (target.token !== undefined || flags.token === false || !ask) return constant(target);
+  if (target.token !== undefined || given === false || !ask) return target;
   const entered = await ask(target.url);
-  return constant({ ...target, token: entered === '' ? undefined : checkToken(entered, 'what was entered') });
+  return { ...target, token: entered === '' ? undefined : checkToken(entered, 'what was entered') };
 }
+
+/** For messages: a token alone is not shown. */
+const nameOf = (joinUrl: string): string => (isToken(joinUrl) ? 'worker' : splitJoinUrl(joinUrl).url);
 
 function constant(target: JoinTarget): TargetSource {
   return { what: target.url, canChange: false, read: () => target };
 }
 
 /** The parts of a join URL; `where` begins the messages, which do not show it: it may be a token. */
-function targetOf(joinUrl: string, where: string, given: string | undefined, flags: JoinFlags): JoinTarget {
+function targetOf(joinUrl: string, where: string, given: string | false | undefined): JoinTarget {
   const { url, token } = splitJoinUrl(joinUrl);
   if (!isWebSocketUrl(url)) {
     throw new ConfigError(`${where}: not a join URL: expected ws://HOST:PORT or wss://, as the coordinator printed it`);
   }
-  if (token === undefined) return { url, token: given };
-  if (flags.token === false) {
+  if (token === undefined) return { url, token: given === false ? undefined : given };
+  if (given === false) {
     throw new ConfigError(`${where}: expected a URL without #TOKEN, as --no-token says: leave out one of them`);
   }
   return { url, token: checkToken(token, `${where}: its #token`) };

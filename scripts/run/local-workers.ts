@@ -25,6 +25,8 @@ export interface LocalWorkersOptions {
   readonly joinUrl: string;
   /** The run's token, which they get by their environment: a command line is for all to see. */
   readonly token?: string | undefined;
+  /** Flags for Node.js. Default: this process's own, which carry the loader where it runs from its TypeScript sources. */
+  readonly nodeFlags?: readonly string[];
   /** Flags for `gradsock worker`. */
   readonly flags: readonly string[];
   /** The longest that a step may take. Default: 60 s. */
@@ -90,9 +92,8 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
 
 /** `localRank`: the worker's number on this machine, by which workers share out its GPUs. */
 function startWorker(name: string, localRank: number, options: LocalWorkersOptions): ChildProcess {
-  const { joinUrl, token, flags, program = process.argv[1]! } = options;
-  // execArgv carries the loader when the program runs from its TypeScript sources.
-  const args = [...process.execArgv, program, 'worker', joinUrl, '--name', name, ...flags];
+  const { joinUrl, token, flags, program = process.argv[1]!, nodeFlags = process.execArgv } = options;
+  const args = [...nodeFlags, program, 'worker', joinUrl, '--name', name, ...flags];
   const secret = { [TOKEN_VARIABLE]: token, [TOKEN_FILE_VARIABLE]: undefined, [NO_TOKEN_VARIABLE]: undefined };
   const env = { ...MEMORY_ENVIRONMENT, ...process.env, ...secret, LOCAL_RANK: String(localRank) };
   return spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });

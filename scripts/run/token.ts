@@ -24,11 +24,21 @@ export function tokenFileFlag(): Option {
   return flag('--token-file <path>', `file with the run's token. Default: the token in $${TOKEN_VARIABLE}`);
 }
 
-/** The token that the user has given, if any. Throws `ConfigError` for one that is none, or too short. */
-export function givenToken({ tokenFile }: TokenFlags): string | undefined {
-  if (tokenFile !== undefined) return checkToken(readLine('--token-file', tokenFile), `--token-file ${tokenFile}`);
+/**
+ * The token that the user has given, if any, in a file or in the environment, from which it is taken. Throws `ConfigError`
+ * for one that is none, or too short.
+ */
+export function givenToken(flags: TokenFlags): string | undefined {
+  const inFile = tokenInFile(flags);
+  if (inFile !== undefined) return inFile;
   const variable = takeVariable();
   return variable === undefined ? undefined : checkToken(variable, `$${TOKEN_VARIABLE}`);
+}
+
+/** The token in the file that was named, if one was. Throws `ConfigError` as {@link givenToken}. */
+export function tokenInFile({ tokenFile }: TokenFlags): string | undefined {
+  if (tokenFile === undefined) return undefined;
+  return checkToken(readLine('--token-file', tokenFile), `--token-file ${tokenFile}`);
 }
 
 export interface RunToken {
@@ -41,8 +51,8 @@ export interface RunToken {
  * The token of a run that is started here: the given one, or a fresh one; of a run that is resumed, the one that it had,
  * so that workers which wait for it may join again.
  */
-export function runToken(flags: TokenFlags, resumedDir?: string): RunToken {
-  const known = givenToken(flags) ?? (resumedDir === undefined ? undefined : keptToken(resumedDir));
+export function runToken(given: string | undefined, resumedDir?: string): RunToken {
+  const known = given ?? (resumedDir === undefined ? undefined : keptToken(resumedDir));
   return known === undefined ? { token: createToken(), isFresh: true } : { token: known, isFresh: false };
 }
 

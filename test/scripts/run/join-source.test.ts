@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createToken } from '../../../protocol/wire/authentication.ts';
-import { joinSourceOf } from '../../../scripts/run/join-source.ts';
+import { joinSourceOf, sourceOf } from '../../../scripts/run/join-source.ts';
 import type { JoinContext, JoinFlags } from '../../../scripts/run/join-source.ts';
 import { NotYet } from '../../../worker/connection/waiting.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
@@ -20,7 +20,7 @@ function source(joinUrl: string | undefined, flags: Partial<JoinFlags> = {}, con
     joinUrl,
     { joinStdin: false, wait: 20, ...flags },
     { stdin: new PassThrough(), isOnCommandLine: () => false, warn: (line) => warned.push(line), ...context, ask },
-  );
+  ).then(sourceOf);
   return { found, warned, asked };
 }
 

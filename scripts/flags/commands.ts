@@ -1,0 +1,143 @@
+/** The flags of each command that the library can carry out, in the order of its help. */
+import { availableParallelism } from 'node:os';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { LIMITS } from '../../protocol/wire/limits.ts';
+import { serverTlsFlags, trustFlags } from '../run/tls-files.ts';
+import type { ServerTlsFlags, TrustFlags } from '../run/tls-files.ts';
+import { tokenFileFlag } from '../run/token.ts';
+import type { TokenFlags } from '../run/token.ts';
+import { readingFlags } from './data.ts';
+import { allReduceFlags } from './distribution.ts';
+import { inGroup } from './groups.ts';
+import { addEngineFlags, addFlags, addRunFlags, dataDirFlag, defaultWorkerName, flag } from './run-flags.ts';
+import type { EngineFlags, RunFlags } from './run-flags.ts';
+import { index, seconds, secondsOrNone, upTo } from './values.ts';
+
+/** On one machine: each is a process of some 100 MB. */
+const MOST_LOCAL_WORKERS = 1024;
+/** Each takes a connection, and a process may have some ten thousands at most. */
+const MOST_WORKERS = 10_000;
+
+export const SPLITS = ['test', 'train', 'validation'] as const;
+
+export type BaselineFlags = RunFlags & EngineFlags;
+
+export interface TrainFlags extends RunFlags, EngineFlags {
+  workers: number;
+}
+
+export interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
+  listen: string;
+  advertise?: string;
+  workers: number;
+  joinFile?: string;
+  /** False with --no-token. */
+  token?: boolean;
+  joinTimeout: number;
+}
+
+export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
+  joinFile?: string;
+  joinStdin: boolean;
+  /** False with --no-token. */
+  token?: boolean;
+  name: string;
+  dataDir?: string;
+  keepData: boolean;
+  /** Seconds, as the next one. */
+  wait: number;
+  reconnect: number;
+  quiet: boolean;
+}
+
+/** What a model is to be evaluated on. */
+export interface EvaluationFlags extends Pick<RunFlags, 'dataDir' | 'resize' | 'testFraction'> {
+  data?: string;
+  split: (typeof SPLITS)[number];
+  worst: number;
+}
+
+export function addBaselineFlags(command: Command): Command {
+  return addEngineFlags(addRunFlags(command));
+}
+
+export function addTrainFlags(command: Command): Command {
+  const workers = flag('--workers <n>', 'worker processes')
+    .argParser(upTo(MOST_LOCAL_WORKERS))
+    .default(defaultNumWorkers(), 'one per core, 2 to 4');
+  return addEngineFlags(addRunFlags(command, { distribution: [workers, ...allReduceFlags()] }));
+}
+
+/** One worker a core: at least two, for training across workers is what the command is for, at most four. */
+const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));
+
+export function addCoordinatorFlags(command: Command): Command {
+  return addRunFlags(command, {
+    distribution: [
+      flag('--workers <n>', 'number of workers to wait for').argParser(upTo(MOST_WORKERS)).default(2),
+      ...allReduceFlags(),
+    ],
+    joining: [
+      flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well').default(
+        '127.0.0.1:7878',
+      ),
+      flag(
+        '--advertise <host[:port]>',
+        "name or address by which workers reach --listen. Default: this machine's addresses",
+      ),
+      flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
+      tokenFileFlag(),
+      flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
+      flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
+      ...serverTlsFlags(),
+    ],
+  });
+}
+
+export function addWorkerFlags(command: Command): Command {
+  addFlags(command, [
+    ...inGroup('joining', workerJoiningFlags()),
+    ...inGroup('data', [
+      dataDirFlag("Fashion-MNIST's"),
+      // For processes that a library starts with samples of its caller's: no user needs to type it.
+      new Option('--no-keep-data', 'hold a dataset that is received in memory alone').hideHelp(),
+    ]),
+  ]);
+  addFlags(command, inGroup('files', [flag('--quiet', 'print only failures and warnings').default(false)]));
+  return addEngineFlags(command);
+}
+
+function workerJoiningFlags(): readonly Option[] {
+  return [
+    flag('--join-file <path>', 'file with the URL and the token, as `gradsock coordinator --join-file` writes it'),
+    flag('--join-stdin', 'read the URL and the token from standard input: ws://HOST:PORT/#TOKEN').default(false),
+    tokenFileFlag(),
+    flag('--no-token', 'join a run that has no token; do not ask for one'),
+    flag('--name <name>', "this worker's name").default(defaultWorkerName(), 'host and process id'),
+    flag('--wait <seconds>', 'longest wait for a join file or a coordinator that is not there yet; 0: no wait')
+      .argParser(secondsOrNone)
+      .default(LIMITS.connectMs / 1000),
+    flag('--reconnect <seconds>', 'longest wait for a coordinator that was lost after joining; 0: no wait')
+      .argParser(secondsOrNone)
+      .default(60),
+    ...trustFlags(),
+  ];
+}
+
+/** Whether a run's best model is taken, and not its last. */
+export function bestFlag(): Option {
+  return new Option('--best', "take a run's most accurate model, not its last").default(false);
+}
+
+/** In the order of the help; `--confusion`, which is the command's own, comes between the last two groups. */
+export function evaluationFlags(): readonly Option[] {
+  return [
+    flag('--data <name|path>', 'dataset. Default: what the run was trained on, else fashion-mnist'),
+    dataDirFlag(),
+    new Option('--split <name>', 'samples to evaluate on').choices(SPLITS).default('test'),
+    flag('--worst <k>', 'samples with the largest losses to name').argParser(index).default(10),
+  ];
+}
+
+export { readingFlags };
