@@ -5,6 +5,7 @@ import type { ImageShape } from '../../../protocol/data/dataset.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 import type { DecodedImage } from './decode-image.ts';
 import type { DecodeReply, DecodeRequest } from './decode-thread.ts';
+import { threadFlags } from '../../../protocol/thread-flags.ts';
 import type { ReadOptions } from './reader.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './from-sources.mjs' : './decode-thread.js', import.meta.url);
@@ -56,7 +57,7 @@ export async function decodeImages(
   };
 
   const numThreads = Math.min(availableParallelism(), MOST_THREADS, numBatches);
-  const threads = Array.from({ length: numThreads }, () => new Worker(ENTRY, { name: 'decode images' }));
+  const threads = Array.from({ length: numThreads }, () => new Worker(ENTRY, { ...threadFlags(), name: 'decode images' }));
   try {
     await Promise.all(threads.map(work));
   } finally {

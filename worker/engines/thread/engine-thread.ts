@@ -1,6 +1,7 @@
 /** A thread that computes: started for its first engine, kept for the next one. It keeps no process alive that asks it nothing. */
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { internalError } from '../../../protocol/errors.ts';
+import { threadFlags } from '../../../protocol/thread-flags.ts';
 import { decodeError } from './messages.ts';
 import type { EngineAnswers, EngineCall, EngineReply, EngineRequest } from './messages.ts';
 
@@ -42,7 +43,7 @@ export function createEngineThread(
   const start = () => {
     // Libraries read the environment for themselves, the process's own: what an engine sets for them must be there.
     const resourceLimits = maxHeapMb === undefined ? {} : { maxOldGenerationSizeMb: maxHeapMb };
-    const worker = new Worker(entry, { env: SHARE_ENV, name: `engine ${name}`, resourceLimits });
+    const worker = new Worker(entry, { ...threadFlags(), env: SHARE_ENV, name: `engine ${name}`, resourceLimits });
     const pending = new Map<number, Pending>();
     const started = { worker, pending };
     const fail = (error: Error) => {
