@@ -7,6 +7,9 @@ import type { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
 import { ourNameOf } from './suggestions.ts';
 
+/** Flags that speak of a terminal, which a library has none of. */
+const OF_TERMINAL: readonly string[] = ['quiet', 'joinStdin'];
+
 /**
  * What the command line and the environment say, without defaults. `own`: flags of the command's own, which the library does
  * not have.
@@ -31,7 +34,7 @@ export function setFlags(command: Command, options: object): void {
   for (const [name, value] of Object.entries(options) as [string, unknown][]) {
     if (value === undefined) continue;
     const option = command.options.find((candidate) => candidate.attributeName() === name);
-    if (!option) throw unknownOption(name, command);
+    if (!option || OF_TERMINAL.includes(name)) throw unknownOption(name, command);
     command.setOptionValueWithSource(name, checkedValue(option, value), 'cli');
   }
 }

@@ -1,7 +1,7 @@
 /** The package that npm makes: what people get who install it, and no more. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 
@@ -42,8 +42,22 @@ describe('the package', () => {
         'SECURITY.md',
         'LICENSE',
         'docs/README.md',
+        'docs/examples/train-in-memory.mjs',
       ]),
     );
+  });
+
+  test('has the library, and of its types those that it leads to', () => {
+    expect(paths).toEqual(expect.arrayContaining(['dist/scripts/library/index.js', 'dist/scripts/library/index.d.ts']));
+    const types = paths.filter((path) => path.endsWith('.d.ts'));
+    for (const path of types) {
+      const text = readFileSync(join(ROOT, path), 'utf8');
+      for (const [, target] of text.matchAll(/from '([^']+)'/g)) {
+        if (target!.startsWith('.')) expect(types).toContain(join(dirname(path), target!.replace(/\.js$/, '.d.ts')));
+        // A consumer has the types of what the package depends on, and no others.
+        else expect(['zod', 'commander'], `${path} imports ${target!}`).toContain(target);
+      }
+    }
   });
 
   test('has no benchmark, no test, nothing that was built on this machine and no raw records', () => {

@@ -129,6 +129,7 @@ describe('options', () => {
     [{ nesterov: 1 }, 'nesterov: expected true or false, got 1'],
     [{ batchSize: 16 }, 'train: no option is called batchSize: use globalBatch'],
     [{ quik: true }, 'train: no option is called quik: docs/reference/cli.md lists the flags'],
+    [{ quiet: true }, 'train: no option is called quiet'],
     [{ globalBatch: 4, microbatches: 8 }, '--global-batch 4 cannot feed 8 microbatches'],
     [{ engine: 'abacus' }, '--engine abacus: no such engine'],
     [{ model: { ...MODEL, layers: [{ kind: 'lstm' }] } }, 'model: not a ModelSpec:\n  layers.0.kind:'],
