@@ -52,4 +52,9 @@ export default tseslint.config(
   forbid(['worker/engines/tfjs/**'], [ws, onnxruntime]),
   { files: ['test/**'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
   { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked },
+  {
+    files: ['docs/examples/**'],
+    languageOptions: { globals: { console: 'readonly' } },
+    rules: { 'no-console': 'off' },
+  },
 );

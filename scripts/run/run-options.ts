@@ -42,10 +42,12 @@ export async function runOptionsOf(
   const { callbacks, command, isUnrecorded, numWorkers } = setting;
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = reporterOf(callbacks);
-  const { config, dataset } = await configOf(flags, setting, reporter.line).catch((error: unknown) => {
-    reporter.onRefused?.();
-    throw error;
-  });
+  const { config, dataset } = await configOf(flags, setting, reporter.line)
+    .finally(() => callbacks.signal?.throwIfAborted())
+    .catch((error: unknown) => {
+      reporter.onRefused?.();
+      throw error;
+    });
   callbacks.onEvent?.({ kind: 'prepared' });
   return {
     config,
