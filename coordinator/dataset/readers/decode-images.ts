@@ -57,7 +57,10 @@ export async function decodeImages(
   };
 
   const numThreads = Math.min(availableParallelism(), MOST_THREADS, numBatches);
-  const threads = Array.from({ length: numThreads }, () => new Worker(ENTRY, { ...threadFlags(), name: 'decode images' }));
+  const threads = Array.from(
+    { length: numThreads },
+    () => new Worker(ENTRY, { ...threadFlags(), name: 'decode images' }),
+  );
   try {
     await Promise.all(threads.map(work));
   } finally {
