@@ -72,7 +72,7 @@ describe('a run in memory', () => {
     await expect(model!.predict(unseen.images)).rejects.toThrow('model bars: it is disposed of: load it again');
   });
 
-  test('has the bits of one that is recorded, and of the command', async () => {
+  test('has the bits of one that is recorded, whose model is loaded from its directory', async () => {
     const folder = temporaryFolder();
     const { result } = await train({ ...RUN, epochs: 1 });
     const recorded = await train({ ...RUN, epochs: 1, runDir: join(folder, 'run') });
