@@ -1,6 +1,7 @@
 /** A model at work: what it sees in images, and how well it does on samples. */
 import { Command } from 'commander';
 import { countOf } from '../../protocol/counts.ts';
+import { createLabels } from '../../protocol/data/labels.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { evaluationFlags, readingFlags } from '../flags/commands.ts';
 import type { EvaluationFlags } from '../flags/commands.ts';
@@ -59,7 +60,7 @@ export function createModel(found: FoundModel, engine: EngineFlags): Model {
         for (let first = 0; first < numImages; first += BATCH) {
           const numSamples = Math.min(BATCH, numImages - first);
           const batch = bytes.subarray(first * inputSize, (first + numSamples) * inputSize);
-          const { outputs } = await atWork.compute({ images: batch, labels: new Uint8Array(numSamples), numSamples });
+          const { outputs } = await atWork.compute({ images: batch, labels: createLabels(numSamples, plan.spec.numClasses), numSamples });
           predictions.push(...predictionsOf(outputs, numSamples, classes));
         }
         return predictions;

@@ -1,10 +1,11 @@
 /** Samples in the caller's memory as a dataset. */
 import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
 import { countOf } from '../../protocol/counts.ts';
-import { MAX_CLASSES, toCanonical } from '../../protocol/data/canonical.ts';
+import { toCanonical } from '../../protocol/data/canonical.ts';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imageBytesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, SampleSet } from '../../protocol/data/dataset.ts';
+import { createLabels, MAX_CLASSES } from '../../protocol/data/labels.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 
 /** Images and their labels. The images are not copied: they must stay as they are while they are used. */
@@ -46,7 +47,7 @@ export function sourceInMemory(data: DataInMemory): DatasetSource {
   if (train.numSamples === 0) throw new ConfigError('data.train: expected samples to train on, got none');
   const test =
     data.test === undefined
-      ? { images: new Uint8Array(), labels: new Uint8Array(), numSamples: 0 }
+      ? { images: new Uint8Array(), labels: createLabels(0, classes.length), numSamples: 0 }
       : checkSamples('data.test', data.test, shape, classes.length);
   let dataset: Promise<CanonicalDataset> | undefined;
   const open = () => (dataset ??= toCanonical({ shape, classes, train, test }));
@@ -94,7 +95,9 @@ function checkSamples(where: string, samples: unknown, shape: ImageShape, numCla
       `${where}.labels[${i}]: expected a whole number from 0 to ${numClasses - 1}, got ${String(label)}`,
     );
   }
-  return { images: ownBytes(images), labels: Uint8Array.from(labels), numSamples };
+  const own = createLabels(numSamples, numClasses);
+  own.set(labels);
+  return { images: ownBytes(images), labels: own, numSamples };
 }
 
 /** The same bytes; a copy where their memory is shared, which engines do not take. */

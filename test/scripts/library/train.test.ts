@@ -63,7 +63,7 @@ describe('a run in memory', () => {
     expect(numRight / unseen.labels.length).toBeCloseTo(result.testAccuracy!, 6);
     expect(predictions[0]).toMatchObject({ className: RUN.data.classes[predictions[0]!.label] });
     const { accuracy, data, confusion } = await model!.evaluate(RUN.data);
-    expect({ accuracy, data, classes: confusion.length }).toEqual({
+    expect({ accuracy, data, classes: confusion!.length }).toEqual({
       accuracy: result.testAccuracy,
       data: 'memory',
       classes: 2,
@@ -155,7 +155,7 @@ describe('samples in memory', () => {
     [{ train: { ...training, labels: [2, ...training.labels.subarray(1)] } }, 'data.train.labels[0]: expected a whole'],
     [{ train: { images: new Uint8Array(), labels: [] } }, 'data.train: expected samples to train on, got none'],
     [{ shape: [1, 6] as never }, 'data.shape: expected [channels, height, width]'],
-    [{ classes: 0 }, 'data.classes: expected 1 to 256 names, or their number'],
+    [{ classes: 0 }, 'data.classes: expected 1 to 65536 names, or their number'],
     [{ test: { images: [] as unknown as Uint8Array, labels: [] } }, 'data.test.images: expected a Uint8Array'],
     [{ classes: 3 }, 'model bars: input [1, 6, 6] and 2 classes, but memory has [1, 6, 6] and 3'],
   ])('%# are refused where they are wrong', async (changes, message) => {
