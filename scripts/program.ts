@@ -40,6 +40,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'say how well a model does: by class, which classes it confuses, where it is most wrong',
     load: async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   },
+  export: {
+    description: 'write a model for other programs, with a model card: ONNX, TensorFlow.js, PyTorch, safetensors',
+    load: async () => (await import('./commands/export.ts')).exportCommand(),
+  },
   runs: {
     description: 'list the runs of a folder, or say what differs between two',
     load: async () => (await import('./commands/runs.ts')).runsCommand(),

@@ -1,5 +1,5 @@
 /**
- * The safetensors file format, written and read for float32 tensors.
+ * The safetensors file format, written for tensors of float32 and int64, and read for float32.
  *
  *     8 bytes   N, little-endian
  *     N bytes   JSON: {"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}, ...}, padded with spaces
@@ -18,16 +18,24 @@ export interface NamedTensor {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
+/** A tensor to be written: float32, or int64. */
+export interface WritableTensor extends Omit<NamedTensor, 'values'> {
+  readonly values: NamedTensor['values'] | BigInt64Array<ArrayBuffer>;
+}
+
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000; // the format's own limit
 
-/** The bytes of a file that holds these tensors; `metadata` goes into its `__metadata__`. */
-export function encodeSafetensors(tensors: readonly NamedTensor[], metadata: Record<string, string>): Uint8Array {
+/**
+ * The bytes of a file that holds these tensors; `metadata` goes into its `__metadata__`. The caller puts tensors of
+ * int64 before those of float32: PyTorch wants each at a multiple of its element's bytes.
+ */
+export function encodeSafetensors(tensors: readonly WritableTensor[], metadata: Record<string, string>): Uint8Array {
   const entries: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, shape, values } of tensors) {
     const end = offset + values.byteLength;
-    entries[name] = { dtype: 'F32', shape, data_offsets: [offset, end] };
+    entries[name] = { dtype: values instanceof Float32Array ? 'F32' : 'I64', shape, data_offsets: [offset, end] };
     offset = end;
   }
   const json = Buffer.from(JSON.stringify(entries));

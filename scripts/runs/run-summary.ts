@@ -33,7 +33,8 @@ export interface RunSummary {
   readonly status: RunResult['status'] | 'unfinished';
 }
 
-type Recorded = Partial<RunConfig> & { readonly engine?: string; readonly startedAt?: string };
+/** What `config.json` says, whatever version wrote it. */
+export type Recorded = Partial<RunConfig> & { readonly engine?: string; readonly startedAt?: string };
 
 /** The runs in a folder, and the folder itself if it is one, by name. Links are passed over: they name a run twice. */
 export function listRuns(folder: string): RunSummary[] {
@@ -85,8 +86,8 @@ function readRecord(path: string, name: string): object | undefined {
   return existsSync(file) ? (readJsonFile(file, file) as object) : undefined;
 }
 
-/** Whole lines only: the last may be being written. */
-function readEpochs(path: string): EpochRecord[] {
+/** The records of a run's epochs. Whole lines only: the last may be being written. */
+export function readEpochs(path: string): EpochRecord[] {
   const file = join(path, 'epochs.jsonl');
   if (!existsSync(file)) return [];
   return readFileSync(file, 'utf8')

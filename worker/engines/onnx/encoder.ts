@@ -20,6 +20,8 @@ export type ElementType = keyof typeof ELEMENT_TYPES;
 export type AttributeValue = number | readonly number[] | { readonly float: number };
 
 export interface OnnxNode {
+  /** For people: what tools show. Default: none. */
+  readonly name?: string;
   readonly kind: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -37,6 +39,8 @@ export interface OnnxValue {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: readonly (number | string)[];
+  /** For people. Default: none. */
+  readonly doc?: string;
 }
 
 export interface OnnxGraph {
@@ -48,8 +52,16 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
 }
 
+/** What a model says of itself, for people and for programs that look for it. */
+export interface OnnxAbout {
+  /** Version of this program. */
+  readonly version: string;
+  readonly doc: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /** The graph as a serialised ModelProto, on its own memory. */
-export function encodeModel(graph: OnnxGraph): Uint8Array {
+export function encodeModel(graph: OnnxGraph, about?: OnnxAbout): Uint8Array {
   const encodedGraph = message(
     ...graph.nodes.map((node) => bytesField(1, encodeNode(node))),
     textField(2, graph.name),
@@ -60,9 +72,13 @@ export function encodeModel(graph: OnnxGraph): Uint8Array {
   return message(
     intField(1, IR_VERSION),
     textField(2, 'gradsock'),
+    ...(about ? [textField(3, about.version), textField(6, about.doc)] : []),
     bytesField(7, encodedGraph),
     // The default operator set has the empty domain, which protobuf leaves out.
     bytesField(8, message(intField(2, OPSET_VERSION))),
+    ...Object.entries(about?.metadata ?? {}).map(([key, value]) =>
+      bytesField(14, message(textField(1, key), textField(2, value))),
+    ),
   );
 }
 
@@ -70,6 +86,7 @@ function encodeNode(node: OnnxNode): Uint8Array {
   return message(
     ...node.inputs.map((name) => textField(1, name)),
     ...node.outputs.map((name) => textField(2, name)),
+    ...(node.name === undefined ? [] : [textField(3, node.name)]),
     textField(4, node.kind),
     ...Object.entries(node.attributes).map(([name, value]) => bytesField(5, encodeAttribute(name, value))),
   );
@@ -97,12 +114,16 @@ function encodeConstant({ name, shape, values }: OnnxConstant): Uint8Array {
   );
 }
 
-function encodeValue({ name, type, shape }: OnnxValue): Uint8Array {
+function encodeValue({ name, type, shape, doc }: OnnxValue): Uint8Array {
   const dimensions = shape.map((size) =>
     bytesField(1, message(typeof size === 'string' ? textField(2, size) : intField(1, BigInt(size)))),
   );
   const tensorType = message(intField(1, ELEMENT_TYPES[type]), bytesField(2, message(...dimensions)));
-  return message(textField(1, name), bytesField(2, message(bytesField(1, tensorType))));
+  return message(
+    textField(1, name),
+    bytesField(2, message(bytesField(1, tensorType))),
+    ...(doc === undefined ? [] : [textField(3, doc)]),
+  );
 }
 
 /** A message is its fields, one after the other. */

@@ -1,0 +1,79 @@
+/** `gradsock export RUN|MODEL --format FORMAT`: a model for other programs, with a card. */
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { openModel } from '../../coordinator/run-directory/open-model.ts';
+import type { OpenedModel } from '../../coordinator/run-directory/open-model.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { modelCard, sizeOf } from '../export/card.ts';
+import { describeExport, factsOf, INPUT_KINDS } from '../export/exported-model.ts';
+import type { InputKind } from '../export/exported-model.ts';
+import type { ExportFormat } from '../export/format.ts';
+import { FORMAT_NAMES, FORMATS } from '../export/formats.ts';
+import type { FormatName } from '../export/formats.ts';
+import { writeExport } from '../export/write-export.ts';
+import { flag } from '../flags/run-flags.ts';
+import { packageVersion } from '../process.ts';
+
+const EXAMPLES = `
+Examples:
+  gradsock export runs/latest --format onnx
+  gradsock export runs/latest --best --format tfjs --input floats --output web/model
+  gradsock export model.safetensors --format pytorch`;
+
+interface Flags {
+  format: FormatName;
+  best: boolean;
+  input?: InputKind;
+  output?: string;
+}
+
+export function exportCommand(): Command {
+  return new Command('export')
+    .argument('<model>', 'run directory, or a model file')
+    .addOption(
+      flag('--format <name>', 'onnx, tfjs (TensorFlow.js), pytorch, or safetensors: the file as the run has it')
+        .choices(FORMAT_NAMES)
+        .makeOptionMandatory(),
+    )
+    .option('--best', "take a run's most accurate model, not its last", false)
+    .addOption(
+      flag(
+        '--input <kind>',
+        'of onnx and tfjs: pixels that the exported model takes, bytes or floats from 0 to 1. Default: bytes',
+      ).choices(INPUT_KINDS),
+    )
+    .addOption(
+      flag(
+        '--output <folder>',
+        'folder for the files. Default: <run>/export/<format>, with --best <format>-best; of a model file ./<model>-<format>',
+      ),
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(exportModel);
+}
+
+async function exportModel(source: string, { format: name, best, input, output }: Flags): Promise<void> {
+  const format: ExportFormat = FORMATS[name];
+  if (input !== undefined && !format.hasInputChoice) {
+    throw new ConfigError(`--input ${input} with --format ${name}: it is for onnx and tfjs: leave it out`);
+  }
+  const model = openModel(source, { isBest: best });
+  const exported = describeExport(model, { isBest: best, inputKind: input ?? 'bytes', version: packageVersion() });
+  const files = format.files(exported);
+  const card = { name: 'README.md', content: modelCard(exported, format, files), about: 'the model card' };
+  const folder = output ?? defaultFolder(model, name, best);
+  const written = await writeExport(folder, { format: name, facts: factsOf(exported), files: [...files, card] });
+  const lines = [
+    `${folder}: ${model.plan.spec.name}${model.epoch === undefined ? '' : ` after epoch ${model.epoch}`}, as ${format.title}`,
+    ...written.map(
+      (file) => `  ${file.name.padEnd(Math.max(...written.map((each) => each.name.length)))}  ${sizeOf(file.content)}`,
+    ),
+    `load it: ${format.loading}`,
+    `more: ${join(folder, 'README.md')}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function defaultFolder({ run, plan }: OpenedModel, format: FormatName, isBest: boolean): string {
+  return run === undefined ? `${plan.spec.name}-${format}` : join(run, 'export', isBest ? `${format}-best` : format);
+}
