@@ -24,7 +24,10 @@ const CONVENTIONS = {
 } as const;
 
 /** The bytes of the file: the averages of the weights where the replica keeps them, else the parameters as they are. */
-export function encodeModelFile(replica: Replica, { dataset, epoch, accuracy }: ModelFacts = {}): Uint8Array {
+export function encodeModelFile(
+  replica: Pick<Replica, 'plan' | 'parameters' | 'buffers' | 'averages' | 'step'>,
+  { dataset, epoch, accuracy }: ModelFacts = {},
+): Uint8Array {
   const { parameters, buffers } = replica.averages ?? replica;
   return encodeSafetensors(namedTensors(replica.plan, parameters, buffers), {
     format: 'gradsock',

@@ -4,13 +4,13 @@ import { Command } from 'commander';
 import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { OpenedModel } from '../../coordinator/run-directory/open-model.ts';
 import { ConfigError } from '../../protocol/errors.ts';
-import { modelCard, sizeOf } from '../export/card.ts';
-import { describeExport, factsOf, INPUT_KINDS } from '../export/exported-model.ts';
+import { sizeOf } from '../export/card.ts';
+import { exportModel } from '../export/export-model.ts';
+import { describeExport, INPUT_KINDS } from '../export/exported-model.ts';
 import type { InputKind } from '../export/exported-model.ts';
 import type { ExportFormat } from '../export/format.ts';
 import { FORMAT_NAMES, FORMATS } from '../export/formats.ts';
 import type { FormatName } from '../export/formats.ts';
-import { writeExport } from '../export/write-export.ts';
 import { flag } from '../flags/run-flags.ts';
 import { packageVersion } from '../process.ts';
 
@@ -49,20 +49,18 @@ export function exportCommand(): Command {
       ),
     )
     .addHelpText('after', EXAMPLES)
-    .action(exportModel);
+    .action(carryOut);
 }
 
-async function exportModel(source: string, { format: name, best, input, output }: Flags): Promise<void> {
+async function carryOut(source: string, { format: name, best, input, output }: Flags): Promise<void> {
   const format: ExportFormat = FORMATS[name];
   if (input !== undefined && !format.hasInputChoice) {
     throw new ConfigError(`--input ${input} with --format ${name}: it is for onnx and tfjs: leave it out`);
   }
   const model = openModel(source, { isBest: best });
   const exported = describeExport(model, { isBest: best, inputKind: input ?? 'bytes', version: packageVersion() });
-  const files = format.files(exported);
-  const card = { name: 'README.md', content: modelCard(exported, format, files), about: 'the model card' };
   const folder = output ?? defaultFolder(model, name, best);
-  const written = await writeExport(folder, { format: name, facts: factsOf(exported), files: [...files, card] });
+  const written = await exportModel(exported, name, folder);
   const lines = [
     `${folder}: ${model.plan.spec.name}${model.epoch === undefined ? '' : ` after epoch ${model.epoch}`}, as ${format.title}`,
     ...written.map(

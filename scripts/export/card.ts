@@ -76,7 +76,7 @@ function figures({ model, isBest, run }: ExportedModel): string {
 }
 
 const CHOSEN =
-  'The best epoch is chosen by the same test samples, so its accuracy is somewhat better than on new images.';
+  'This model was chosen from all epochs by its accuracy on these test samples: on new images it may do somewhat worse.';
 
 function data({ model, run }: ExportedModel): string {
   const { plan, classes, dataset } = model;

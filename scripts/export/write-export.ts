@@ -16,7 +16,7 @@ export interface WrittenFile {
   readonly content: Uint8Array | string;
 }
 
-export const MANIFEST = 'export.json';
+const MANIFEST = 'export.json';
 
 const manifestSchema = z.object({
   format: z.string(),
@@ -50,7 +50,9 @@ export async function writeExport(
     );
   }
   const isOurs = (name: string) => {
-    const sum = sha256(readFileSync(join(folder, name)));
+    const path = join(folder, name);
+    if (!statSync(path).isFile()) return false;
+    const sum = sha256(readFileSync(path));
     return sum === sums[name] || sum === earlier?.files[name];
   };
   const old = Object.keys(earlier?.files ?? {}).filter((name) => sums[name] === undefined);

@@ -1,16 +1,20 @@
 /** Exports for tests: models that need no training, and what the reference engine and others say of images. */
-import { symlinkSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
+import { openModel } from '../../coordinator/run-directory/open-model.ts';
+import { encodeModelFile } from '../../protocol/state/model-file.ts';
 import type { ModelFile } from '../../protocol/state/model-file.ts';
 import { modelSpecSchema } from '../../protocol/state/model-spec.ts';
 import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import { MODELS } from '../../protocol/state/models.ts';
+import { exportModel } from '../../scripts/export/export-model.ts';
 import { describeExport } from '../../scripts/export/exported-model.ts';
 import type { ExportedModel, InputKind } from '../../scripts/export/exported-model.ts';
 import type { ExportFile } from '../../scripts/export/format.ts';
+import { FORMAT_NAMES } from '../../scripts/export/formats.ts';
 import { onnx } from '../../scripts/export/onnx.ts';
 import { tfjs } from '../../scripts/export/tfjs.ts';
 import { softmax } from '../../scripts/inference/predictor.ts';
@@ -31,7 +35,7 @@ export interface Judged {
 }
 
 /** What the other models of the tests do not have: values whose order a flatten changes, and no dense layer right behind. */
-export const FLATTENED_MODELS: readonly ModelSpec[] = [
+const FLATTENED_MODELS: readonly ModelSpec[] = [
   `{"name": "normed-units", "input": [2, 7, 6], "numClasses": 4, "layers": [
      {"kind": "conv", "filters": 3, "kernel": 3, "padding": "same"}, {"kind": "flatten"}, {"kind": "batchNorm"},
      {"kind": "dropout", "rate": 0.5}, {"kind": "flatten"}, {"kind": "dense", "units": 4, "activation": "none"}]}`,
@@ -85,6 +89,11 @@ export async function judgedSynthetic(spec: ModelSpec, inputKind?: InputKind, se
   return judge(exported, images, numSamples);
 }
 
+/** One image that is black all over. */
+export function judgedBlack(exported: ExportedModel): Promise<Judged> {
+  return judge(exported, new Uint8Array(exported.model.plan.inputSize), 1);
+}
+
 async function judge(exported: ExportedModel, images: Uint8Array<ArrayBuffer>, numSamples: number): Promise<Judged> {
   const { plan, parameters, buffers } = exported.model;
   const engine = await createRememberedReference({ plan, parameters, buffers, maxBatch: numSamples, threads: 1 });
@@ -100,8 +109,18 @@ async function judge(exported: ExportedModel, images: Uint8Array<ArrayBuffer>, n
 }
 
 /** As a model with this input takes the images. */
-export function pixelsOf({ exported, images }: Judged): Uint8Array | Float32Array {
+function pixelsOf({ exported, images }: Judged): Uint8Array | Float32Array {
   return exported.inputKind === 'bytes' ? images : Float32Array.from(images, (byte) => byte / 255);
+}
+
+/** Writes the model file, as a run would, and an export of it in each format: `folder/onnx`, ... */
+export async function writeExports(folder: string, { model, version, inputKind }: ExportedModel): Promise<void> {
+  const { step, epoch, accuracy, dataset, classes } = model;
+  const path = join(folder, 'model.safetensors');
+  const facts = { epoch, accuracy, dataset: dataset && { ...dataset, classes } };
+  writeFileSync(path, encodeModelFile({ ...model, averages: undefined, step }, facts));
+  const exported = describeExport(openModel(path), { isBest: false, inputKind, version });
+  for (const format of FORMAT_NAMES) await exportModel(exported, format, join(folder, format));
 }
 
 /** Throws where lengths differ; NaN where a value is none. */
