@@ -17,11 +17,10 @@ import { packageVersion } from '../process.ts';
 const EXAMPLES = `
 Examples:
   gradsock export runs/latest --format onnx
-  gradsock export runs/latest --best --format tfjs --input floats --output web/model
-  gradsock export model.safetensors --format pytorch`;
+  gradsock export runs/latest --best --format tfjs --input floats --output web/model`;
 
 interface Flags {
-  format: FormatName;
+  format?: FormatName;
   best: boolean;
   input?: InputKind;
   output?: string;
@@ -31,9 +30,10 @@ export function exportCommand(): Command {
   return new Command('export')
     .argument('<model>', 'run directory, or a model file')
     .addOption(
-      flag('--format <name>', 'onnx, tfjs (TensorFlow.js), pytorch, or safetensors: the file as the run has it')
-        .choices(FORMAT_NAMES)
-        .makeOptionMandatory(),
+      flag(
+        '--format <name>',
+        'what to write, always needed: onnx, tfjs (TensorFlow.js), pytorch, or safetensors, the file as the run has it',
+      ).choices(FORMAT_NAMES),
     )
     .option('--best', "take a run's most accurate model, not its last", false)
     .addOption(
@@ -53,6 +53,9 @@ export function exportCommand(): Command {
 }
 
 async function carryOut(source: string, { format: name, best, input, output }: Flags): Promise<void> {
+  if (name === undefined) {
+    throw new ConfigError(`--format: expected ${FORMAT_NAMES.join(', ')}, got none: name one of them`);
+  }
   const format: ExportFormat = FORMATS[name];
   if (input !== undefined && !format.hasInputChoice) {
     throw new ConfigError(`--input ${input} with --format ${name}: it is for onnx and tfjs: leave it out`);

@@ -12,6 +12,7 @@ const COMMANDS = [
   'data',
   'predict',
   'evaluate',
+  'export',
   'runs',
   'engines',
   'sweep',

@@ -117,7 +117,7 @@ describe('a model file', () => {
 
 describe('is refused', () => {
   test.each<[string, readonly string[], string]>([
-    ['no format', [], "required option '--format <name>' not specified"],
+    ['no format', [], '--format: expected onnx, tfjs, pytorch, safetensors, got none'],
     ['a format that is none', ['--format', 'caffe'], 'Allowed choices are onnx, tfjs, pytorch, safetensors.'],
     ['an input of a format without a choice', ['--format', 'pytorch', '--input', 'bytes'], 'it is for onnx and tfjs'],
     ['the best of a file', ['--format', 'onnx', '--best'], '--best with'],
