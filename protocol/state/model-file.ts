@@ -82,7 +82,12 @@ const numbersTo = (numClasses: number): string[] => Array.from({ length: numClas
  * file, have no model in their metadata, or lack one of its tensors.
  */
 export function decodeModelFile(file: Uint8Array, path: string): ModelFile {
-  const { tensors, metadata } = decodeSafetensors(file, path);
+  const { tensors, metadata } = decodeSafetensors(file, path, ({ format }) => {
+    // Its tensors have our names, but dense weights are transposed, which a square one does not show.
+    if (format === 'pt') {
+      throw new ConfigError(`${path}: expected a model of this program, got one in PyTorch's layout: name its run`);
+    }
+  });
   const plan = planModel(specOf(metadata, path));
   const flat = (slots: readonly TensorSlot[], length: number) => {
     const values = new Float32Array(length);

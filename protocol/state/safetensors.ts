@@ -51,10 +51,15 @@ export function encodeSafetensors(tensors: readonly WritableTensor[], metadata: 
   return file;
 }
 
-/** The tensors and metadata of a file's bytes. Throws `ConfigError` that starts with `path` when they are not sound. */
+/**
+ * The tensors and metadata of a file's bytes. Throws `ConfigError` that starts with `path` when they are not sound.
+ *
+ * `check`: is given the metadata before any tensor is read, and may throw. Default: any will do.
+ */
 export function decodeSafetensors(
   file: Uint8Array,
   path: string,
+  check: (metadata: Readonly<Record<string, string | undefined>>) => void = () => {},
 ): { tensors: Map<string, NamedTensor>; metadata: Record<string, string> } {
   const fail = (why: string): never => {
     throw new ConfigError(`${path}: not a sound safetensors file: ${why}`);
@@ -75,6 +80,7 @@ export function decodeSafetensors(
     fail(describeError(error));
   }
   const { __metadata__: metadata = {}, ...entries } = header;
+  check(metadata as Record<string, string>);
   const tensors = new Map<string, NamedTensor>();
   let expectedBegin = 0;
   for (const [name, { dtype, shape, data_offsets: offsets }] of Object.entries(entries)) {

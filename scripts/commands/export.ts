@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { OpenedModel } from '../../coordinator/run-directory/open-model.ts';
+import { formatBytes } from '../../coordinator/reporting/text.ts';
 import { ConfigError } from '../../protocol/errors.ts';
-import { sizeOf } from '../export/card.ts';
 import { exportModel } from '../export/export-model.ts';
 import { describeExport, INPUT_KINDS } from '../export/exported-model.ts';
 import type { InputKind } from '../export/exported-model.ts';
 import type { ExportFormat } from '../export/format.ts';
 import { FORMAT_NAMES, FORMATS } from '../export/formats.ts';
 import type { FormatName } from '../export/formats.ts';
+import type { WrittenFile } from '../export/write-export.ts';
 import { flag } from '../flags/run-flags.ts';
 import { packageVersion } from '../process.ts';
 
@@ -18,6 +19,9 @@ const EXAMPLES = `
 Examples:
   gradsock export runs/latest --format onnx
   gradsock export runs/latest --best --format tfjs --input floats --output web/model`;
+
+/** Files that the terminal lists. */
+const MOST_LISTED = 8;
 
 interface Flags {
   format?: FormatName;
@@ -66,9 +70,7 @@ async function carryOut(source: string, { format: name, best, input, output }: F
   const written = await exportModel(exported, name, folder);
   const lines = [
     `${folder}: ${model.plan.spec.name}${model.epoch === undefined ? '' : ` after epoch ${model.epoch}`}, as ${format.title}`,
-    ...written.map(
-      (file) => `  ${file.name.padEnd(Math.max(...written.map((each) => each.name.length)))}  ${sizeOf(file.content)}`,
-    ),
+    ...listFiles(written),
     `load it: ${format.loading}`,
     `more: ${join(folder, 'README.md')}`,
   ];
@@ -77,4 +79,24 @@ async function carryOut(source: string, { format: name, best, input, output }: F
 
 function defaultFolder({ run, plan }: OpenedModel, format: FormatName, isBest: boolean): string {
   return run === undefined ? `${plan.spec.name}-${format}` : join(run, 'export', isBest ? `${format}-best` : format);
+}
+
+/** With their sizes; of a model in many shards the first ones, and what the others add up to. */
+function listFiles(files: readonly WrittenFile[]): string[] {
+  const listed = files.length > MOST_LISTED ? files.slice(0, MOST_LISTED - 1) : files;
+  const rest = files.slice(listed.length);
+  const width = Math.max(...listed.map(({ name }) => name.length));
+  const line = (name: string, bytes: number) => `  ${name.padEnd(width)}  ${formatBytes(bytes)}`;
+  const bytesOf = ({ content }: WrittenFile) => Buffer.byteLength(content);
+  return [
+    ...listed.map((file) => line(file.name, bytesOf(file))),
+    ...(rest.length === 0
+      ? []
+      : [
+          line(
+            `${rest.length} more`,
+            rest.reduce((sum, file) => sum + bytesOf(file), 0),
+          ),
+        ]),
+  ];
 }

@@ -18,8 +18,8 @@ export function modelCard(exported: ExportedModel, format: ExportFormat, files: 
     [
       'Files',
       table(
-        ['file', 'bytes', 'what it is'],
-        files.map(({ name, content, about }) => [name, sizeOf(content), about]),
+        ['file', 'size', 'what it is'],
+        files.map(({ name, content, about }) => [name, formatBytes(Buffer.byteLength(content)), about]),
       ),
     ],
     ['Input and output', format.convention(exported)],
@@ -37,10 +37,6 @@ export function modelCard(exported: ExportedModel, format: ExportFormat, files: 
   ]
     .join('\n\n')
     .concat('\n');
-}
-
-export function sizeOf(content: Uint8Array | string): string {
-  return formatBytes(Buffer.byteLength(content));
 }
 
 function figures({ model, isBest, run }: ExportedModel): string {

@@ -1,5 +1,6 @@
 /** `--format onnx`: one file that ONNX Runtime and others run. */
 import { encodeModel } from '../../worker/engines/onnx/encoder.ts';
+import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import type { ModelPlan } from '../../protocol/state/model-spec.ts';
 import { formatTable } from '../tables/table.ts';
@@ -21,7 +22,7 @@ export const onnx: ExportFormat = {
     const { name } = model.plan.spec;
     const content = encodeModel(graph, {
       version: exported.version,
-      doc: `${name}: an image classifier of ${model.classes.length} classes, trained by gradsock`,
+      doc: `${name}: an image classifier of ${countOf(model.classes.length, 'class', 'classes')}, trained by gradsock`,
       metadata: textFacts(exported),
     });
     return [{ name: 'model.onnx', content, about: 'network and weights; opset 17' }];

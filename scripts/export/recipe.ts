@@ -28,7 +28,7 @@ export function describeRecipe(config: Recorded): [string, string][] {
     ['validation', config.validationSamples !== undefined && `the last ${config.validationSamples} training samples`],
     ['began with', config.initFrom && `a model file with sha256 ${config.initFrom.sha256}`],
     ['workers', config.workers],
-    ['gradients travel as', config.wire],
+    ['gradients travel as', config.wire !== 'f32' && config.wire],
     ['seed', config.seed],
   ];
   return rows.flatMap(([what, how]) => (how === undefined || how === false ? [] : [[what, String(how)]]));
@@ -60,7 +60,7 @@ function describeSchedule({
 }
 
 function describeAverage({ emaDecay, emaEvery = 1 }: OptimizerConfig): string {
-  return `decay ${emaDecay!} at every ${emaEvery === 1 ? 'step' : countOf(emaEvery, 'step')}; this file holds the averages`;
+  return `decay ${emaDecay!} at every ${emaEvery === 1 ? 'step' : countOf(emaEvery, 'step')}; this model is that average`;
 }
 
 function describeAugmentation(augmentation: Augmentation): string {

@@ -95,6 +95,15 @@ describe('a model file', () => {
     expect(JSON.parse(read(output, 'export.json'))).toMatchObject({ format: 'tfjs', epoch: 2, dataset: 'made-up' });
   });
 
+  test("in PyTorch's layout is not taken for one of this program", async () => {
+    const folder = temporaryFolder();
+    await writeExports(folder, exportOf(EXPORTED_MODELS[0]!));
+    const path = join(folder, 'pytorch', 'model.safetensors');
+    const { code, output } = await runInProcess(['predict', path, 'image.png']);
+    expect(output).toBe(`error: ${path}: expected a model of this program, got one in PyTorch's layout: name its run`);
+    expect(code).toBe(2);
+  });
+
   test('has cards whose code predicts in Node.js', async () => {
     const folder = temporaryFolder();
     const exported = exportOf(EXPORTED_MODELS[0]!);
