@@ -25,7 +25,10 @@ export function describeRecipe(config: Recorded): [string, string][] {
     ['augmentation', augmentation && !isIdentity(augmentation) && describeAugmentation(augmentation)],
     ['training samples', config.trainSamples !== undefined && `the first ${config.trainSamples}`],
     ['test samples', config.testSamples !== undefined && `the first ${config.testSamples}`],
-    ['validation', config.validationSamples !== undefined && `the last ${config.validationSamples} training samples`],
+    [
+      'validation',
+      config.validationSamples !== undefined && `the last ${countOf(config.validationSamples, 'training sample')}`,
+    ],
     ['began with', config.initFrom && `a model file with sha256 ${config.initFrom.sha256}`],
     ['workers', config.workers],
     ['gradients travel as', config.wire !== 'f32' && config.wire],
