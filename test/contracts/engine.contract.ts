@@ -15,6 +15,8 @@ import { syntheticSamples } from '../helpers/samples.ts';
 import { countOfCases } from '../helpers/tier.ts';
 
 const MAX_BATCH = 256;
+/** The odd models on which smoothed labels are tried: numbers of classes from 2 to 300, with and without a norm at the end. */
+const SMOOTHED = ['norm-over-channels', 'norm-first', 'whole-map-kernel', 'many-classes'];
 const DROPOUT_MODEL = ODD_MODELS.find(({ name }) => name === 'dropped-out')!;
 
 export interface EngineContract {
@@ -264,7 +266,13 @@ export function describeEngineContract(
       const cases: [string, ModelSpec, number, number][] = [
         ['dense', MODELS.dense, 33, LIMIT],
         ['conv-pool', MODELS['conv-pool'], 17, LIMIT],
-        ...ODD_MODELS.map((spec): [string, ModelSpec, number, number] => [spec.name, spec, 19, ODD_LIMIT]),
+        // What lies below the loss does not know of it: the kinds of layers are not tried again.
+        ...ODD_MODELS.filter(({ name }) => SMOOTHED.includes(name)).map((spec): [string, ModelSpec, number, number] => [
+          spec.name,
+          spec,
+          19,
+          ODD_LIMIT,
+        ]),
       ];
 
       it.each(cases)('loss and gradient equal the reference on %s', async (_, spec, size, limit) => {
@@ -289,7 +297,7 @@ export function describeEngineContract(
       });
 
       it('of 0 gives the bits of none', async () => {
-        const [none, zero] = [await setUp(MODELS['conv-pool']), await setUp(MODELS['conv-pool'], MAX_BATCH, 0)];
+        const [none, zero] = [await setUp(modelOfCalls), await setUp(modelOfCalls, MAX_BATCH, 0)];
         const batch = syntheticSamples(none.plan, 18, 3);
         const expected = bitsOf(await resultsOf(none.engine, none.plan, batch));
         expect(bitsOf(await resultsOf(zero.engine, zero.plan, batch))).toEqual(expected);

@@ -11,7 +11,7 @@ import { frameInputs, partsOf, SHARED_BYTES } from './frames.ts';
 import type { Bytes } from './frames.ts';
 import { createTally, memoryNow, SCALE, SEED, settledMemory } from './settings.ts';
 
-const NUM_INPUTS = 40_000 * SCALE;
+const NUM_INPUTS = 25_000 * SCALE;
 /** The longest headers take a few ms; the rest is for a busy machine. What is wrong here takes seconds. */
 const MOST_MS = 100;
 /** Of the whole process: the garbage of some thousand inputs lies there at any time. */
