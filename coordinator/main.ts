@@ -17,6 +17,7 @@ import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
 import { hasModel, resultOf, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
+import { combineReporters } from './reporting/combine-reporters.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
 import { createStepRecords } from './run-directory/step-records.ts';
@@ -38,10 +39,11 @@ import type { RunProgress } from './run-progress.ts';
  * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
+  const reporter = combineReporters(options.reporter, options.subscribers ?? []);
   try {
-    return await carryOut(options);
+    return await carryOut({ ...options, reporter });
   } catch (error) {
-    options.reporter.onRefused?.();
+    reporter.onRefused?.();
     throw error;
   }
 }

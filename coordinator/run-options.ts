@@ -6,6 +6,7 @@ import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import type { DatasetSource } from './dataset/dataset-source.ts';
 import type { Membership } from './members/membership.ts';
+import type { Reporter } from './reporting/reporter.ts';
 import type { OpenRunOptions } from './run-directory/open-run.ts';
 import type { CheckpointSettings } from './run-directory/run-checkpoints.ts';
 
@@ -29,6 +30,8 @@ export interface RunOptions extends OpenRunOptions {
   readonly checkpointSettings: CheckpointSettings;
   /** Steps between records of steps, which `steps.jsonl` has. Default: no step is recorded. */
   readonly recordSteps?: number | undefined;
+  /** Who hears of the run besides `reporter`, after it. Default: nobody. */
+  readonly subscribers?: readonly Reporter[] | undefined;
   /** What it trains on. */
   readonly dataset: DatasetSource;
   /** For sums and updates on this side. */

@@ -108,7 +108,12 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       signal: parts.signal,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
-      onStepRecord: stepRecords?.add,
+      onStepRecord:
+        (stepRecords ?? reporter.onStep) &&
+        ((record) => {
+          stepRecords?.add(record);
+          reporter.onStep?.(record);
+        }),
       onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: async (step) => {
         await checkpoints.stepDone(step);

@@ -1,6 +1,7 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
 import type { PartsInSeconds } from './flat-parts.ts';
+import type { StepRecord } from './step-record.ts';
 
 /**
  * One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. Each name stands for one
@@ -143,6 +144,8 @@ export interface Reporter {
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
+  /** Of every step, with local steps of every round. Records of steps are made for those alone who have this method. */
+  onStep?(record: StepRecord): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
   /** The run was refused before it began, or ended by an internal error. No other call follows. */
