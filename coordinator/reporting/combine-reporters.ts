@@ -8,7 +8,7 @@ import type { Reporter } from './reporter.ts';
 export function combineReporters<R extends Reporter>(first: R, others: readonly Reporter[]): R {
   if (others.length === 0) return first;
   const all: readonly Reporter[] = [first, ...others];
-  const hearsSteps = all.some(({ onStep }) => onStep !== undefined);
+  const hearsSteps = all.some((one) => one.onStep !== undefined);
   const combined: Reporter = {
     onStart: (config, members, runDir) => all.forEach((one) => one.onStart?.(config, members, runDir)),
     onPhase: (doing) => all.forEach((one) => one.onPhase?.(doing)),
