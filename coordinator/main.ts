@@ -45,6 +45,8 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   } catch (error) {
     reporter.onRefused?.();
     throw error;
+  } finally {
+    await reporter.close?.();
   }
 }
 

@@ -86,7 +86,9 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       reporter.line(line);
     };
     const { microbatches: maxMembers } = stepSizesOf(config);
-    const gathered = createFleet(members, { replica, stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers, signal, say });
+    const onAlone = (step: number, waitSeconds: number) => reporter.onAlone?.(step, waitSeconds);
+    const limits = { stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers };
+    const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone });
     fleet = gathered;
     waiting.forAnyMs = () => gathered.waitedMs;
     await synchronise(gathered, replica, stepTimeoutMs);

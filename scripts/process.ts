@@ -5,6 +5,7 @@ import { describeStraySystemError, isSystemError } from '../protocol/system-erro
 import type { RunResult } from '../coordinator/reporting/reporter.ts';
 import { StorageError } from '../coordinator/run-directory/storage-error.ts';
 import { onHangup, outliveTerminal } from './output.ts';
+import { withoutSecrets } from './run/without-secrets.ts';
 import type { Output } from './output.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -78,7 +79,7 @@ export function runOrigin(engine: object, command: string | undefined): object {
 }
 
 /** The arguments of this process, for {@link runOrigin}. */
-export const ownCommandLine = (): string => process.argv.slice(2).join(' ');
+export const ownCommandLine = (): string => withoutSecrets(process.argv.slice(2)).join(' ');
 
 /** This package's version, from the package.json above this file (in the sources or in dist/). */
 export function packageVersion(): string {

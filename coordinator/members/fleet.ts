@@ -76,6 +76,8 @@ export interface FleetOptions {
   /** More have nothing to do: the microbatches of a step. */
   readonly maxMembers: number;
   readonly signal?: AbortSignal;
+  /** Told that no member is left, at which step, and how long the fleet waits for one. */
+  readonly onAlone?: (step: number, waitSeconds: number) => void;
   /** Told what the user should know: who was lost, and who has joined. */
   readonly say?: (line: string) => void;
 }
@@ -147,6 +149,7 @@ class RunFleet implements Fleet {
     const { replica, waitMs, signal } = this.#options;
     const sinceMs = performance.now();
     this.#say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
+    this.#options.onAlone?.(replica.step, waitMs / 1000);
     try {
       const hasCome = await awaitEvent((happened) => (this.#onArrival = happened), waitMs, signal);
       if (!hasCome) throw this.#lastLoss ?? new ProtocolError('ERR_TIMEOUT', 'no worker is left, and none has joined');

@@ -17,7 +17,11 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
     ...(hearsSteps && { onStep: (record) => all.forEach((one) => one.onStep?.(record)) }),
     onEpoch: (record) => all.forEach((one) => one.onEpoch?.(record)),
     onEnd: (result, runDir) => all.forEach((one) => one.onEnd?.(result, runDir)),
+    onAlone: (step, waitSeconds) => all.forEach((one) => one.onAlone?.(step, waitSeconds)),
     onRefused: () => all.forEach((one) => one.onRefused?.()),
+    async close() {
+      await Promise.all(all.map(async (one) => one.close?.()));
+    },
   };
   return { ...first, ...combined };
 }

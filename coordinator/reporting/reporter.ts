@@ -148,6 +148,10 @@ export interface Reporter {
   onStep?(record: StepRecord): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
-  /** The run was refused before it began, or ended by an internal error. No other call follows. */
+  /** No worker is left: the run waits, before step `step` + 1, for one to join. */
+  onAlone?(step: number, waitSeconds: number): void;
+  /** The run was refused before it began, or ended by an internal error. No other call but `close` follows. */
   onRefused?(): void;
+  /** The last call: waits for what the reporter still sends, within a deadline of its own. Never rejects. */
+  close?(): Promise<void>;
 }

@@ -65,6 +65,7 @@ export interface RunFlags extends Recipe {
   resize?: ImageSize;
   testFraction?: number;
   runDir?: string;
+  notify?: string;
   quiet: boolean;
   initFrom?: string;
   config?: string;
@@ -140,6 +141,10 @@ function fileFlags(): readonly Option[] {
     flag('--record-steps [k]', 'record every k-th step in steps.jsonl, without a value every step. Default: none')
       .argParser(index)
       .preset('1'),
+    flag(
+      '--notify <url>',
+      'where to post when the run begins, ends, fails or has no worker left: a topic of ntfy, or a webhook of Slack',
+    ),
     flag('--quiet', 'print only failures and warnings').default(false),
   ];
 }

@@ -60,7 +60,11 @@ export function createModel(found: FoundModel, engine: EngineFlags): Model {
         for (let first = 0; first < numImages; first += BATCH) {
           const numSamples = Math.min(BATCH, numImages - first);
           const batch = bytes.subarray(first * inputSize, (first + numSamples) * inputSize);
-          const { outputs } = await atWork.compute({ images: batch, labels: createLabels(numSamples, plan.spec.numClasses), numSamples });
+          const { outputs } = await atWork.compute({
+            images: batch,
+            labels: createLabels(numSamples, plan.spec.numClasses),
+            numSamples,
+          });
           predictions.push(...predictionsOf(outputs, numSamples, classes));
         }
         return predictions;

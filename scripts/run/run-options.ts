@@ -1,6 +1,7 @@
 /** What the runs of the library have in common: from flags and callbacks to the options of a run. */
 import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
 import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
+import { createNotifier } from '../../coordinator/reporting/notify.ts';
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
@@ -38,8 +39,9 @@ export async function runOptionsOf(
   setting: RunSetting,
 ): Promise<Omit<RunOptions, 'summonWorkers'>> {
   keepFreedMemory();
-  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps } = flags;
+  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps, notify } = flags;
   const { callbacks, command, isUnrecorded, numWorkers } = setting;
+  const warn = (line: string) => callbacks.logger?.warn?.(line);
   if (resumed) checkWorkers(resumed, numWorkers);
   const reporter = reporterOf(callbacks);
   const { config, dataset } = await configOf(flags, setting, reporter.line)
@@ -55,13 +57,14 @@ export async function runOptionsOf(
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     recordSteps,
+    subscribers: notify === undefined ? [] : [createNotifier({ url: notify, warn })],
     runDir,
     isUnrecorded,
     dataset,
     vectorMath: fastestVectorMath(),
     sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
     reporter,
-    warn: (line) => callbacks.logger?.warn?.(line),
+    warn,
     signal: callbacks.signal ?? new AbortController().signal,
   };
 }
