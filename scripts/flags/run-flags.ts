@@ -30,6 +30,9 @@ export {
   positive as parsePositive,
 };
 
+/** MLflow's own. */
+export const MLFLOW_VARIABLE = 'MLFLOW_TRACKING_URI';
+
 /** What engines take. */
 const MOST_THREADS = 1024;
 
@@ -66,6 +69,7 @@ export interface RunFlags extends Recipe {
   testFraction?: number;
   runDir?: string;
   notify?: string;
+  mlflow?: string;
   quiet: boolean;
   initFrom?: string;
   config?: string;
@@ -144,6 +148,9 @@ function fileFlags(): readonly Option[] {
     flag(
       '--notify <url>',
       'where to post when the run begins, ends, fails or has no worker left: a topic of ntfy, or a webhook of Slack',
+    ),
+    flag('--mlflow <url>', 'MLflow tracking server that is sent parameters, figures and the end of the run').env(
+      MLFLOW_VARIABLE,
     ),
     flag('--quiet', 'print only failures and warnings').default(false),
   ];

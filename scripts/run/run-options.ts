@@ -1,14 +1,16 @@
 /** What the runs of the library have in common: from flags and callbacks to the options of a run. */
 import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
 import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
+import { createMlflowSubscriber } from '../../coordinator/reporting/mlflow.ts';
 import { createNotifier } from '../../coordinator/reporting/notify.ts';
+import type { Reporter } from '../../coordinator/reporting/reporter.ts';
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
 import { checkModelName } from '../flags/load-model.ts';
-import { runConfigOf } from '../flags/run-flags.ts';
+import { MLFLOW_VARIABLE, runConfigOf } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { reporterOf } from '../library/events.ts';
 import type { RunCallbacks } from '../library/events.ts';
@@ -39,7 +41,7 @@ export async function runOptionsOf(
   setting: RunSetting,
 ): Promise<Omit<RunOptions, 'summonWorkers'>> {
   keepFreedMemory();
-  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps, notify } = flags;
+  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps } = flags;
   const { callbacks, command, isUnrecorded, numWorkers } = setting;
   const warn = (line: string) => callbacks.logger?.warn?.(line);
   if (resumed) checkWorkers(resumed, numWorkers);
@@ -57,7 +59,7 @@ export async function runOptionsOf(
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     recordSteps,
-    subscribers: notify === undefined ? [] : [createNotifier({ url: notify, warn })],
+    subscribers: subscribersOf(flags, warn),
     runDir,
     isUnrecorded,
     dataset,
@@ -67,6 +69,20 @@ export async function runOptionsOf(
     warn,
     signal: callbacks.signal ?? new AbortController().signal,
   };
+}
+
+/** Who hears of the run besides its reporter. */
+function subscribersOf({ notify, mlflow: uri }: RunFlags, warn: (line: string) => void): Reporter[] {
+  const mlflow = uri !== undefined && isOtherStore(uri) ? undefined : uri;
+  return [
+    ...(notify === undefined ? [] : [createNotifier({ url: notify, warn })]),
+    ...(mlflow === undefined ? [] : [createMlflowSubscriber({ uri: mlflow, environment: process.env, warn })]),
+  ];
+}
+
+/** MLflow's variable may name a folder or a database, which MLflow's own client writes to: that is no server. */
+function isOtherStore(uri: string): boolean {
+  return uri === process.env[MLFLOW_VARIABLE] && !/^https?:/i.test(uri);
 }
 
 /** What the run computes, and on what: of one that is resumed, what was recorded. */

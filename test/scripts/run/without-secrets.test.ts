@@ -11,4 +11,5 @@ test('the place that is notified is no part of a recorded command line', () => {
     '3',
   ]);
   expect(withoutSecrets(['train', `--notify=${url}`])).toEqual(['train', '--notify=***']);
+  expect(withoutSecrets(['--mlflow', 'https://me:pass@host/x'])).toEqual(['--mlflow', 'https://***@host/x']);
 });
