@@ -117,7 +117,7 @@ export function parametersOf({ model, dataset, ...settings }: RunConfig): Record
     if (typeof value === 'object') {
       for (const [name, inner] of Object.entries(value)) add(`${prefix}.${name}`, inner);
     } else {
-      parameters[prefix] = String(value);
+      parameters[prefix] = typeof value === 'string' ? value : JSON.stringify(value);
     }
   };
   for (const [name, value] of Object.entries(settings)) add(name, value);
@@ -125,7 +125,7 @@ export function parametersOf({ model, dataset, ...settings }: RunConfig): Record
 }
 
 /** The figures of an epoch, in the names of `epochs.jsonl`; those that are not numbers are absent. */
-export function metricsOf(record: EpochRecord): MlflowMetric[] {
+function metricsOf(record: EpochRecord): MlflowMetric[] {
   const timestamp = record.endedAt === undefined ? Date.now() : Date.parse(record.endedAt);
   return Object.entries(record).flatMap(([key, value]: [string, unknown]) =>
     typeof value === 'number' && Number.isFinite(value) && key !== 'epoch'
