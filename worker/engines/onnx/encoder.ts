@@ -4,8 +4,8 @@
  * dimension. It checks nothing: ONNX Runtime does, when it loads the model.
  *
  * Field numbers: onnx.proto of ONNX 1.16 (https://github.com/onnx/onnx/blob/v1.16.0/onnx/onnx.proto).
- * Wire format: https://protobuf.dev/programming-guides/encoding/
  */
+import { bytesField, floatField, intField, message, textField } from '../../../protocol/protobuf.ts';
 
 /** Opset 17: what these graphs need is stable since 13, and every ONNX Runtime since 1.12 loads it. */
 const OPSET_VERSION = 17n;
@@ -124,42 +124,4 @@ function encodeValue({ name, type, shape, doc }: OnnxValue): Uint8Array {
     bytesField(2, message(bytesField(1, tensorType))),
     ...(doc === undefined ? [] : [textField(3, doc)]),
   );
-}
-
-/** A message is its fields, one after the other. */
-function message(...fields: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(fields));
-}
-
-function intField(field: number, value: bigint): Uint8Array {
-  return message(tag(field, 0), varint(value));
-}
-
-function bytesField(field: number, value: Uint8Array): Uint8Array {
-  return message(tag(field, 2), varint(BigInt(value.length)), value);
-}
-
-function textField(field: number, value: string): Uint8Array {
-  return bytesField(field, Buffer.from(value, 'utf8'));
-}
-
-function floatField(field: number, value: number): Uint8Array {
-  return message(tag(field, 5), new Uint8Array(Float32Array.of(value).buffer));
-}
-
-/** A field's number and wire type: 0 varint, 2 length-delimited, 5 four bytes. */
-function tag(field: number, wireType: 0 | 2 | 5): Uint8Array {
-  return varint(BigInt((field << 3) | wireType));
-}
-
-/** Seven bits a byte, low ones first, the top bit says "more"; negative numbers as 64-bit two's complement. */
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, value);
-  while (rest > 0x7fn) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
-  }
-  bytes.push(Number(rest));
-  return Uint8Array.from(bytes);
 }
