@@ -92,7 +92,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     fleet = gathered;
     waiting.forAnyMs = () => gathered.waitedMs;
     await synchronise(gathered, replica, stepTimeoutMs);
-    reporter.onStart?.(config, members, directory.path);
+    reporter.onStart?.(config, members, directory.path, replica.step);
     const { allocateAverage } = memory;
     const parties = { fleet: gathered, replica, exchange, allocateAverage };
     const { vectorMath, ringObstacle, begunWith } = parts;

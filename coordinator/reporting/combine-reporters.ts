@@ -10,7 +10,7 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
   const all: readonly Reporter[] = [first, ...others];
   const hearsSteps = all.some((one) => one.onStep !== undefined);
   const combined: Reporter = {
-    onStart: (config, members, runDir) => all.forEach((one) => one.onStart?.(config, members, runDir)),
+    onStart: (...facts) => all.forEach((one) => one.onStart?.(...facts)),
     onPhase: (doing) => all.forEach((one) => one.onPhase?.(doing)),
     onProgress: (progress) => all.forEach((one) => one.onProgress?.(progress)),
     // Absent where nobody listens: then no record of a step is made.

@@ -140,7 +140,8 @@ export interface WorkingMember {
  * Every method is called in order and may throw: a record that cannot be written ends the run.
  */
 export interface Reporter {
-  onStart?(config: RunConfig, members: readonly WorkingMember[], runDir: string | undefined): void;
+  /** The first step is about to begin. `stepsDone`: steps that the run has taken before, where it is resumed. */
+  onStart?(config: RunConfig, members: readonly WorkingMember[], runDir: string | undefined, stepsDone: number): void;
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;

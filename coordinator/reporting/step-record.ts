@@ -48,6 +48,10 @@ export interface StepFacts {
   readonly bytes: Bytes;
 }
 
+/** Whether it is of a step whose number K divides; of a round: whether it has such a step. */
+export const isKthStep = ({ step, steps }: Pick<StepRecord, 'step' | 'steps'>, k: number): boolean =>
+  Math.floor(step / k) !== Math.floor((step - steps) / k);
+
 /** The record of a step that ends now. */
 export function stepRecordOf({ plan, reduced, stepInEpoch, wallMs, parts, bytes }: StepFacts): StepRecord {
   const { lossSum, numCorrect, numSamples } = reduced.totals;

@@ -9,6 +9,7 @@ import { ConfigError } from '../../protocol/errors.ts';
 import { describeSystemError } from '../../protocol/system-errors.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
 import type { RunResult } from '../reporting/reporter.ts';
+import { TENSORBOARD_FOLDER } from '../reporting/tensorboard/tensorboard.ts';
 import { readRecordedRun } from './resume.ts';
 
 /** What a run has only once it has trained, or was asked for its initial model. */
@@ -17,7 +18,7 @@ const TRAINED = ['model.safetensors', 'best.safetensors', 'epochs.jsonl', 'check
  * What is there before; the configuration goes first, for without it a folder holds no run. Steps that workers took in a ring
  * may be recorded though the run has none of them.
  */
-const STARTED = ['config.json', 'result.json', 'log.jsonl', 'steps.jsonl', 'token'];
+const STARTED = ['config.json', 'result.json', 'log.jsonl', 'steps.jsonl', TENSORBOARD_FOLDER, 'token'];
 
 /**
  * Refuses, before anything is made, a folder that holds a run or in which nothing can be written. Throws `ConfigError`
@@ -42,7 +43,7 @@ export async function clearEarlierStart(folder: string): Promise<string | undefi
   if (contentOf(folder) !== 'start') return undefined;
   const result = readResult(folder);
   const how = result ? `${result.status}${result.error ? `: ${result.error.message}` : ''}` : 'it was killed';
-  for (const name of STARTED) await rm(join(folder, name), { force: true });
+  for (const name of STARTED) await rm(join(folder, name), { force: true, recursive: true });
   return how;
 }
 

@@ -33,6 +33,7 @@ const recordSchema = z.object({
   checkpointEvery: z.int().optional(),
   keepCheckpoints: z.int().optional(),
   recordSteps: z.int().optional(),
+  tensorboard: z.boolean().optional(),
   begunWith: z.enum(['star', 'ring'] satisfies AllReduceKind[]).optional(),
   startedAt: z.string().optional(),
   earlierEpochs: z.array(z.int()).optional(),
@@ -49,6 +50,8 @@ export interface RecordedRun {
   readonly keepCheckpoints?: number | undefined;
   /** Steps between records of steps; 0 or undefined: none is recorded. */
   readonly recordSteps?: number | undefined;
+  /** Whether it writes event files for TensorBoard. Default: true. */
+  readonly tensorboard?: boolean | undefined;
   /** The all-reduce that it took, when it had come as far as that. */
   readonly begunWith?: AllReduceKind | undefined;
   /** In ISO 8601; absent in older records. */
@@ -80,6 +83,7 @@ export function readRecordedRun(path: string, subject = `--resume ${path}`): Rec
     checkpointEvery,
     keepCheckpoints,
     recordSteps,
+    tensorboard,
     begunWith,
     startedAt,
     earlierEpochs,
@@ -97,6 +101,7 @@ export function readRecordedRun(path: string, subject = `--resume ${path}`): Rec
     checkpointEvery,
     keepCheckpoints,
     recordSteps,
+    tensorboard,
     begunWith,
     startedAt,
     earlierEpochs,

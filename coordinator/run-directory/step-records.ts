@@ -2,6 +2,7 @@
  * StepRecords: what is written of steps, to `steps.jsonl`. A step only puts its line into memory; the disk is waited for at
  * the end of an epoch, and before a checkpoint is written, which may not be ahead of the records of its steps.
  */
+import { isKthStep } from '../reporting/step-record.ts';
 import type { StepRecord } from '../reporting/step-record.ts';
 import type { RunDirectory } from './run-directory.ts';
 
@@ -36,8 +37,7 @@ export function createStepRecords({ every, directory }: StepRecordsOptions): Ste
 
   return {
     add(record) {
-      const { step, steps } = record;
-      if (Math.floor(step / every) === Math.floor((step - steps) / every)) return;
+      if (!isKthStep(record, every)) return;
       waiting.push(JSON.stringify(record));
       // The next one to wait for it is told of its failure.
       if (waiting.length % MOST_WAITING === 0) flush().catch(() => {});

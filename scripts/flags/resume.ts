@@ -86,6 +86,7 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
     ...(!isGiven('stepTimeout') && { stepTimeout: run.config.stepTimeoutSeconds }),
     ...(!isGiven('checkpointEvery') && { checkpointEvery: run.checkpointEvery }),
     ...(!isGiven('recordSteps') && { recordSteps: run.recordSteps }),
+    ...(!isGiven('tensorboard') && { tensorboard: run.tensorboard }),
     ...(!isGiven('keepCheckpoints') && run.keepCheckpoints !== undefined && { keepCheckpoints: run.keepCheckpoints }),
   };
   return { ...flags, ...others, resumed: run };

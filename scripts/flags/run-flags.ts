@@ -62,6 +62,7 @@ export interface RunFlags extends Recipe {
   checkpointEvery?: number;
   keepCheckpoints: number;
   recordSteps?: number;
+  tensorboard?: boolean;
   resume?: string;
   data: string;
   dataDir?: string;
@@ -145,6 +146,7 @@ function fileFlags(): readonly Option[] {
     flag('--record-steps [k]', 'record every k-th step in steps.jsonl, without a value every step. Default: none')
       .argParser(index)
       .preset('1'),
+    flag('--no-tensorboard', 'write no event files for TensorBoard to the run directory'),
     flag(
       '--notify <url>',
       'where to post when the run begins, ends, fails or has no worker left: a topic of ntfy, or a webhook of Slack',

@@ -47,6 +47,8 @@ export type RunEvent =
       readonly config: RunConfig;
       readonly workers: readonly WorkingMember[];
       readonly runDir: string | undefined;
+      /** Steps that the run has taken before, where it is resumed. */
+      readonly stepsDone: number;
     }
   | { readonly kind: 'ended'; readonly result: RunResult; readonly runDir: string | undefined }
   /** The run was refused before it began, or ended by an internal error: the call rejects. No other event follows. */
@@ -77,9 +79,9 @@ export function reporterOf({ onEpoch, onStep, onEvent, logger }: RunCallbacks): 
   return {
     line: (text) => logger?.info?.(text),
     onPhase: (doing) => onEvent?.({ kind: 'phase', doing }),
-    onStart(config, members, runDir) {
+    onStart(config, members, runDir, stepsDone) {
       const workers = members.map(({ name, engine, device, threads }) => ({ name, engine, device, threads }));
-      onEvent?.({ kind: 'started', config, workers, runDir });
+      onEvent?.({ kind: 'started', config, workers, runDir, stepsDone });
     },
     onProgress: (progress) => onStep?.(progress),
     onEpoch: (record) => onEpoch?.(record),

@@ -34,7 +34,7 @@ export function onTerminal({ quiet }: { readonly quiet: boolean }): TerminalRun 
           reporter.onPhase?.(event.doing);
           break;
         case 'started':
-          reporter.onStart?.(event.config, event.workers, event.runDir);
+          reporter.onStart?.(event.config, event.workers, event.runDir, event.stepsDone);
           break;
         case 'ended':
           reporter.onEnd?.(event.result, event.runDir);

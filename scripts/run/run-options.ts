@@ -4,6 +4,7 @@ import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
 import { createMlflowSubscriber } from '../../coordinator/reporting/mlflow.ts';
 import { createNotifier } from '../../coordinator/reporting/notify.ts';
 import type { Reporter } from '../../coordinator/reporting/reporter.ts';
+import { createTensorboard } from '../../coordinator/reporting/tensorboard/tensorboard.ts';
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
@@ -41,7 +42,8 @@ export async function runOptionsOf(
   setting: RunSetting,
 ): Promise<Omit<RunOptions, 'summonWorkers'>> {
   keepFreedMemory();
-  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps } = flags;
+  const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps, tensorboard } =
+    flags;
   const { callbacks, command, isUnrecorded, numWorkers } = setting;
   const warn = (line: string) => callbacks.logger?.warn?.(line);
   if (resumed) checkWorkers(resumed, numWorkers);
@@ -53,13 +55,15 @@ export async function runOptionsOf(
       throw error;
     });
   callbacks.onEvent?.({ kind: 'prepared' });
+  const recorded = { engine, device, threads, checkpointEvery, keepCheckpoints, recordSteps };
+  const warn = (line: string) => callbacks.logger?.warn?.(line);
   return {
     config,
-    origin: runOrigin({ engine, device, threads, checkpointEvery, keepCheckpoints, recordSteps }, command),
+    origin: runOrigin({ ...recorded, ...(tensorboard === false && { tensorboard }) }, command),
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     recordSteps,
-    subscribers: subscribersOf(flags, warn),
+    subscribers: subscribersOf(flags, isUnrecorded, warn),
     runDir,
     isUnrecorded,
     dataset,
@@ -72,9 +76,14 @@ export async function runOptionsOf(
 }
 
 /** Who hears of the run besides its reporter. */
-function subscribersOf({ notify, mlflow: uri }: RunFlags, warn: (line: string) => void): Reporter[] {
+function subscribersOf(
+  { notify, mlflow: uri, tensorboard, recordSteps }: RunFlags,
+  isUnrecorded: boolean,
+  warn: (line: string) => void,
+): Reporter[] {
   const mlflow = uri !== undefined && isOtherStore(uri) ? undefined : uri;
   return [
+    ...(tensorboard === false || isUnrecorded ? [] : [createTensorboard({ recordSteps, warn })]),
     ...(notify === undefined ? [] : [createNotifier({ url: notify, warn })]),
     ...(mlflow === undefined ? [] : [createMlflowSubscriber({ uri: mlflow, environment: process.env, warn })]),
   ];

@@ -1,0 +1,51 @@
+/**
+ * The events that TensorBoard reads: each a protobuf message in a TFRecord's frame. It writes no file.
+ *
+ * Field numbers: event.proto and summary.proto of TensorBoard
+ * (https://github.com/tensorflow/tensorboard/tree/2.21.0/tensorboard/compat/proto).
+ * Frame: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+ */
+import { bytesField, doubleField, floatField, intField, message, textField } from '../../../protocol/protobuf.ts';
+import { crc32c } from './crc32c.ts';
+
+/** SessionLog's status START. */
+const SESSION_START = 1n;
+
+/** The first event of a file: from version 2 on, TensorBoard heeds {@link sessionStartEvent}. `seconds`: since 1970. */
+export function fileVersionEvent(seconds: number): Uint8Array {
+  return message(doubleField(1, seconds), textField(3, 'brain.Event:2'));
+}
+
+/** The run goes on at step `step`: TensorBoard drops what earlier files have from that step on. */
+export function sessionStartEvent(seconds: number, step: number): Uint8Array {
+  return message(
+    doubleField(1, seconds),
+    intField(2, BigInt(step)),
+    bytesField(7, message(intField(1, SESSION_START))),
+  );
+}
+
+/** A point of each curve in `scalars`, by its tag. The format has float32, to which the values are rounded. */
+export function scalarsEvent(seconds: number, step: number, scalars: Readonly<Record<string, number>>): Uint8Array {
+  const values = Object.entries(scalars).map(([tag, value]) =>
+    bytesField(1, message(textField(1, tag), floatField(2, value))),
+  );
+  return message(doubleField(1, seconds), intField(2, BigInt(step)), bytesField(5, message(...values)));
+}
+
+/** A TFRecord: length as uint64, its checksum, the data, its checksum; all numbers little-endian. */
+export function frameRecord(data: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(8 + 4 + data.length + 4);
+  const view = new DataView(frame.buffer);
+  view.setBigUint64(0, BigInt(data.length), true);
+  view.setUint32(8, maskedCrc(frame.subarray(0, 8)), true);
+  frame.set(data, 12);
+  view.setUint32(12 + data.length, maskedCrc(data), true);
+  return frame;
+}
+
+/** Rotated right by 15 bits, plus a constant: the checksum of data that holds checksums is a weak one. */
+function maskedCrc(bytes: Uint8Array): number {
+  const crc = crc32c(bytes);
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+}
