@@ -34,15 +34,15 @@ export function textField(field: number, value: string): Uint8Array {
 
 /** Of the type float. */
 export function floatField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeFloatLE(value);
   return message(tag(field, 5), bytes);
 }
 
 /** Of the type double. */
 export function doubleField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeDoubleLE(value);
   return message(tag(field, 1), bytes);
 }
 
@@ -51,10 +51,14 @@ function tag(field: number, wireType: 0 | 1 | 2 | 5): Uint8Array {
   return varint(BigInt((field << 3) | wireType));
 }
 
+/** Most numbers in a message are this small. They are shared, and nothing writes to them. */
+const ONE_BYTE: readonly Uint8Array[] = Array.from({ length: 0x80 }, (_, value) => Uint8Array.of(value));
+
 /** Seven bits a byte, low ones first, the top bit says "more"; negative numbers as 64-bit two's complement. */
 function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
   let rest = BigInt.asUintN(64, value);
+  if (rest <= 0x7fn) return ONE_BYTE[Number(rest)]!;
+  const bytes: number[] = [];
   while (rest > 0x7fn) {
     bytes.push(Number(rest & 0x7fn) | 0x80);
     rest >>= 7n;

@@ -35,12 +35,11 @@ export function scalarsEvent(seconds: number, step: number, scalars: Readonly<Re
 
 /** A TFRecord: length as uint64, its checksum, the data, its checksum; all numbers little-endian. */
 export function frameRecord(data: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(8 + 4 + data.length + 4);
-  const view = new DataView(frame.buffer);
-  view.setBigUint64(0, BigInt(data.length), true);
-  view.setUint32(8, maskedCrc(frame.subarray(0, 8)), true);
+  const frame = Buffer.alloc(8 + 4 + data.length + 4);
+  frame.writeBigUInt64LE(BigInt(data.length));
+  frame.writeUInt32LE(maskedCrc(frame.subarray(0, 8)), 8);
   frame.set(data, 12);
-  view.setUint32(12 + data.length, maskedCrc(data), true);
+  frame.writeUInt32LE(maskedCrc(data), 12 + data.length);
   return frame;
 }
 

@@ -46,6 +46,7 @@ describe('a start that took no step', () => {
     writeFileSync(join(folder, 'token'), 'of that start');
     // In a ring, workers may have taken steps that the run does not have.
     writeFileSync(join(folder, 'steps.jsonl'), '{"step":1}\n');
+    mkdirSync(join(folder, 'tensorboard', 'train'), { recursive: true });
     expect(existsSync(join(folder, 'model.safetensors'))).toBe(false);
     checkRunFolder(folder);
     const said: string[] = [];
