@@ -143,7 +143,10 @@ function fileFlags(): readonly Option[] {
   return [
     flag('--config <file>', 'config.json of a run to carry out again; other flags override what it says'),
     flag('--run-dir <folder>', 'folder in which the run is recorded. Default: runs/<date>-<model>-<id>'),
-    flag('--record-steps [k]', 'record every k-th step in steps.jsonl, without a value every step. Default: none')
+    flag(
+      '--record-steps [k]',
+      'record every k-th step in steps.jsonl and for TensorBoard, without a value every step. Default: none',
+    )
       .argParser(index)
       .preset('1'),
     flag('--no-tensorboard', 'write no event files for TensorBoard to the run directory'),

@@ -38,6 +38,13 @@ test('--record-steps is off, on for every step without a value, and for every K-
   expect(flagsOf('--record-steps').recordSteps).toBe(1);
 });
 
+test('--no-tensorboard turns event files off, and so does its variable', () => {
+  expect(flagsOf().tensorboard).toBe(true);
+  expect(flagsOf('--no-tensorboard').tensorboard).toBe(false);
+  vi.stubEnv('GRADSOCK_NO_TENSORBOARD', 'true');
+  expect(flagsOf().tensorboard).toBe(false);
+});
+
 test.each(['-1', '1.5', 'often', ''])('--record-steps %j is refused', (value) => {
   expect(() => flagsOf(`--record-steps=${value}`)).toThrow('Expected a whole number from 0');
 });

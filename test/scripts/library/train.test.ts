@@ -7,6 +7,7 @@ import type { DataInMemory, ModelSpec, RunEvent, TrainOptions } from '../../../s
 import { openModel } from '../../../coordinator/run-directory/open-model.ts';
 import { createPredictor, softmax } from '../../../scripts/inference/predictor.ts';
 import { readEpochs, readResult } from '../../helpers/cli.ts';
+import { curvesOf } from '../../helpers/event-files.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 import { barsData } from './bars.ts';
 
@@ -80,6 +81,7 @@ describe('a run in memory', () => {
     expect(recorded.result.parametersSha256).toBe(result.parametersSha256);
     expect(readResult(join(folder, 'run'))).toEqual(recorded.result);
     expect(readEpochs(join(folder, 'run'))).toHaveLength(1);
+    expect(readdirSync(join(folder, 'run', 'tensorboard')).sort()).toEqual(['test', 'train']);
     const loaded = await loadModel(join(folder, 'run'));
     expect(loaded.spec).toEqual(MODEL);
     expect([...loaded.parameters]).toEqual([...recorded.model!.parameters]);
@@ -101,6 +103,19 @@ describe('a run in memory', () => {
     const whole = await train(RUN);
     expect(resumed.result).toMatchObject({ status: 'completed', steps: 48 });
     expect(resumed.result.parametersSha256).toBe(whole.result.parametersSha256);
+  });
+
+  test('writes no event files where it is told not to, nor when it is resumed, unless it is told to then', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const folder = join(runDir, 'tensorboard');
+    const stepsDone: number[] = [];
+    const onEvent = (event: RunEvent) => event.kind === 'started' && stepsDone.push(event.stepsDone);
+    await train({ ...RUN, epochs: 1, runDir, onEvent, tensorboard: false });
+    await train({ resume: runDir, data: RUN.data, epochs: 2, onEvent });
+    expect(existsSync(folder)).toBe(false);
+    await train({ resume: runDir, data: RUN.data, epochs: 3, onEvent, tensorboard: true });
+    expect(Object.keys(curvesOf(join(folder, 'train')).loss!)).toEqual(['36']);
+    expect(stepsDone).toEqual([0, 12, 24]);
   });
 
   test('does not begin where its signal was aborted before', async () => {
