@@ -56,7 +56,6 @@ export async function runOptionsOf(
     });
   callbacks.onEvent?.({ kind: 'prepared' });
   const recorded = { engine, device, threads, checkpointEvery, keepCheckpoints, recordSteps };
-  const warn = (line: string) => callbacks.logger?.warn?.(line);
   return {
     config,
     origin: runOrigin({ ...recorded, ...(tensorboard === false && { tensorboard }) }, command),
