@@ -113,7 +113,7 @@ test.each([
 ])('%s is told once, without the secret, and changes nothing', async (_, urlOf, reason) => {
   const warnings: string[] = [];
   const notifier = createNotifier({ url: await urlOf(), warn: (line) => warnings.push(line) });
-  notifier.onStart?.(runConfig(), [], undefined);
+  notifier.onStart?.(runConfig(), [], undefined, 0);
   notifier.onEnd?.(failed, undefined);
   await notifier.close?.();
   expect(warnings).toEqual([expect.stringMatching(/^--notify: http:\/\/127\.0\.0\.1:\d+ was not told: /)]);
