@@ -99,6 +99,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
     seconds,
     waitingSeconds,
     say: reporter.line,
+    onWritten: (step) => reporter.onEvent?.({ kind: 'saved', step }),
   });
   /** Of what is evaluated. */
   const progress: RunProgress = { epochs: from.epochsDone, testAccuracy: from.testAccuracy };

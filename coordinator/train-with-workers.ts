@@ -10,6 +10,8 @@ import type { ServedDataset } from './members/admission.ts';
 import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
+import { NO_WORKERS } from './reporting/reported-event.ts';
+import type { OnReissue } from './reporting/reported-event.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRecord } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
@@ -67,7 +69,11 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
       reporter.onPhase?.(waitingFor(numReady));
     },
+    onMember: (worker, isBack) => reporter.onEvent?.({ kind: 'joined', worker, isBack }),
+    onRefused: (reason) => reporter.onEvent?.({ kind: 'refused', reason }),
   });
+  const census = () => ({ ...NO_WORKERS, waiting: membership.members.length });
+  reporter.onEvent?.({ kind: 'gathering', census });
   const waitingFor = (numReady: number) =>
     `waiting for workers: ${numReady} of ${config.workers} ${numReady === 1 ? 'is' : 'are'} ready`;
   const onFailure = (error: Error) => failure.abort(error);
@@ -90,13 +96,16 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const limits = { stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers };
     const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone });
     fleet = gathered;
+    reporter.onEvent?.({ kind: 'gathering', census: () => gathered.census() });
     waiting.forAnyMs = () => gathered.waitedMs;
     await synchronise(gathered, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path, replica.step);
     const { allocateAverage } = memory;
     const parties = { fleet: gathered, replica, exchange, allocateAverage };
     const { vectorMath, ringObstacle, begunWith } = parts;
-    const how = { config, begunWith, vectorMath, ringObstacle, say };
+    const onReissue: OnReissue = (reason, numMicrobatches) =>
+      reporter.onEvent?.({ kind: 'reissued', reason, numMicrobatches });
+    const how = { config, begunWith, vectorMath, ringObstacle, say, onReissue };
     const { allReduce, kind } = await establish({ ...parties, ...how });
     if (!begunWith) await directory.recordAllReduce(kind);
     membership.passNewcomers((member) => gathered.join(member));
@@ -112,9 +121,9 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       onProgress: (step) => reporter.onProgress?.(step),
       onStepRecord:
         (stepRecords ?? reporter.onStep) &&
-        ((record) => {
+        ((record, contributions) => {
           stepRecords?.add(record);
-          reporter.onStep?.(record);
+          reporter.onStep?.(record, contributions);
         }),
       onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: async (step) => {

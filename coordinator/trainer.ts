@@ -17,8 +17,7 @@ import type { Fleet } from './members/fleet.ts';
 import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './reporting/epoch-recorder.ts';
 import type { Pace } from './reporting/epoch-recorder.ts';
-import type { EpochRecord, Progress } from './reporting/reporter.ts';
-import type { StepRecord } from './reporting/step-record.ts';
+import type { EpochRecord, Progress, Reporter } from './reporting/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
@@ -38,7 +37,7 @@ export interface TrainingContext {
   readonly signal: AbortSignal;
   onProgress(progress: Progress): void;
   /** Told of every step as it is recorded; absent: no step is. */
-  readonly onStepRecord?: ((record: StepRecord) => void) | undefined;
+  readonly onStepRecord?: Reporter['onStep'];
   /** Told what it does besides steps. */
   onPhase?(doing: string): void;
   /** After every step that does not end an epoch, while workers compute; what it rejects with ends the run. */

@@ -9,6 +9,7 @@ import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
 import type { Fleet } from '../members/fleet.ts';
 import type { Member } from '../members/member.ts';
+import type { OnReissue } from '../reporting/reported-event.ts';
 import type { RunConfig } from '../run-config.ts';
 import type { AllReduce } from './all-reduce.ts';
 import { areLocal, chooseAllReduce, needsRoundTrip } from './choose.ts';
@@ -36,6 +37,8 @@ export interface EstablishOptions {
   readonly begunWith?: AllReduceKind | undefined;
   /** For what the user should know: which all-reduce it is, in one line, unless the star was asked for. */
   readonly say: (line: string) => void;
+  /** Told of microbatches that are asked for again. */
+  readonly onReissue?: OnReissue | undefined;
 }
 
 export interface Established {
@@ -94,16 +97,16 @@ export async function longestRoundTrip(members: readonly Pick<Member, 'transport
 }
 
 async function establish(wanted: AllReduceKind, options: EstablishOptions, why?: string): Promise<Established> {
-  const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say } = options;
+  const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say, onReissue } = options;
   const { wire } = config;
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const makeStar = (serve?: Fleet['serve']) =>
-    createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, serve, say }, vectorMath);
+    createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, serve, say, onReissue }, vectorMath);
   if (wanted === 'star') return { allReduce: makeStar(), kind: 'star' };
   if (ringObstacle !== undefined) {
     say(`all-reduce: star, because ${ringObstacle}`);
     return { allReduce: makeStar(), kind: 'star' };
   }
-  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, why });
+  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, onReissue, why });
   return { allReduce, kind: allReduce.isGivenUp ? 'star' : 'ring' };
 }

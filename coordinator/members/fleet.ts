@@ -8,6 +8,7 @@
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
+import type { WorkerCensus } from '../reporting/reported-event.ts';
 import { asBlame } from './blame.ts';
 import { awaitEvent } from '../await-event.ts';
 import type { Member } from './member.ts';
@@ -51,6 +52,8 @@ export interface Fleet {
   dismissSpare(): void;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
+  /** How many workers there are now, by what they do. */
+  census(): WorkerCensus;
   /** Milliseconds that were waited so far because there was no member. */
   readonly waitedMs: number;
   /** Tells into how many buckets averages are cut, and what to do when there is a new member. */
@@ -125,6 +128,16 @@ class RunFleet implements Fleet {
 
   get canAdmit(): boolean {
     return this.#waitingRoom.size > 0 && this.members.length < this.#options.maxMembers;
+  }
+
+  census(): WorkerCensus {
+    const numUpToDate = this.#newcomers.numUpToDate;
+    return {
+      working: this.members.length,
+      catching_up: this.#newcomers.size - numUpToDate,
+      standing_by: numUpToDate,
+      waiting: this.#waitingRoom.size,
+    };
   }
 
   lose(member: Member, step: number | undefined, error: unknown): void {

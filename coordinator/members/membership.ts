@@ -7,6 +7,7 @@
 import { memoryBytes } from '../../protocol/data/byte-source.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
+import type { ProtocolErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { NO_PEER_LIMITS } from '../../protocol/wire/peer-limits.ts';
 import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
@@ -49,6 +50,10 @@ export interface MembershipOptions extends Omit<AdmissionOptions, 'limits' | 'ha
   readonly log: (level: 'info' | 'warn', line: string, fields?: object) => void;
   /** Called when a worker has become ready. */
   readonly onReady?: (member: Member, numReady: number) => void;
+  /** Called with every worker that is ready, newcomers too. `isBack`: it was ready before, on another connection. */
+  readonly onMember?: (member: Member, isBack: boolean) => void;
+  /** Called with every connection that is refused, those too that the log only counts. */
+  readonly onRefused?: (reason: ProtocolErrorCode) => void;
 }
 
 /** Stands for samples that workers come by in a way of their own. */
@@ -66,6 +71,10 @@ class RunMembership implements Membership {
   readonly members: Member[] = [];
   readonly #log: MembershipOptions['log'];
   readonly #onReady: MembershipOptions['onReady'];
+  readonly #onMember: MembershipOptions['onMember'];
+  readonly #onRefused: MembershipOptions['onRefused'];
+  /** Ids of all that were ever ready. */
+  readonly #known = new Set<string>();
   readonly #admission: Admission;
   readonly #refusals;
   readonly #connections = new Set<Transport>();
@@ -81,6 +90,8 @@ class RunMembership implements Membership {
     const { limits = NO_PEER_LIMITS, handshakeMs = LIMITS.handshakeMs, dataset = WORKERS_OWN, log, onReady } = options;
     this.#log = log;
     this.#onReady = onReady;
+    this.#onMember = options.onMember;
+    this.#onRefused = options.onRefused;
     this.#admission = new Admission({ ...options, limits, handshakeMs, dataset });
     this.#refusals = createRefusalLog((line, fields) => log('warn', line, fields));
   }
@@ -99,6 +110,7 @@ class RunMembership implements Membership {
       this.#takeIn(member);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      this.#onRefused?.(error.code);
       this.#refusals.add(`${transport.peer} was not admitted: ${error.message}`, { code: error.code });
       transport.close(error);
     }
@@ -147,6 +159,8 @@ class RunMembership implements Membership {
     const { id, name, engine, device, threads, transport } = member;
     const { peer, sharesMemory } = transport;
     this.#log('info', `${id} (${name}) is ready`, { worker: id, name, engine, device, threads, peer, sharesMemory });
+    this.#onMember?.(member, this.#known.has(id));
+    this.#known.add(id);
     if (this.#isOpen) this.#onReady?.(member, this.members.length);
     this.#onChange();
   }

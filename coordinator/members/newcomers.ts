@@ -48,6 +48,10 @@ export class Newcomers {
     return this.#newcomers.size;
   }
 
+  get numUpToDate(): number {
+    return [...this.#newcomers].filter(({ state }) => state === 'upToDate').length;
+  }
+
   /** Begins to bring a worker up; `wasSetAside`: whether it has been a member, and may still send results. */
   add(member: Member, wasSetAside: boolean): void {
     const newcomer = new Newcomer(member, wasSetAside);

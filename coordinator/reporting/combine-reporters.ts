@@ -14,8 +14,9 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
     onPhase: (doing) => all.forEach((one) => one.onPhase?.(doing)),
     onProgress: (progress) => all.forEach((one) => one.onProgress?.(progress)),
     // Absent where nobody listens: then no record of a step is made.
-    ...(hearsSteps && { onStep: (record) => all.forEach((one) => one.onStep?.(record)) }),
+    ...(hearsSteps && { onStep: (record, parts) => all.forEach((one) => one.onStep?.(record, parts)) }),
     onEpoch: (record) => all.forEach((one) => one.onEpoch?.(record)),
+    onEvent: (event) => all.forEach((one) => one.onEvent?.(event)),
     onEnd: (result, runDir) => all.forEach((one) => one.onEnd?.(result, runDir)),
     onAlone: (step, waitSeconds) => all.forEach((one) => one.onAlone?.(step, waitSeconds)),
     onRefused: () => all.forEach((one) => one.onRefused?.()),

@@ -5,12 +5,12 @@ import type { EpochSums } from '../run-directory/checkpoint.ts';
 import type { EvaluationFigures } from '../evaluation.ts';
 import type { Member } from '../members/member.ts';
 import type { StepPlan } from '../step/step-plan.ts';
+import { contributionsOf } from './contributions.ts';
 import { deprecatedEpochFields, deprecatedWorkerFields } from './deprecated-fields.ts';
 import { partsInSeconds } from './flat-parts.ts';
 import { openEpochMetrics } from './metrics.ts';
-import type { EpochRecord, Progress } from './reporter.ts';
+import type { EpochRecord, Progress, Reporter } from './reporter.ts';
 import { stepRecordOf } from './step-record.ts';
-import type { StepRecord } from './step-record.ts';
 import { Traffic } from './traffic.ts';
 
 /** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
@@ -50,7 +50,7 @@ interface EpochPlace {
   /** Of the epoch's steps before the run was resumed in the middle of it. */
   readonly carried?: EpochSums | undefined;
   /** Told of every step, when it is distributed, and of the epoch's last when it is confirmed. Absent: none is recorded. */
-  readonly onStepRecord?: ((record: StepRecord) => void) | undefined;
+  readonly onStepRecord?: Reporter['onStep'];
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
@@ -179,7 +179,8 @@ class RunEpochRecorder implements EpochRecorder {
     if (!onStepRecord) return;
     const { step: reduced, plan } = this.#last!;
     const bytes = this.#traffic.sinceLast();
-    onStepRecord(stepRecordOf({ ...span, plan, reduced, stepInEpoch: this.#totals.steps, bytes }));
+    const record = stepRecordOf({ ...span, plan, reduced, stepInEpoch: this.#totals.steps, bytes });
+    onStepRecord(record, contributionsOf(reduced.arrivals));
   }
 
   /** What the time since the start was for. */

@@ -3,6 +3,7 @@
  */
 import type { Confirmation } from '../members/state-proof.ts';
 import type { Member } from '../members/member.ts';
+import { delayOfLast } from './contributions.ts';
 import { NO_PARTS, partsOfConfirmation, partsOfStep, plusParts, withOther } from './step-parts.ts';
 import type { StepMoments, StepParts } from './step-parts.ts';
 
@@ -70,8 +71,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
         totals.waitMs += lastMs - arrival.atMs;
         totals.arrivalMs += sinceStartMs;
       }
-      const beforeLast = arrivals.at(-2);
-      if (beforeLast) totalsOf(arrivals.at(-1)!.member).delayMs += lastMs - beforeLast.atMs;
+      totalsOf(arrivals.at(-1)!.member).delayMs += delayOfLast(arrivals);
     },
 
     recordConfirmation(startMs, confirmations, ownApplyMs) {

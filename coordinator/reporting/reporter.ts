@@ -1,6 +1,8 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
 import type { PartsInSeconds } from './flat-parts.ts';
+import type { Contribution } from './contributions.ts';
+import type { ReportedEvent } from './reported-event.ts';
 import type { StepRecord } from './step-record.ts';
 
 /**
@@ -146,11 +148,13 @@ export interface Reporter {
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
   /** Of every step, with local steps of every round. Records of steps are made for those alone who have this method. */
-  onStep?(record: StepRecord): void;
+  onStep?(record: StepRecord, contributions: readonly Contribution[]): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
   /** No worker is left: the run waits, before step `step` + 1, for one to join. */
   onAlone?(step: number, waitSeconds: number): void;
+  /** At any time, also before `onStart`. */
+  onEvent?(event: ReportedEvent): void;
   /** The run was refused before it began, or ended by an internal error. No other call but `close` follows. */
   onRefused?(): void;
   /** The last call: waits for what the reporter still sends, within a deadline of its own. Never rejects. */

@@ -38,6 +38,8 @@ export interface CheckpointWriterOptions {
   readonly keep: number;
   /** Called before each is written; rejects with `StorageError` when this process may not write there any more. */
   readonly confirm?: () => Promise<void>;
+  /** Told of the step of each checkpoint that is on the disk. */
+  readonly onWritten?: ((step: number) => void) | undefined;
   /** Replaced by tests. */
   readonly write?: (path: string, file: Uint8Array) => Promise<void>;
 }
@@ -49,7 +51,7 @@ interface Snapshot {
 }
 
 export function createCheckpointWriter(options: CheckpointWriterOptions): CheckpointWriter {
-  const { folder, keep, confirm = () => Promise.resolve(), write = writeFileAtomically } = options;
+  const { folder, keep, confirm = () => Promise.resolve(), onWritten, write = writeFileAtomically } = options;
   /** At most two: the best, and the newest. */
   const waiting: Snapshot[] = [];
   const spare: ArrayBuffer[] = [];
@@ -77,6 +79,7 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
       if (!names.includes(name)) names.push(name);
       await removeOld();
     });
+    onWritten?.(step);
   };
 
   const removeOld = async () => {

@@ -41,6 +41,8 @@ export interface RunCheckpointsOptions {
   /** How much of it was waiting for workers. */
   readonly waitingSeconds: () => number;
   readonly say: (line: string) => void;
+  /** Told of the step of each checkpoint that is on the disk. */
+  readonly onWritten?: (step: number) => void;
 }
 
 /** Of a run that leaves nothing behind. */
@@ -49,8 +51,9 @@ const NO_WRITER: CheckpointWriter = { save() {}, proceed: () => Promise.resolve(
 export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpoints {
   const { config, settings, directory, replica, seconds, waitingSeconds } = options;
   const { every, keep } = settings;
+  const { onWritten } = options;
   const { checkpointFolder: folder, confirm } = directory;
-  const writer = folder === undefined ? NO_WRITER : createCheckpointWriter({ folder, keep, confirm });
+  const writer = folder === undefined ? NO_WRITER : createCheckpointWriter({ folder, keep, confirm, onWritten });
   const about = { runId: directory.runId, model: config.model, configSha256: outcomeSha256(config) };
   let point = options.from;
   let hasSaid = false;

@@ -8,8 +8,8 @@ export interface PendingLimits {
 }
 
 export interface ConnectionLimits {
-  /** Counts a connection until it ends or is a member's; destroys it at once when it is one too many. */
-  enter(socket: Socket): void;
+  /** Counts a connection until it ends or is a member's; destroys it at once when it is one too many; returns whether not. */
+  enter(socket: Socket): boolean;
   /** The connection is a member's: it is counted no more. The socket may be the one above it, with TLS. */
   admit(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): void;
 }
@@ -33,12 +33,13 @@ export function createConnectionLimits({ maxPending, maxPendingPerAddress }: Pen
       const numOfAddress = address === undefined ? Infinity : (numFrom.get(address) ?? 0);
       if (address === undefined || numOfAddress >= maxPendingPerAddress || addressOf.size >= maxPending) {
         socket.destroy();
-        return;
+        return false;
       }
       const key = keyOf(socket);
       addressOf.set(key, address);
       numFrom.set(address, numOfAddress + 1);
       socket.once('close', () => leave(key));
+      return true;
     },
     admit: (socket) => leave(keyOf(socket)),
   };

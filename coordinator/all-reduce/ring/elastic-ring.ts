@@ -15,6 +15,7 @@ import type { Replica } from '../../../protocol/state/replica.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 import type { Fleet, FleetService } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
+import type { OnReissue } from '../../reporting/reported-event.ts';
 import { createDeadlines } from '../../step/deadlines.ts';
 import type { Deadlines } from '../../step/deadlines.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
@@ -37,6 +38,8 @@ export interface ElasticRingOptions {
   /** Makes the star that stands in; called once, if at all. */
   readonly makeStar: (serve: Fleet['serve']) => AllReduce;
   readonly say: (line: string) => void;
+  /** Told of microbatches that are asked for again: those of steps that are taken again. */
+  readonly onReissue?: OnReissue | undefined;
   /** Why it is a ring, told when the first one stands; nothing where it was asked for. */
   readonly why?: string | undefined;
 }
@@ -117,6 +120,7 @@ class RingOrStar implements ElasticRing {
         this.#retries.failed(conversation);
         if (!conversation.hasLost)
           say(`all-reduce: the ring is broken in step ${plan.step}: ${conversation.end!.reason}`);
+        this.#options.onReissue?.('ring_broken', plan.numMicrobatches);
         this.#isDue = true;
         continue;
       }
@@ -124,6 +128,7 @@ class RingOrStar implements ElasticRing {
       if (reduced.isFinite || rotation > 0) return reduced;
       // A worker that computes nonsense now and then, unlike a loss that diverges, does so elsewhere or not again.
       rotation = 1;
+      this.#options.onReissue?.('not_finite', plan.numMicrobatches);
       say(`step ${plan.step}: the average is not finite: taking the step again, each microbatch on another worker`);
       this.#openShared(plan, rotation);
     }
@@ -198,6 +203,7 @@ class RingOrStar implements ElasticRing {
     this.#ahead = [];
     await this.#shareAmongMembers(plans[0] ?? next, (first) => first && star.open(first));
     for (const [i, plan] of plans.entries()) {
+      this.#options.onReissue?.('lost', plan.numMicrobatches);
       const { isFinite } = await star.collect(this.#opened!);
       if (!isFinite) throw lostForGood(plan);
       await this.#shareAmongMembers(plans[i + 1] ?? next, (following) => star.distribute(plan, following));

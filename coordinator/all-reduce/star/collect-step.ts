@@ -9,6 +9,7 @@ import type { Fleet } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
 import type { Ledger, UnassignedPart } from '../../step/ledger.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
+import type { OnReissue, ReissueReason } from '../../reporting/reported-event.ts';
 import { createAlarm } from '../../step/alarm.ts';
 import type { IncomingParts, NotFinite } from './incoming-parts.ts';
 import type { Verdict } from './non-finite.ts';
@@ -23,6 +24,8 @@ export interface CollectionOptions {
   readonly judge: (found: NotFinite) => Verdict;
   /** Settles when no member owes anything else: before that it must not be asked for more. */
   readonly isFree: Promise<unknown>;
+  /** Told of microbatches that are asked for again. */
+  readonly onReissue?: OnReissue | undefined;
   /** Members that are not done so long after the beginning are late. Default: nobody is. */
   readonly lateAfterMs?: number | undefined;
 }
@@ -45,9 +48,12 @@ class Collection {
   readonly #receiving = new Map<Member, Promise<void>>();
   readonly #late = new Set<Member>();
   #diverged: string | undefined;
+  /** Whether the parts that are unassigned were given to a member before: a step may begin when there is none. */
+  #wasAssigned: boolean;
 
   constructor(options: CollectionOptions) {
     this.#options = options;
+    this.#wasAssigned = options.plan.shares.size > 0;
   }
 
   async run(): Promise<Collected> {
@@ -109,7 +115,7 @@ class Collection {
     }
     ledger.withdraw(found.member, found.node);
     // Another may be asked for it already: then that one's answer is waited for.
-    if (ledger.askedFor(found.node).length === 0) this.#give(verdict.recomputedBy, found.node);
+    if (ledger.askedFor(found.node).length === 0) this.#give(verdict.recomputedBy, found.node, 'not_finite');
   }
 
   #receiveOrRelease(member: Member): void {
@@ -118,7 +124,8 @@ class Collection {
     else ledger.release(member);
   }
 
-  #give(member: Member, range: Range): void {
+  #give(member: Member, range: Range, reason: ReissueReason): void {
+    this.#options.onReissue?.(reason, range.count);
     this.#options.ledger.ask(member, range);
     this.#options.ask(member, range);
     this.#receiveOrRelease(member);
@@ -128,6 +135,9 @@ class Collection {
   #placeUnassigned(): void {
     const { fleet, ledger, ask } = this.#options;
     const pieces = ledger.takeUnassigned().flatMap(piecesOf);
+    const numMicrobatches = pieces.reduce((sum, { range }) => sum + range.count, 0);
+    if (this.#wasAssigned) this.#options.onReissue?.('lost', numMicrobatches);
+    this.#wasAssigned = true;
     const takers = [...fleet.members];
     for (const [index, member] of takers.entries()) {
       const { first, count } = part({ first: 0, count: pieces.length }, takers.length, index);
@@ -147,7 +157,7 @@ class Collection {
     if (slow.length > idle.length) return;
     for (const member of slow) this.#late.add(member);
     const nodes = slow.flatMap((member) => ledger.owedBy(member).filter((node) => ledger.askedFor(node).length === 1));
-    for (const [i, node] of nodes.entries()) this.#give(idle[i % idle.length]!, node);
+    for (const [i, node] of nodes.entries()) this.#give(idle[i % idle.length]!, node, 'late');
   }
 }
 

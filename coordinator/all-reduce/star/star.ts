@@ -24,6 +24,7 @@ import type { Fleet } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
 import { confirmMember } from '../../members/state-proof.ts';
 import type { Confirmation } from '../../members/state-proof.ts';
+import type { OnReissue } from '../../reporting/reported-event.ts';
 import { createDeadlines, createPace } from '../../step/deadlines.ts';
 import type { Deadlines, Pace } from '../../step/deadlines.ts';
 import { Ledger } from '../../step/ledger.ts';
@@ -54,6 +55,8 @@ export interface StarOptions {
   readonly serve?: Fleet['serve'] | undefined;
   /** Told what the user should know. */
   readonly say?: (line: string) => void;
+  /** Told of microbatches that are asked for again. */
+  readonly onReissue?: OnReissue | undefined;
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
@@ -90,6 +93,7 @@ class Star implements AllReduce {
   readonly #deadlines: Deadlines;
   readonly #pace: Pace;
   readonly #say: (line: string) => void;
+  readonly #onReissue: OnReissue | undefined;
   readonly #superseded = new SupersededAnswers();
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   readonly #owingProof = new Set<Member>();
@@ -108,6 +112,7 @@ class Star implements AllReduce {
     this.#deadlines = createDeadlines(stepTimeoutMs);
     this.#pace = createPace(lateMs);
     this.#say = say;
+    this.#onReissue = options.onReissue;
     serve({
       numBuckets: averages.numBuckets,
       onMember: (member) => {
@@ -175,6 +180,7 @@ class Star implements AllReduce {
     for (;;) {
       const wasAlone = this.#isAlone();
       const again = planRepeat(plan, this.#fleet.members);
+      this.#onReissue?.('not_finite', again.numMicrobatches);
       this.open(again);
       const outcome = await this.#attempt(again);
       if (!('diverged' in outcome)) return outcome;
@@ -222,6 +228,7 @@ class Star implements AllReduce {
         this.#ask(member, plan, range);
       },
       judge: (found) => opinions.judge(found, fleet.members),
+      onReissue: this.#onReissue,
       lateAfterMs: fleet.members.length > 1 ? this.#pace.lateAfterMs() : undefined,
     });
     if (diverged !== undefined) return { diverged };
