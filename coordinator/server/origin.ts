@@ -1,4 +1,7 @@
-/** Origins: keeps scripts of other sites, in a browser on a machine that reaches the coordinator, from connecting. */
+/**
+ * Origins and hosts: keep scripts of other sites, in a browser on a machine that reaches the coordinator, from connecting
+ * and from reading its pages.
+ */
 import { hostname, networkInterfaces } from 'node:os';
 import type { AdvertisedAddress } from './addresses.ts';
 
@@ -21,10 +24,28 @@ export function isOwnOrigin(origin: string | undefined, { listenHost, port, adve
   const url = new URL(origin);
   const name = plainName(url.hostname);
   const originPort = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+  if (originPort === port && isOwnName(name, listenHost)) return true;
+  return advertised !== undefined && originPort === (advertised.port ?? port) && plainName(advertised.host) === name;
+}
+
+/**
+ * Whether a request for a page names this server in its Host header: by a loopback address, an address or the name of this
+ * machine, the one listened on or the advertised one. Another name, which its owner has pointed here, would let the scripts
+ * of a page of that name read the answer (DNS rebinding). The port does not matter: a tunnel may have another.
+ */
+export function isOwnHost(host: string | undefined, { listenHost, advertised }: Omit<OwnAddress, 'port'>): boolean {
+  if (host === undefined || !URL.canParse(`http://${host}`)) return false;
+  const { hostname: written, host: plain, pathname, username } = new URL(`http://${host}`);
+  if (plain === '' || pathname !== '/' || username !== '') return false;
+  const name = plainName(written);
+  if (/^127(\.\d{1,3}){3}$/.test(name) || name === '::1') return true;
+  return isOwnName(name, listenHost) || (advertised !== undefined && plainName(advertised.host) === name);
+}
+
+function isOwnName(name: string, listenHost: string): boolean {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const ownNames = ['localhost', hostname(), listenHost, ...addresses.map(({ address }) => address)];
-  if (originPort === port && ownNames.some((own) => plainName(own) === name)) return true;
-  return advertised !== undefined && originPort === (advertised.port ?? port) && plainName(advertised.host) === name;
+  return ownNames.some((own) => plainName(own) === name);
 }
 
 /** One spelling of a name or address: as URLs have it, but without brackets. */

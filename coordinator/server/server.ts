@@ -14,7 +14,9 @@ import { reachableHosts } from './addresses.ts';
 import type { AdvertisedAddress } from './addresses.ts';
 import { createConnectionLimits } from './connection-limits.ts';
 import type { PendingLimits } from './connection-limits.ts';
+import type { ServerRefusal } from '../reporting/reported-event.ts';
 import { isOwnOrigin } from './origin.ts';
+import type { OwnAddress } from './origin.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -39,7 +41,14 @@ export interface ServerTls {
   readonly key: string;
 }
 
+/** Answers requests for one path, of any method. `own`: where the server is reached. */
+export type Page = (request: IncomingMessage, response: ServerResponse, own: OwnAddress) => void;
+
 export interface ServerOptions {
+  /** By their paths, such as "/metrics". Default: none. */
+  readonly pages?: ReadonlyMap<string, Page>;
+  /** Told of connections that the server itself ends. */
+  readonly onRefused?: (reason: ServerRefusal) => void;
   /** Default: plain HTTP and WebSockets. */
   readonly tls?: ServerTls | undefined;
   /** By what workers reach the server, where its user knows better. */
@@ -80,23 +89,29 @@ export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
   onConnection: (transport: Transport, isSameMachine: boolean) => unknown,
-  { tls, advertised, numWorkers = 0, limits = {} }: ServerOptions = {},
+  { tls, advertised, numWorkers = 0, limits = {}, pages = new Map(), onRefused }: ServerOptions = {},
 ): Promise<Server> {
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
-    answer(request, response, health);
+    const page = pages.get(request.url?.split('?')[0] ?? '');
+    if (page) page(request, response, own());
+    else answer(request, response, health);
   });
+  const own = () => ({ listenHost: host, port: (http.address() as AddressInfo).port, advertised });
   const connectionLimits = createConnectionLimits({
     maxPending: (limits.maxPending ?? LIMITS.maxPending) + numWorkers,
     maxPendingPerAddress: (limits.maxPendingPerAddress ?? LIMITS.maxPendingPerAddress) + numWorkers,
   });
-  http.on('connection', (socket: Socket) => connectionLimits.enter(socket));
+  http.on('connection', (socket: Socket) => {
+    if (!connectionLimits.enter(socket)) onRefused?.('connection_limit');
+  });
   const sockets = new WebSocketServer({
     server: http,
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
     verifyClient: ({ req }, decide) => {
-      const own = { listenHost: host, port: (http.address() as AddressInfo).port, advertised };
-      decide(isOwnOrigin(req.headers.origin, own), 403, 'another Origin');
+      const isOwn = isOwnOrigin(req.headers.origin, own());
+      if (!isOwn) onRefused?.('origin');
+      decide(isOwn, 403, 'another Origin');
     },
   });
   sockets.on('connection', (socket, request) => {

@@ -3,19 +3,23 @@ import { Command } from 'commander';
 import { parseAdvertised } from '../../coordinator/server/addresses.ts';
 import { announceCompletion } from '../../coordinator/server/announce-completion.ts';
 import type { AnnouncementOptions } from '../../coordinator/server/announce-completion.ts';
+import type { ServerRefusal } from '../../coordinator/reporting/reported-event.ts';
 import { createEntrance } from '../../coordinator/server/entrance.ts';
 import type { Entrance } from '../../coordinator/server/entrance.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
+import { textPage } from '../../coordinator/server/text-page.ts';
+import { viewKeyOf } from '../../coordinator/server/view-access.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
 import { checkFileFolder } from '../flags/check-file.ts';
 import { addCoordinatorFlags } from '../flags/commands.ts';
 import type { CoordinatorFlags } from '../flags/commands.ts';
+import { packageVersion } from '../process.ts';
 import { removeJoinFile, writeJoinFile } from '../run/join-file.ts';
 import { runOptionsOf } from '../run/run-options.ts';
 import { readServerTls } from '../run/tls-files.ts';
-import { checkToken, keepToken, runToken, tokenInFile } from '../run/token.ts';
+import { checkToken, keepToken, keepViewKey, runToken, tokenInFile } from '../run/token.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { settleRun, trainedRun } from './run.ts';
 import type { TrainedRun } from './trained-run.ts';
@@ -42,8 +46,15 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
   const runOptions = { ...(await runOptionsOf(flags, setting)), token, ringObstacle };
   const { reporter, warn } = runOptions;
   let health: () => object = () => ({ status: 'completed', workers: 0 });
+  // Loaded with a coordinator alone: it takes time.
+  const { createPrometheus } = await import('../../coordinator/reporting/prometheus.ts');
+  const prometheus = createPrometheus({ version: packageVersion(), node: process.version });
+  const viewKey = isLoopback(address) || token === undefined ? undefined : viewKeyOf(token);
+  const rule = viewKey === undefined ? 'anyone' : { viewKey };
+  const pages = new Map([['/metrics', textPage({ ...prometheus, rule })]]);
+  const onRefused = (reason: ServerRefusal) => prometheus.reporter.onEvent?.({ kind: 'refused', reason });
   const entrance = createEntrance((admit) =>
-    startServer(address, () => health(), admit, { tls, advertised, numWorkers }),
+    startServer(address, () => health(), admit, { tls, advertised, numWorkers, pages, onRefused }),
   );
   let hasListened = false;
   try {
@@ -51,6 +62,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
     const trained = await trainedRun(
       {
         ...runOptions,
+        subscribers: [...(runOptions.subscribers ?? []), prometheus.reporter],
         async prepare() {
           if (joinFile !== undefined) checkFileFolder('--join-file', joinFile);
           await entrance.take();
@@ -58,6 +70,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
         async summonWorkers({ membership, runDir }) {
           hasListened = true;
           if (token !== undefined && runDir !== undefined) await keepToken(runDir, token);
+          if (viewKey !== undefined && runDir !== undefined) await keepViewKey(runDir, viewKey);
           health = () => ({ status: 'running', workers: membership.members.length });
           entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
           const joinUrl = joinUrlOf(entrance.joinUrl, token);

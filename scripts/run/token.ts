@@ -15,6 +15,7 @@ export const TOKEN_FILE_VARIABLE = 'GRADSOCK_TOKEN_FILE';
 export const NO_TOKEN_VARIABLE = 'GRADSOCK_NO_TOKEN';
 
 const KEPT_TOKEN_FILE = 'token';
+const VIEW_KEY_FILE = 'view-key';
 
 export interface TokenFlags {
   tokenFile?: string;
@@ -65,6 +66,12 @@ export function keptTokenPath(runDir: string): string {
 export async function keepToken(runDir: string, token: string): Promise<void> {
   const path = keptTokenPath(runDir);
   await storing(path, () => writeFileAtomically(path, `${token}\n`, 0o600));
+}
+
+/** Keeps the key with which a run can be looked at, see `view-access.ts`, as the token is kept. */
+export async function keepViewKey(runDir: string, viewKey: string): Promise<void> {
+  const path = join(runDir, VIEW_KEY_FILE);
+  await storing(path, () => writeFileAtomically(path, `${viewKey}\n`, 0o600));
 }
 
 function keptToken(runDir: string): string | undefined {

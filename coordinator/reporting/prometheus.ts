@@ -1,0 +1,157 @@
+/** Prometheus: a reporter that keeps a run's figures as metrics, and writes them as text when they are asked for. */
+import type { Contribution } from './contributions.ts';
+import type { PartsInMs } from './flat-parts.ts';
+import { createRunMetrics } from './prometheus-metrics.ts';
+import type { RunMetrics, RunState } from './prometheus-metrics.ts';
+import { NO_WORKERS, REISSUE_REASONS } from './reported-event.ts';
+import type { JoinedWorker, ReportedEvent, WorkerCensus } from './reported-event.ts';
+import type { EpochRecord, Progress, Reporter } from './reporter.ts';
+import type { StepRecord } from './step-record.ts';
+
+export interface Prometheus {
+  readonly reporter: Reporter;
+  /** For HTTP: the exposition format in which the text is. */
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+export interface BuildFacts {
+  /** This program's. */
+  readonly version: string;
+  readonly node: string;
+}
+
+/**
+ * Workers with series of their own; those that come later are counted together, as "other". Each time series costs memory
+ * here and at whoever keeps it, and in a long run any number of workers may come and go.
+ */
+const MOST_WORKERS = 1000;
+const OTHERS = 'other';
+
+const PARTS: readonly (readonly [part: string, field: keyof PartsInMs])[] = [
+  ['compute', 'computePartMs'],
+  ['encode', 'encodePartMs'],
+  ['wire', 'wirePartMs'],
+  ['wait', 'waitPartMs'],
+  ['reduce', 'reducePartMs'],
+  ['apply', 'applyPartMs'],
+  ['other', 'otherPartMs'],
+];
+
+export function createPrometheus(build: BuildFacts, mostWorkers = MOST_WORKERS): Prometheus {
+  const reporter = new PrometheusReporter(build, mostWorkers);
+  const { registry } = reporter.metrics;
+  return { reporter, contentType: registry.contentType, text: () => registry.metrics() };
+}
+
+class PrometheusReporter implements Reporter {
+  readonly metrics: RunMetrics;
+  readonly #mostWorkers: number;
+  /** By the worker's id, its labels. */
+  readonly #workers = new Map<string, Readonly<Record<'worker' | 'name' | 'engine' | 'device', string>>>();
+  #state: RunState = 'waiting';
+  #census: () => WorkerCensus = () => NO_WORKERS;
+
+  constructor({ version, node }: BuildFacts, mostWorkers: number) {
+    this.#mostWorkers = mostWorkers;
+    this.metrics = createRunMetrics({ state: () => this.#stateNow(), census: () => this.#census() });
+    const { buildInfo, partSeconds, reissued } = this.metrics;
+    buildInfo.set({ version, node }, 1);
+    // Known from the beginning: the rate of a series that begins with its first event misses that event.
+    for (const [part] of PARTS) partSeconds.inc({ part }, 0);
+    for (const reason of REISSUE_REASONS) reissued.inc({ reason }, 0);
+  }
+
+  readonly onStart: NonNullable<Reporter['onStart']> = ({ epochs }) => {
+    this.#state = 'training';
+    this.metrics.epochsPlanned.set(epochs);
+  };
+
+  readonly onPhase = (): void => {
+    // What a run does besides steps, once it has begun, is to evaluate.
+    if (this.#state === 'training') this.#state = 'evaluating';
+  };
+
+  readonly onProgress = ({ epoch, loss, trainAccuracy }: Progress): void => {
+    this.#state = 'training';
+    this.metrics.epoch.set(epoch);
+    this.metrics.loss.set({ split: 'train' }, loss);
+    this.metrics.accuracy.set({ split: 'train' }, trainAccuracy);
+  };
+
+  readonly onStep = (record: StepRecord, contributions: readonly Contribution[]): void => {
+    const { steps, samples, stepSeconds, learningRate, transmitBytes, receiveBytes, partSeconds } = this.metrics;
+    steps.inc(record.steps);
+    samples.inc(record.samples);
+    stepSeconds.observe(record.stepMs / 1000);
+    learningRate.set(record.learningRate);
+    transmitBytes.inc(record.bytesSent - record.sharedBytesSent);
+    receiveBytes.inc(record.bytesReceived - record.sharedBytesReceived);
+    for (const [part, field] of PARTS) partSeconds.inc({ part }, record[field] / 1000);
+    for (const contribution of contributions) this.#contributed(contribution);
+  };
+
+  readonly onEpoch = (record: EpochRecord): void => {
+    this.#state = 'training';
+    this.#evaluated('test', record.testLoss, record.testAccuracy);
+    this.#evaluated('validation', record.validationLoss, record.validationAccuracy);
+  };
+
+  readonly onEnd: NonNullable<Reporter['onEnd']> = ({ status }) => {
+    this.#state = status;
+  };
+
+  readonly onEvent = (event: ReportedEvent): void => {
+    switch (event.kind) {
+      case 'gathering':
+        this.#census = event.census;
+        return;
+      case 'joined':
+        this.#joined(event.worker, event.isBack);
+        return;
+      case 'refused':
+        this.metrics.refused.inc({ reason: event.reason.replace(/^ERR_/, '').toLowerCase() });
+        return;
+      case 'reissued':
+        this.metrics.reissued.inc({ reason: event.reason }, event.numMicrobatches);
+        return;
+      case 'saved':
+        this.metrics.checkpointTime.set(Date.now() / 1000);
+    }
+  };
+
+  #stateNow(): RunState {
+    return this.#state === 'training' && this.#census().working === 0 ? 'waiting' : this.#state;
+  }
+
+  #contributed({ worker: { id }, samples, computeMs, delayMs }: Contribution): void {
+    const labels = { worker: this.#labelOf(id) };
+    this.metrics.workerSamples.inc(labels, samples);
+    this.metrics.workerComputeSeconds.inc(labels, computeMs / 1000);
+    this.metrics.workerDelaySeconds.inc(labels, delayMs / 1000);
+  }
+
+  #evaluated(split: string, loss: number | null | undefined, accuracy: number | null | undefined): void {
+    if (loss !== null && loss !== undefined) this.metrics.loss.set({ split }, loss);
+    if (accuracy !== null && accuracy !== undefined) this.metrics.accuracy.set({ split }, accuracy);
+  }
+
+  #joined({ id, name, engine, device }: JoinedWorker, isBack: boolean): void {
+    const { workerInfo, workerReconnects, workerSamples, workerComputeSeconds, workerDelaySeconds } = this.metrics;
+    const before = this.#workers.get(id);
+    // One that comes back may have another engine: it is one worker all the same.
+    if (before) workerInfo.remove(before);
+    if (before || this.#workers.size < this.#mostWorkers) {
+      const labels = { worker: id, name, engine, device };
+      this.#workers.set(id, labels);
+      workerInfo.set(labels, 1);
+    }
+    const labels = { worker: this.#labelOf(id) };
+    workerReconnects.inc(labels, isBack ? 1 : 0);
+    for (const counter of [workerSamples, workerComputeSeconds, workerDelaySeconds]) counter.inc(labels, 0);
+  }
+
+  #labelOf(id: string): string {
+    return this.#workers.has(id) ? id : OTHERS;
+  }
+}
