@@ -1,12 +1,12 @@
 /** Prometheus: a reporter that keeps a run's figures as metrics, and writes them as text when they are asked for. */
 import type { Contribution } from './contributions.ts';
-import type { PartsInMs } from './flat-parts.ts';
 import { createRunMetrics } from './prometheus-metrics.ts';
 import type { RunMetrics, RunState } from './prometheus-metrics.ts';
 import { NO_WORKERS, REISSUE_REASONS } from './reported-event.ts';
 import type { JoinedWorker, ReportedEvent, WorkerCensus } from './reported-event.ts';
 import type { EpochRecord, Progress, Reporter } from './reporter.ts';
 import type { StepRecord } from './step-record.ts';
+import { STEP_PARTS, StepSums } from './step-sums.ts';
 
 export interface Prometheus {
   readonly reporter: Reporter;
@@ -28,20 +28,9 @@ export interface BuildFacts {
 const MOST_WORKERS = 1000;
 const OTHERS = 'other';
 
-const PARTS: readonly (readonly [part: string, field: keyof PartsInMs])[] = [
-  ['compute', 'computePartMs'],
-  ['encode', 'encodePartMs'],
-  ['wire', 'wirePartMs'],
-  ['wait', 'waitPartMs'],
-  ['reduce', 'reducePartMs'],
-  ['apply', 'applyPartMs'],
-  ['other', 'otherPartMs'],
-];
-
 export function createPrometheus(build: BuildFacts, mostWorkers = MOST_WORKERS): Prometheus {
   const reporter = new PrometheusReporter(build, mostWorkers);
-  const { registry } = reporter.metrics;
-  return { reporter, contentType: registry.contentType, text: () => registry.metrics() };
+  return { reporter, contentType: reporter.metrics.registry.contentType, text: () => reporter.text() };
 }
 
 class PrometheusReporter implements Reporter {
@@ -49,6 +38,10 @@ class PrometheusReporter implements Reporter {
   readonly #mostWorkers: number;
   /** By the worker's id, its labels. */
   readonly #workers = new Map<string, Readonly<Record<'worker' | 'name' | 'engine' | 'device', string>>>();
+  /** Of the steps since the metrics were written last: a step is too short for two dozen counters. */
+  #sums = new StepSums();
+  #learningRate: number | undefined;
+  #progress: Progress | undefined;
   #state: RunState = 'waiting';
   #census: () => WorkerCensus = () => NO_WORKERS;
 
@@ -58,7 +51,7 @@ class PrometheusReporter implements Reporter {
     const { buildInfo, partSeconds, reissued } = this.metrics;
     buildInfo.set({ version, node }, 1);
     // Known from the beginning: the rate of a series that begins with its first event misses that event.
-    for (const [part] of PARTS) partSeconds.inc({ part }, 0);
+    for (const [part] of STEP_PARTS) partSeconds.inc({ part }, 0);
     for (const reason of REISSUE_REASONS) reissued.inc({ reason }, 0);
   }
 
@@ -72,23 +65,15 @@ class PrometheusReporter implements Reporter {
     if (this.#state === 'training') this.#state = 'evaluating';
   };
 
-  readonly onProgress = ({ epoch, loss, trainAccuracy }: Progress): void => {
+  readonly onProgress = (progress: Progress): void => {
     this.#state = 'training';
-    this.metrics.epoch.set(epoch);
-    this.metrics.loss.set({ split: 'train' }, loss);
-    this.metrics.accuracy.set({ split: 'train' }, trainAccuracy);
+    this.#progress = progress;
   };
 
   readonly onStep = (record: StepRecord, contributions: readonly Contribution[]): void => {
-    const { steps, samples, stepSeconds, learningRate, transmitBytes, receiveBytes, partSeconds } = this.metrics;
-    steps.inc(record.steps);
-    samples.inc(record.samples);
-    stepSeconds.observe(record.stepMs / 1000);
-    learningRate.set(record.learningRate);
-    transmitBytes.inc(record.bytesSent - record.sharedBytesSent);
-    receiveBytes.inc(record.bytesReceived - record.sharedBytesReceived);
-    for (const [part, field] of PARTS) partSeconds.inc({ part }, record[field] / 1000);
-    for (const contribution of contributions) this.#contributed(contribution);
+    this.#sums.add(record, contributions);
+    this.#learningRate = record.learningRate;
+    this.metrics.stepSeconds.observe(record.stepMs / 1000);
   };
 
   readonly onEpoch = (record: EpochRecord): void => {
@@ -120,15 +105,36 @@ class PrometheusReporter implements Reporter {
     }
   };
 
-  #stateNow(): RunState {
-    return this.#state === 'training' && this.#census().working === 0 ? 'waiting' : this.#state;
+  text(): Promise<string> {
+    this.#settle();
+    return this.metrics.registry.metrics();
   }
 
-  #contributed({ worker: { id }, samples, computeMs, delayMs }: Contribution): void {
-    const labels = { worker: this.#labelOf(id) };
-    this.metrics.workerSamples.inc(labels, samples);
-    this.metrics.workerComputeSeconds.inc(labels, computeMs / 1000);
-    this.metrics.workerDelaySeconds.inc(labels, delayMs / 1000);
+  /** Moves what steps have added up to into the metrics. */
+  #settle(): void {
+    const { metrics } = this;
+    const sums = this.#sums;
+    this.#sums = new StepSums();
+    metrics.steps.inc(sums.steps);
+    metrics.samples.inc(sums.samples);
+    metrics.transmitBytes.inc(sums.bytesSent);
+    metrics.receiveBytes.inc(sums.bytesReceived);
+    for (const [i, [part]] of STEP_PARTS.entries()) metrics.partSeconds.inc({ part }, sums.partsMs[i]! / 1000);
+    for (const [id, { samples, computeMs, delayMs }] of sums.workers) {
+      const labels = { worker: this.#labelOf(id) };
+      metrics.workerSamples.inc(labels, samples);
+      metrics.workerComputeSeconds.inc(labels, computeMs / 1000);
+      metrics.workerDelaySeconds.inc(labels, delayMs / 1000);
+    }
+    if (this.#learningRate !== undefined) metrics.learningRate.set(this.#learningRate);
+    if (!this.#progress) return;
+    metrics.epoch.set(this.#progress.epoch);
+    metrics.loss.set({ split: 'train' }, this.#progress.loss);
+    metrics.accuracy.set({ split: 'train' }, this.#progress.trainAccuracy);
+  }
+
+  #stateNow(): RunState {
+    return this.#state === 'training' && this.#census().working === 0 ? 'waiting' : this.#state;
   }
 
   #evaluated(split: string, loss: number | null | undefined, accuracy: number | null | undefined): void {
