@@ -5,6 +5,7 @@ import { createFleet } from '../../coordinator/members/fleet.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
 import { createMembership } from '../../coordinator/members/membership.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
+import type { OnReissue } from '../../coordinator/reporting/reported-event.ts';
 import type { StepRecord } from '../../coordinator/reporting/step-record.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
@@ -142,6 +143,8 @@ export interface ClusterOptions {
   readonly onStart?: (join: (returning?: number) => Promise<string>) => void;
   readonly onProgress?: (progress: Progress) => void;
   readonly onStepRecord?: (record: StepRecord) => void;
+  /** See `StarOptions` and `ElasticRingOptions`. */
+  readonly onReissue?: OnReissue;
 }
 
 export interface ClusterOutcome {
@@ -215,9 +218,12 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
         ...(options.numBuckets !== undefined && { numBuckets: options.numBuckets }),
         ...(options.lateMs !== undefined && { lateMs: options.lateMs }),
         say: (line) => options.say?.(line),
+        onReissue: options.onReissue,
       });
     const say = (line: string) => options.say?.(line);
-    const allReduce = peers ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say }) : makeStar();
+    const allReduce = peers
+      ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, onReissue: options.onReissue })
+      : makeStar();
     membership.passNewcomers((member) => fleet.join(member));
     const status = await train({
       config,

@@ -26,16 +26,19 @@ const config = runConfig({ workers: 3, microbatches: 6, model: WIDE_MODEL, epoch
 describe.each([1, 6])('a gradient that is not finite, in %i buckets', (numBuckets) => {
   test('once, is computed again, and the run goes on as if nothing had been', async () => {
     const said: string[] = [];
+    const reissued: [string, number][] = [];
     const outcome = await runCluster({
       config,
       numBuckets,
       say: (line) => said.push(line),
+      onReissue: (...given) => reissued.push(given),
       createEngine: (options, index) =>
         spoiled(options, ({ gradient }, count) => {
           if (index === 1 && count === 5) gradient[gradient.length - 1] = NaN;
         }),
     });
     expect(said).toEqual(['step 3: the average is not finite; it is not applied, and computed once more']);
+    expect(reissued).toEqual([['not_finite', 6]]);
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
     for (const { samples } of outcome.epochs) expect(samples).toBe(150);
   });

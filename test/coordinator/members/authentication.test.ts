@@ -23,17 +23,19 @@ const TOKEN = createToken();
 /** A membership behind a real server, and a way to connect to it; ended with the test. */
 async function startMembership(token: string | undefined) {
   const logged: string[] = [];
+  const refused: string[] = [];
   const membership = createMembership({
     welcome: SAMPLE_MESSAGES.welcome,
     token,
     log: (_, line, fields) => logged.push(`${line} ${JSON.stringify(fields)}`),
+    onRefused: (code) => refused.push(code),
   });
   const server = await startTestServer((transport) => membership.admit(transport));
   onTestFinished(async () => {
     membership.dismiss('the test is over');
     await server.close();
   });
-  return { membership, server, logged, open: () => connectToCoordinator(server.joinUrl, never()) };
+  return { membership, server, logged, refused, open: () => connectToCoordinator(server.joinUrl, never()) };
 }
 
 /** What a worker is sent until its connection ends, and the code of that end. */
@@ -100,13 +102,14 @@ describe('a run with a token', () => {
     ["that is the coordinator's own", (nonces) => proofOf(TOKEN, 'coordinator', nonces)],
     ['of nothing', () => '0'.repeat(64)],
   ])('refuses a proof %s, and has sent nothing of the run', async (_what, forge) => {
-    const { open } = await startMembership(TOKEN);
+    const { open, refused } = await startMembership(TOKEN);
     const transport = await open();
     const worker = createNonce();
     transport.send({ kind: 'hello', name: 'forger', nonce: worker });
     const challenge = await receiveKind(transport, SOON_MS, 'challenge');
     transport.send({ kind: 'proof', proof: forge({ worker, coordinator: challenge.nonce }) });
     expect(await everythingFrom(transport)).toEqual({ kinds: [], code: 'ERR_UNAUTHENTICATED' });
+    expect(refused).toEqual(['ERR_UNAUTHENTICATED']);
   });
 
   test('refuses a conversation that was recorded and is played again', async () => {

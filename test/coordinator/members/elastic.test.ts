@@ -35,20 +35,23 @@ const hashOf = async (options: ClusterOptions) => (await runCluster(options)).re
 describe('a worker that is lost', () => {
   const config = runConfig({ workers: 3, microbatches: 8 });
 
-  test.each<[string, (message: Message) => boolean]>([
-    ['in the first step', nth('gradient', 1)],
-    ['between two sums of a step', nth('gradient', 4)],
-    ['before it proves the end of an epoch', nth('applied', 2)],
-    ['while it evaluates', nth('evaluation', 1)],
-    ['before it has proved the first state', nth('applied', 1)],
-  ])('%s costs the run nothing but time', async (_when, isCut) => {
+  test.each<[string, (message: Message) => boolean, reissued: number]>([
+    ['in the first step', nth('gradient', 1), 3],
+    ['between two sums of a step', nth('gradient', 4), 1],
+    ['before it proves the end of an epoch', nth('applied', 2), 0],
+    ['while it evaluates', nth('evaluation', 1), 0],
+    ['before it has proved the first state', nth('applied', 1), 0],
+  ])('%s costs the run nothing but time', async (_when, isCut, expectedReissued) => {
     const said: string[] = [];
+    const reissued = { lost: 0, late: 0, not_finite: 0, ring_broken: 0 };
     const outcome = await runCluster({
       config,
       say: (line) => said.push(line),
+      onReissue: (reason, numMicrobatches) => (reissued[reason] += numMicrobatches),
       tamper: (transport, index) => (index === 1 ? cutBefore(transport, isCut) : transport),
     });
     expect(said).toEqual([expect.stringMatching(/^lost worker worker-1 \(w2\)/)]);
+    expect(reissued).toEqual({ lost: expectedReissued, late: 0, not_finite: 0, ring_broken: 0 });
     expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
     for (const { samples, workers } of outcome.epochs) {
       expect(samples).toBe(150);

@@ -38,10 +38,13 @@ async function createWithStandBy() {
 
 test('a worker that stands by is taken in when it has proved its state once more, and stands by again', async () => {
   const { fleet, busy, idle } = await createWithStandBy();
+  expect(fleet.census()).toEqual({ working: 1, catching_up: 0, standing_by: 1, waiting: 0 });
   const taken = fleet.takeInSpare();
+  expect(fleet.census()).toEqual({ working: 1, catching_up: 1, standing_by: 0, waiting: 0 });
   await prove(idle.worker);
   await taken;
   expect(fleet.members).toEqual([busy, idle.member]);
+  expect(fleet.census()).toEqual({ working: 2, catching_up: 0, standing_by: 0, waiting: 0 });
   fleet.dismissSpare();
   expect(fleet.members).toEqual([busy]);
   await prove(idle.worker);

@@ -18,11 +18,13 @@ const SOON_MS = 20_000;
 /** A membership behind a real server, and workers that join it; ended with the test. */
 async function startMembership(token: string | undefined) {
   const ready: Member[] = [];
+  const joined: string[] = [];
   const membership = createMembership({
     welcome: SAMPLE_MESSAGES.welcome,
     token,
     log: () => {},
     onReady: (member) => ready.push(member),
+    onMember: ({ id }, isBack) => joined.push(`${id} ${isBack ? 'is back' : 'is new'}`),
   });
   const server = await startTestServer((transport) => membership.admit(transport));
   onTestFinished(async () => {
@@ -38,7 +40,7 @@ async function startMembership(token: string | undefined) {
     const key = welcome.returnKey ?? identity?.key ?? '';
     return { transport, identity: { id: welcome.workerId, key }, isNew: welcome.returnKey !== undefined };
   };
-  return { membership, ready, open, join };
+  return { membership, ready, joined, open, join };
 }
 
 describe.each([
@@ -46,7 +48,7 @@ describe.each([
   ['without a token', undefined],
 ])('in a run %s, a worker that comes back', (_which, token) => {
   test('is whom it was, and its connection before is ended', async () => {
-    const { membership, ready, join } = await startMembership(token);
+    const { membership, ready, joined, join } = await startMembership(token);
     const first = await join();
     await expect.poll(() => ready.length).toBe(1);
     const again = await join(first.identity);
@@ -56,6 +58,7 @@ describe.each([
     await expect.poll(() => ready.length).toBe(2);
     expect(membership.members.map(({ id }) => id)).toEqual(['w1']);
     expect((await join()).identity.id).toBe('w2');
+    await expect.poll(() => joined).toEqual(['w1 is new', 'w1 is back', 'w2 is new']);
   });
 
   test('when its connection has gone is whom it was', async () => {

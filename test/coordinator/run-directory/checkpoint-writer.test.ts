@@ -49,12 +49,14 @@ function heldWriter(folder: string, keep = 10) {
 describe('checkpoints are', () => {
   test('kept, the last N and the best', async () => {
     const folder = join(temporaryFolder(), 'checkpoints');
-    const writer = createCheckpointWriter({ folder, keep: 2 });
+    const written: number[] = [];
+    const writer = createCheckpointWriter({ folder, keep: 2, onWritten: (step) => written.push(step) });
     for (const step of [1, 2, 3, 100_000_000]) {
       writer.save(headerAt({ step }), replicaAt(step).state, step === 2);
       await writer.finish();
     }
     expect(await listCheckpoints(folder)).toEqual([checkpointName(3), checkpointName(100_000_000)]);
+    expect(written).toEqual([1, 2, 3, 100_000_000]);
     expect(readdirSync(folder).length).toBe(3);
     expect(stepIn(folder, BEST_NAME)).toBe(2);
     expect(stepIn(folder, checkpointName(3))).toBe(3);

@@ -55,8 +55,10 @@ describe('an upgrade', () => {
   test.each(['http://evil.example', 'http://127.0.0.1:1', 'https://127.0.0.1', 'null'])(
     'with the Origin %j is refused with 403',
     async (origin) => {
-      const { server } = await start();
+      const refused: string[] = [];
+      const { server } = await start({ onRefused: (reason) => refused.push(reason) });
       expect(await outcome(server.joinUrl, origin)).toBe(403);
+      expect(refused).toEqual(['origin']);
     },
   );
 
@@ -87,9 +89,12 @@ describe('an upgrade', () => {
 
 describe('connections that are not members', () => {
   test('are limited for each address, and another comes in when one has gone', async () => {
-    const { server, port } = await start({ limits: { maxPendingPerAddress: 2 } });
+    const refused: string[] = [];
+    const onRefused = (reason: string) => refused.push(reason);
+    const { server, port } = await start({ limits: { maxPendingPerAddress: 2 }, onRefused });
     const [first] = [open(port), open(port)];
     expect(await answerTo(open(port))).toBe('');
+    expect(refused).toEqual(['connection_limit']);
     first.destroy();
     const transport = await connectToCoordinator(server.joinUrl, never());
     transport.close();

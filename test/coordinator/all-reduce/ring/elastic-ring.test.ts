@@ -157,10 +157,13 @@ describe('a worker of a ring that is lost', () => {
   });
 
   test('is not the neighbour that complains of it', async () => {
+    const reissued: [string, number][] = [];
     const { said } = await expectExactRun({
       config: configOf(4),
+      onReissue: (...given) => reissued.push(given),
       ...fated({ 2: { dies: nth('ringChunk', 20) } }),
     });
+    expect(reissued).toEqual([['ring_broken', 6]]);
     expect(said).toEqual([
       'all-reduce: ring of 4 workers',
       expect.stringMatching(/^lost worker worker-2/),
@@ -321,10 +324,12 @@ describe('workers that keep being lost', () => {
 
   test('all at once have the steps taken again by those that come', async () => {
     let join!: () => Promise<string>;
+    const reissued: [string, number][] = [];
     const { said } = await expectExactRun({
       config: configOf(2),
       waitMs: 20_000,
       onStart: (given) => (join = given),
+      onReissue: (...given) => reissued.push(given),
       say(line) {
         if (line.startsWith('no worker is left')) for (let i = 0; i < 2; i++) void join();
       },
@@ -341,6 +346,8 @@ describe('workers that keep being lost', () => {
       expect.stringMatching(/^worker-[23] \(w[34]\) takes part from step \d+ on/),
       'all-reduce: ring of 2 workers',
     ]);
+    // Step 9, and steps 6 to 8.
+    expect(reissued).toEqual([['ring_broken', 6], ...[6, 7, 8].map(() => ['lost', 6])]);
   });
 
   test('all at the end of an epoch have the epoch taken again', async () => {
@@ -550,8 +557,10 @@ describe('an average that is not finite', () => {
 
   test('is computed once more, with every microbatch on another worker', async () => {
     const shares: string[] = [];
+    const reissued: [string, number][] = [];
     const { said } = await expectExactRun({
       config: configOf(3, { microbatches: 3 }),
+      onReissue: (...given) => reissued.push(given),
       ...sick(1, 4, 4),
       tamper: (transport, index) => ({
         ...transport,
@@ -564,6 +573,7 @@ describe('an average that is not finite', () => {
     expect(said.slice(1)).toEqual([expect.stringMatching(/^step 4: the average is not finite: taking the step again/)]);
     const ofStep = shares.filter((share) => share.startsWith('4:')).sort();
     expect(ofStep).toHaveLength(6);
+    expect(reissued).toEqual([['not_finite', 3]]);
     expect(new Set(ofStep).size).toBe(6);
   });
 

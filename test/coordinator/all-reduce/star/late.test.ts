@@ -46,12 +46,14 @@ describe('a member that is late', () => {
     async (numBuckets, microbatches) => {
       const config = runConfig({ workers: 2, microbatches, model: WIDE_MODEL, epochs: 6 });
       const said: string[] = [];
+      const reissued = new Set<string>();
       let late: ReturnType<typeof holding> | undefined;
       const outcome = await runCluster({
         config,
         numBuckets,
         lateMs: 20,
         say: (line) => said.push(line),
+        onReissue: (reason, numMicrobatches) => reissued.add(`${reason} ${numMicrobatches > 0}`),
         // When the step is over.
         onProgress() {
           if (said.length > 0) late!.letGo();
@@ -66,6 +68,7 @@ describe('a member that is late', () => {
         'worker-1 (w2) is late in step 6: others do its work; it takes part again when it has caught up',
         expect.stringMatching(/^worker-1 \(w2\) takes part from step \d+ on$/),
       ]);
+      expect([...reissued]).toEqual(['late true']);
       expect(outcome.replica.parametersSha256()).toBe(await hashOf({ config }));
       for (const { samples, workers } of outcome.epochs) {
         expect(samples).toBe(150);
