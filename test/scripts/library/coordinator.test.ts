@@ -1,7 +1,9 @@
 /** The library's two sides of a run: a coordinator and workers, over sockets, in one process. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { viewKeyOf } from '../../../coordinator/server/view-access.ts';
+import { packageVersion } from '../../../scripts/process.ts';
 import { ConfigError, startCoordinator, startWorker, train } from '../../../scripts/library/index.ts';
 import type { CoordinatorOptions, ModelSpec, RunEvent } from '../../../scripts/library/index.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
@@ -46,6 +48,33 @@ describe('a coordinator', () => {
     expect(events.filter((kind) => kind !== 'phase')).toEqual(['prepared', 'listening', 'started', 'ended']);
     expect(lines.filter((line) => line.startsWith('took part in 12 steps'))).toHaveLength(2);
     expect(readdirSync(runDir)).toEqual(expect.arrayContaining(['result.json', 'token', 'model.safetensors']));
+  });
+
+  test('on loopback shows its metrics to everyone, before there is a worker', async () => {
+    const coordinator = await startCoordinator(LISTENING);
+    const response = await fetch(`http://127.0.0.1:${coordinator.port}/metrics`);
+    const text = await response.text();
+    await coordinator.stop();
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(text).toContain('\ngradsock_run_state{state="waiting"} 1\n');
+    expect(text).toContain(`\ngradsock_build_info{version="${packageVersion()}",node="${process.version}"} 1\n`);
+    expect(text).not.toContain(coordinator.listening!.token!);
+  });
+
+  test('elsewhere shows its metrics to those who have the key in its run directory', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    const coordinator = await startCoordinator({ ...LISTENING, listen: '0.0.0.0:0', runDir });
+    const key = readFileSync(join(runDir, 'view-key'), 'utf8').trim();
+    const ask = async (credentials: string) => {
+      const headers = { authorization: `Bearer ${credentials}` };
+      return (await fetch(`http://127.0.0.1:${coordinator.port}/metrics`, { headers })).status;
+    };
+    const { token } = coordinator.listening!;
+    const statuses = [await ask(key), await ask(''), await ask(token!)];
+    await coordinator.stop();
+    expect(statuses).toEqual([200, 401, 401]);
+    expect(key).toBe(viewKeyOf(token!));
+    if (process.platform !== 'win32') expect(statSync(join(runDir, 'view-key')).mode & 0o777).toBe(0o600);
   });
 
   test('is stopped while it waits for workers, and a worker while it waits for a coordinator', async () => {
