@@ -12,7 +12,7 @@ export interface Prometheus {
   readonly reporter: Reporter;
   /** For HTTP: the exposition format in which the text is. */
   readonly contentType: string;
-  text(): Promise<string>;
+  readonly text: () => Promise<string>;
 }
 
 export interface BuildFacts {
