@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createPrometheus } from '../../../coordinator/reporting/prometheus.ts';
-import type { EpochRecord } from '../../../coordinator/reporting/reporter.ts';
+import type { EpochRecord, Reporter } from '../../../coordinator/reporting/reporter.ts';
 import type { StepRecord } from '../../../coordinator/reporting/step-record.ts';
 import { createEntrance } from '../../../coordinator/server/entrance.ts';
 import { startServer } from '../../../coordinator/server/server.ts';
@@ -181,7 +181,7 @@ test('a run without a worker waits, and evaluates between its last step and the 
   reporter.onPhase!('waiting for workers');
   expect(await stateNow()).toEqual(['waiting']);
   reporter.onEvent!({ kind: 'gathering', census });
-  reporter.onStart!({ epochs: 1 } as Parameters<NonNullable<typeof reporter.onStart>>[0], [], undefined);
+  reporter.onStart!(...([{ epochs: 1 }, [], undefined, 0] as unknown as Parameters<NonNullable<Reporter['onStart']>>));
   expect(await stateNow()).toEqual(['training']);
   working = 0;
   expect(await stateNow()).toEqual(['waiting']);
