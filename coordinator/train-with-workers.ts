@@ -12,6 +12,7 @@ import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
 import { NO_WORKERS } from './reporting/reported-event.ts';
 import type { OnReissue } from './reporting/reported-event.ts';
+import type { WorkerEvent } from './reporting/reporter.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRecord } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
@@ -93,8 +94,9 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     };
     const { microbatches: maxMembers } = stepSizesOf(config);
     const onAlone = (step: number, waitSeconds: number) => reporter.onAlone?.(step, waitSeconds);
+    const onWorker = (event: WorkerEvent) => reporter.onWorker?.(event);
     const limits = { stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers };
-    const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone });
+    const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone, onWorker });
     fleet = gathered;
     reporter.onEvent?.({ kind: 'gathering', census: () => gathered.census() });
     waiting.forAnyMs = () => gathered.waitedMs;

@@ -11,6 +11,7 @@ import type { Message } from '../../protocol/wire/messages.ts';
 import type { WorkerCensus } from '../reporting/reported-event.ts';
 import { asBlame } from './blame.ts';
 import { awaitEvent } from '../await-event.ts';
+import type { WorkerEvent } from '../reporting/reporter.ts';
 import type { Member } from './member.ts';
 import { Newcomers } from './newcomers.ts';
 import type { Place } from './newcomers.ts';
@@ -83,6 +84,8 @@ export interface FleetOptions {
   readonly onAlone?: (step: number, waitSeconds: number) => void;
   /** Told what the user should know: who was lost, and who has joined. */
   readonly say?: (line: string) => void;
+  /** Told the same for programs. */
+  readonly onWorker?: (event: WorkerEvent) => void;
 }
 
 export function createFleet(initial: readonly Member[], options: FleetOptions): Fleet {
@@ -146,6 +149,7 @@ class RunFleet implements Fleet {
     if (!this.members.includes(member) || this.#isClosed) return;
     this.#lastLoss = blamed;
     this.#say(`lost ${blamed.message}`);
+    this.#tell('lost', member, step, blamed);
     this.#takeOut(member);
   }
 
@@ -154,6 +158,7 @@ class RunFleet implements Fleet {
     const { name, id } = member;
     const when = step === undefined ? 'in evaluation' : `in step ${step}`;
     this.#say(`${name} (${id}) is late ${when}: others do its work; it takes part again when it has caught up`);
+    this.#tell('late', member, step);
     this.#newcomers.add(member, true);
   }
 
@@ -220,6 +225,18 @@ class RunFleet implements Fleet {
     this.#onFailure();
   }
 
+  #tell(change: WorkerEvent['change'], member: Member, step: number | undefined, loss?: ProtocolError): void {
+    const { id, name, transport } = member;
+    const why = loss && { code: loss.code, reason: loss.message };
+    this.#options.onWorker?.({
+      change,
+      ...{ id, name },
+      host: transport.peer,
+      ...(step !== undefined && { step }),
+      ...why,
+    });
+  }
+
   #isHolding(): boolean {
     return this.#service.holdsNewcomers === true && this.members.length > 0;
   }
@@ -233,6 +250,7 @@ class RunFleet implements Fleet {
     this.#notices.forget(member);
     this.members.push(member);
     this.#say(`${member.name} (${member.id}) takes part from step ${this.#options.replica.step + 1} on`);
+    this.#tell('joined', member, this.#options.replica.step + 1);
     this.#service.onMember(member);
     this.#onArrival();
   }

@@ -13,6 +13,7 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
     onStart: (...facts) => all.forEach((one) => one.onStart?.(...facts)),
     onPhase: (doing) => all.forEach((one) => one.onPhase?.(doing)),
     onProgress: (progress) => all.forEach((one) => one.onProgress?.(progress)),
+    onWorker: (event) => all.forEach((one) => one.onWorker?.(event)),
     // Absent where nobody listens: then no record of a step is made.
     ...(hearsSteps && { onStep: (record, parts) => all.forEach((one) => one.onStep?.(record, parts)) }),
     onEpoch: (record) => all.forEach((one) => one.onEpoch?.(record)),

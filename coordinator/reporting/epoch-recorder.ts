@@ -9,7 +9,7 @@ import { contributionsOf } from './contributions.ts';
 import { deprecatedEpochFields, deprecatedWorkerFields } from './deprecated-fields.ts';
 import { partsInSeconds } from './flat-parts.ts';
 import { openEpochMetrics } from './metrics.ts';
-import type { EpochRecord, Progress, Reporter } from './reporter.ts';
+import type { EpochRecord, EpochSoFar, Progress, Reporter } from './reporter.ts';
 import { stepRecordOf } from './step-record.ts';
 import { Traffic } from './traffic.ts';
 
@@ -120,6 +120,7 @@ class RunEpochRecorder implements EpochRecorder {
       ...this.#figures(),
       samplesPerSecond: this.#since().samples / secondsSoFar,
       runSecondsLeft: stepsLeft * secondsOfStep + evaluationsLeft * pace.evaluationSeconds,
+      soFar: () => this.#soFar(),
     };
   }
 
@@ -187,6 +188,27 @@ class RunEpochRecorder implements EpochRecorder {
   #since() {
     const { numSamples, steps } = this.#totals;
     return { samples: numSamples - this.#carried.numSamples, steps: steps - this.#carried.steps };
+  }
+
+  #soFar(): EpochSoFar {
+    const { wallMs, breakdown, workers, slowest } = this.#metrics.sumUp(performance.now());
+    const { sent, received } = this.#traffic.total();
+    return {
+      ...partsInSeconds(breakdown),
+      seconds: wallMs / 1000,
+      steps: this.#since().steps,
+      bytesSent: sent,
+      bytesReceived: received,
+      slowestWorker: slowest.member.name,
+      slowestDelaySeconds: slowest.delayMs / 1000,
+      workers: workers.map(({ member: { id, name, engine }, samples, steps, computeMs, communicationMs }) => ({
+        ...{ id, name, engine },
+        workerSamples: samples,
+        workerSteps: steps,
+        workerComputeSeconds: computeMs / 1000,
+        workerStepSeconds: (computeMs + communicationMs) / 1000,
+      })),
+    };
   }
 
   #figures() {

@@ -11,6 +11,8 @@ export interface WorkerTotals {
   /** The worker on its last connection: one that comes back goes on with its totals. */
   member: Member;
   samples: number;
+  /** Steps, with local steps rounds, in which it took part. */
+  steps: number;
   computeMs: number;
   /** From the assignment to its arrival, less computing and applying; and the exchange among workers. */
   communicationMs: number;
@@ -28,8 +30,17 @@ export interface EpochMetrics {
   recordConfirmation(startMs: number, confirmations: readonly Confirmation[], ownApplyMs: number): void;
   /** The parts of the time up to `atMs` since the last call, or since the epoch's start. */
   settle(atMs: number): { wallMs: number; parts: StepParts };
+  /** All up to `atMs`, while the epoch goes on. */
+  sumUp(atMs: number): EpochTotals;
   /** Closes the epoch at `endMs` on the same clock. */
-  close(endMs: number): { wallMs: number; breakdown: StepParts; workers: WorkerTotals[]; slowest: WorkerTotals };
+  close(endMs: number): EpochTotals;
+}
+
+export interface EpochTotals {
+  readonly wallMs: number;
+  readonly breakdown: StepParts;
+  readonly workers: readonly WorkerTotals[];
+  readonly slowest: WorkerTotals;
 }
 
 /** `members`: those at the start; others are added when they arrive. */
@@ -56,6 +67,13 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     return span;
   };
 
+  const totalsOfEpoch = (atMs: number, breakdown: StepParts): EpochTotals => {
+    const totals = [...workers.values()];
+    const isSlower = (a: WorkerTotals, b: WorkerTotals) => a.delayMs - b.delayMs || a.arrivalMs - b.arrivalMs;
+    const slowest = totals.reduce((a, b) => (isSlower(b, a) > 0 ? b : a), totals[0]!);
+    return { wallMs: atMs - startMs, breakdown, workers: totals, slowest };
+  };
+
   return {
     recordStep(moments) {
       parts = plusParts(parts, partsOfStep(moments));
@@ -66,6 +84,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
         const totals = totalsOf(arrival.member);
         const sinceStartMs = arrival.atMs - startMs;
         totals.samples += arrival.numSamples;
+        totals.steps++;
         totals.computeMs += arrival.computeMs;
         totals.communicationMs += Math.max(0, sinceStartMs - arrival.computeMs - arrival.applyMs) + exchangeMs;
         totals.waitMs += lastMs - arrival.atMs;
@@ -80,12 +99,13 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
 
     settle,
 
+    sumUp(atMs) {
+      return totalsOfEpoch(atMs, plusParts(settled, withOther(parts, atMs - settledMs)));
+    },
+
     close(endMs) {
       settle(endMs);
-      const totals = [...workers.values()];
-      const isSlower = (a: WorkerTotals, b: WorkerTotals) => a.delayMs - b.delayMs || a.arrivalMs - b.arrivalMs;
-      const slowest = totals.reduce((a, b) => (isSlower(b, a) > 0 ? b : a), totals[0]!);
-      return { wallMs: endMs - startMs, breakdown: settled, workers: totals, slowest };
+      return totalsOfEpoch(endMs, settled);
     },
   };
 }
@@ -93,6 +113,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
 const createTotals = (member: Member): WorkerTotals => ({
   member,
   samples: 0,
+  steps: 0,
   computeMs: 0,
   communicationMs: 0,
   waitMs: 0,

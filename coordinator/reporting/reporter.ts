@@ -86,6 +86,42 @@ export interface Progress {
   readonly samplesPerSecond: number;
   /** To the end of the run, its evaluations among it, at the speed of this epoch and the one before. */
   readonly runSecondsLeft: number;
+  /** Where its time has gone so far, and who works: made when it is asked for, as a step may take less than a millisecond. */
+  readonly soFar?: () => EpochSoFar;
+}
+
+/** Of a running epoch; the fields mean what they mean in an `EpochRecord`. */
+export interface EpochSoFar extends PartsInSeconds {
+  readonly seconds: number;
+  readonly steps: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly slowestWorker: string;
+  readonly slowestDelaySeconds: number;
+  readonly workers: readonly WorkerSoFar[];
+}
+
+export interface WorkerSoFar extends Pick<WorkerRecord, 'id' | 'name' | 'engine'> {
+  readonly workerSamples: number;
+  readonly workerComputeSeconds: number;
+  /** From assignments to their answers, with the exchange among workers: the sum over `workerSteps` steps. */
+  readonly workerStepSeconds: number;
+  readonly workerSteps: number;
+}
+
+/** A worker's coming or going while the run is under way. */
+export interface WorkerEvent {
+  /** late: others do its work until it has caught up, which is told as joined. */
+  readonly change: 'joined' | 'late' | 'lost';
+  readonly id: string;
+  readonly name: string;
+  /** Its address, as the coordinator sees it. */
+  readonly host: string;
+  /** The step at hand; absent where none is. */
+  readonly step?: number;
+  /** Of a loss: the error's. */
+  readonly code?: string;
+  readonly reason?: string;
 }
 
 /** What `result.json` says. */
@@ -125,6 +161,10 @@ export interface RunResult {
     readonly message: string;
     readonly worker?: string;
     readonly step?: number;
+    /** The worker's address, as the coordinator saw it. */
+    readonly host?: string;
+    /** What the worker said last, and how its process ended: of workers that this program started. */
+    readonly lastLines?: readonly string[];
   };
 }
 
@@ -147,6 +187,7 @@ export interface Reporter {
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
+  onWorker?(event: WorkerEvent): void;
   /** Of every step, with local steps of every round. Records of steps are made for those alone who have this method. */
   onStep?(record: StepRecord, contributions: readonly Contribution[]): void;
   onEpoch?(record: EpochRecord): void;

@@ -4,6 +4,7 @@ import type {
   Progress,
   Reporter,
   RunResult,
+  WorkerEvent,
   WorkingMember,
 } from '../../coordinator/reporting/reporter.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
@@ -50,6 +51,8 @@ export type RunEvent =
       /** Steps that the run has taken before, where it is resumed. */
       readonly stepsDone: number;
     }
+  /** A worker has joined the run, is late, or was lost. */
+  | ({ readonly kind: 'worker' } & WorkerEvent)
   | { readonly kind: 'ended'; readonly result: RunResult; readonly runDir: string | undefined }
   /** The run was refused before it began, or ended by an internal error: the call rejects. No other event follows. */
   | { readonly kind: 'refused' };
@@ -84,6 +87,7 @@ export function reporterOf({ onEpoch, onStep, onEvent, logger }: RunCallbacks): 
       onEvent?.({ kind: 'started', config, workers, runDir, stepsDone });
     },
     onProgress: (progress) => onStep?.(progress),
+    onWorker: (event) => onEvent?.({ kind: 'worker', ...event }),
     onEpoch: (record) => onEpoch?.(record),
     onEnd: (result, runDir) => onEvent?.({ kind: 'ended', result, runDir }),
     onRefused: () => onEvent?.({ kind: 'refused' }),
