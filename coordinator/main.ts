@@ -18,6 +18,8 @@ import { openRun } from './run-directory/open-run.ts';
 import { hasModel, resultOf, writeOutcome } from './run-directory/outcome.ts';
 import { judgeLearning } from './reporting/learning.ts';
 import { combineReporters } from './reporting/combine-reporters.ts';
+import { createFirstFailure } from './reporting/first-failure.ts';
+import type { FirstFailure } from './reporting/first-failure.ts';
 import type { RunResult } from './reporting/reporter.ts';
 import { createRunCheckpoints } from './run-directory/run-checkpoints.ts';
 import { createStepRecords } from './run-directory/step-records.ts';
@@ -39,9 +41,10 @@ import type { RunProgress } from './run-progress.ts';
  * before its first step leaves a directory that the same command may use again.
  */
 export async function carryOutRun(options: RunOptions): Promise<RunResult> {
-  const reporter = combineReporters(options.reporter, options.subscribers ?? []);
+  const firstFailure = createFirstFailure(options.lastLinesOf);
+  const reporter = combineReporters(options.reporter, [...(options.subscribers ?? []), firstFailure]);
   try {
-    return await carryOut({ ...options, reporter });
+    return await carryOut({ ...options, reporter, firstFailure });
   } catch (error) {
     reporter.onRefused?.();
     throw error;
@@ -50,7 +53,7 @@ export async function carryOutRun(options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function carryOut(options: RunOptions): Promise<RunResult> {
+async function carryOut(options: RunOptions & { readonly firstFailure: FirstFailure }): Promise<RunResult> {
   const { reporter, resumed, dataset: source } = options;
   if (resumed?.completed) {
     reporter.line(`${resumed.path}: the run is completed: nothing to resume`);
@@ -106,7 +109,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
   const end = async (status: RunResult['status'], error?: unknown): Promise<RunResult> => {
     const judged = status === 'completed' && progress.last ? judgeLearning(progress.last, config) : undefined;
     const [allSeconds, idleSeconds] = [seconds(), waitingSeconds()];
-    const result = resultOf(status, {
+    const ended = resultOf(status, {
       config,
       dataset: source.name,
       progress,
@@ -118,6 +121,7 @@ async function carryOut(options: RunOptions): Promise<RunResult> {
       learned: judged?.learned,
       error,
     });
+    const result = ended.error ? { ...ended, error: options.firstFailure.of(error, ended.error) } : ended;
     const atEnd = status === 'completed' && { epoch: progress.epochs, accuracy: progress.testAccuracy };
     const facts = { dataset: config.dataset, ...atEnd };
     const written = await writeOutcome(directory, { replica, facts }, result);

@@ -47,6 +47,8 @@ export interface RunOptions extends OpenRunOptions {
    * told to the log alone.
    */
   readonly ownsWorkers?: boolean;
+  /** What a worker of this name said last, of workers that the program itself has started. Default: nothing is known. */
+  lastLinesOf?(worker: string): readonly string[];
   /** Given the model that the run ends with, if it has one: a copy, for the caller to keep. */
   onModel?(model: ModelFile): void;
   /**

@@ -1,148 +1,119 @@
-/** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live progress line. */
+/** The terminal's reporter: one line an epoch in the homework's form, where the time went, and a live block meanwhile. */
 import { countOf } from '../../protocol/counts.ts';
 import { printableLines } from '../../protocol/errors.ts';
-import type { PartsInSeconds } from './flat-parts.ts';
-import type { EpochRecord, Progress, Reporter, RunResult } from './reporter.ts';
-import { createLiveLine, fitLine, formatBytes, formatDuration, wrapText } from './text.ts';
+import type { RunConfig } from '../run-config.ts';
+import { liveBlock, progressLine, WorkerStates } from './live-block.ts';
+import { createLiveDisplay } from './live-display.ts';
+import type { EpochRecord, EpochSoFar, Progress, Reporter } from './reporter.ts';
+import { breakdownLine, epochLine, summaryLines, workersInWords } from './run-lines.ts';
+import { columnsOf, formatDuration, wrapText } from './text.ts';
+import { verdictOf } from './verdict.ts';
 
-/** Redrawing more often than this costs time and shows no more. */
-const REDRAW_MS = 100;
+/** An epoch that is younger than this has no verdict yet: its first steps are not like the others. */
+const LEAST_SECONDS = 1;
+
 /** Where no line is drawn again, nothing is silent for longer than this. */
-const LONGEST_SILENCE_MS = 30_000;
+const PROGRESS_INTERVAL_SECONDS = 30;
 
 export interface TerminalOptions {
   readonly stream: NodeJS.WriteStream;
   /** Only failures are written. */
   readonly quiet: boolean;
+  /** Where no line is drawn again: the longest silence; 0 for any. Default: 30. */
+  readonly progressIntervalSeconds?: number | undefined;
+  /** Whether lines may be drawn again where the stream is a terminal. Default: true. */
+  readonly isLive?: boolean;
 }
 
 /**
- * Writes to `stream`. On a terminal, a live line shows what the run does; into a pipe or file, a line says so whenever
- * nothing else has been written for 30 s.
+ * Writes to `stream`. On a terminal, a live block shows what the run does, below all lines; into a pipe or file, a line
+ * says so whenever nothing else has been written for a while.
  */
 export function createTerminalReporter({
   stream,
   quiet,
+  progressIntervalSeconds = PROGRESS_INTERVAL_SECONDS,
+  isLive = true,
 }: TerminalOptions): Reporter & { readonly line: (text: string) => void } {
-  const live = quiet ? undefined : createLiveLine(stream);
-  let drawnMs = -Infinity;
   // Names and reasons come from members, some words from files.
   const write = (text: string) => stream.write(`${printableLines(text)}\n`);
-  let doing = { text: 'preparing the run', sinceMs: performance.now() };
+  const wrapped = (text: string) => (stream.isTTY ? wrapText(text, columnsOf(stream)) : text);
+  const states = new WorkerStates();
+  let config: RunConfig | undefined;
+  /** What it does besides steps, if it does. */
+  let doing: { readonly text: string; readonly sinceMs: number } | undefined = startOf('preparing the run');
   let progress: Progress | undefined;
+  let progressMs = 0;
+  let soFar: EpochSoFar | undefined;
+  let last: EpochRecord | undefined;
 
-  /** A line that stays; the progress line makes way for it. */
-  const line = (text: string) => {
-    live?.clear();
-    pulse?.refresh();
-    if (!quiet) write(isCopied(text) ? text : wrapped(text));
+  const view = (columns: number, rows: number) => {
+    const idleSeconds = (performance.now() - progressMs) / 1000;
+    const isOldEnough = soFar !== undefined && soFar.seconds >= LEAST_SECONDS;
+    const verdict = isOldEnough && config ? verdictOf(soFar!, config) : undefined;
+    const facts = { doing: doing?.text, progress, idleSeconds, soFar, states, verdict };
+    return printableLines(liveBlock(facts, columns, rows));
   };
+  const live = quiet || !isLive ? undefined : createLiveDisplay(stream, view);
   const sayWhatIsDone = () => {
-    const forSeconds = (performance.now() - doing.sinceMs) / 1000;
-    stream.write(`${progress ? progressLine(progress) : `${doing.text}, for ${formatDuration(forSeconds)} so far`}\n`);
+    if (!doing && progress) return write(progressLine(progress));
+    const { text, sinceMs } = doing!;
+    return write(`${text}, for ${formatDuration((performance.now() - sinceMs) / 1000)} so far`);
   };
+  const isPulsing = !live && !quiet && progressIntervalSeconds > 0;
   // It must not keep the process alive.
-  const pulse = live || quiet ? undefined : setInterval(sayWhatIsDone, LONGEST_SILENCE_MS).unref();
-  const wrapped = (text: string) => (stream.isTTY ? wrapText(text, stream.columns) : text);
+  const pulse = isPulsing ? setInterval(sayWhatIsDone, 1000 * progressIntervalSeconds).unref() : undefined;
+  /** A line that stays. */
+  const line = (text: string) => {
+    pulse?.refresh();
+    if (quiet) return;
+    const say = () => write(isCopied(text) ? text : wrapped(text));
+    if (live) live.above(say);
+    else say();
+  };
+  const close = () => {
+    clearInterval(pulse);
+    live?.close();
+  };
 
   return {
     line,
-    onStart(config, members, runDir) {
-      const workers = members.map(({ name, engine, device, threads }) => {
-        return `${name} (${engine} on ${device}, ${countOf(threads, 'thread')})`;
-      });
-      line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workers.join(', ')}`);
+    onStart(runConfig, members, runDir) {
+      config = runConfig;
+      line(`training ${config.model.name} for ${countOf(config.epochs, 'epoch')} on ${workersInWords(members)}`);
       if (runDir !== undefined) line(`run directory ${runDir}`);
     },
     onPhase(text) {
-      progress = undefined;
-      doing = { text, sinceMs: performance.now() };
-      live?.(text);
+      doing = startOf(text);
+      live?.draw();
     },
     onProgress(now) {
-      progress = now;
-      if (!live || performance.now() - drawnMs < REDRAW_MS) return;
-      drawnMs = performance.now();
-      live(progressLine(now, stream.columns - 1));
+      [doing, progress, progressMs] = [undefined, now, performance.now()];
+      if (!live?.isDue) return;
+      soFar = now.soFar?.();
+      live.draw();
+    },
+    onWorker(event) {
+      states.add(event);
     },
     onEpoch(record) {
+      last = record;
       line(epochLine(record));
       line(breakdownLine(record));
     },
-    onRefused() {
-      clearInterval(pulse);
-      live?.clear();
-    },
+    onRefused: close,
     onEnd(result, runDir) {
-      clearInterval(pulse);
-      live?.clear();
-      live?.done();
-      if (!quiet || result.status === 'failed') write(summaryLines(result, runDir).join('\n'));
+      close();
+      if (quiet && result.status !== 'failed') return;
+      const judged =
+        result.status !== 'failed' && last && last.workers.length > 1 ? verdictOf(last, config!) : undefined;
+      write(summaryLines(result, runDir).join('\n'));
+      if (judged !== undefined) write(wrapped(`the last epoch: ${judged}`));
     },
   };
 }
 
+const startOf = (text: string) => ({ text, sinceMs: performance.now() });
+
 /** Commands and addresses stay in one piece, for people to copy. */
 const isCopied = (text: string): boolean => /:\/\/|gradsock /.test(text);
-
-/** The homework's form: `epoch 1, loss 0.5180, train acc 0.823, test acc 0.858, time 9.1 sec`. */
-export function epochLine(record: EpochRecord): string {
-  const { epoch, loss, trainAccuracy, testAccuracy, validationAccuracy, seconds } = record;
-  const evaluated = validationAccuracy === undefined ? testAccuracy : validationAccuracy;
-  const what = validationAccuracy === undefined ? 'test acc' : 'validation acc';
-  const accuracy = `train acc ${trainAccuracy.toFixed(3)}, ${what} ${evaluated?.toFixed(3) ?? 'none'}`;
-  return `epoch ${epoch}, loss ${loss.toFixed(4)}, ${accuracy}, time ${seconds.toFixed(1)} sec`;
-}
-
-/** Where the epoch's seconds went, as shares, and what moved. */
-export function breakdownLine(record: EpochRecord): string {
-  const { seconds, workers } = record;
-  const parts = Object.entries(partsOf(record)).map(([name, value]: [string, number]) => {
-    return `${name} ${((100 * value) / seconds).toFixed(1)} %`;
-  });
-  const { bytesSent, bytesReceived, sharedBytesSent = 0, sharedBytesReceived = 0 } = record;
-  const sharedBytes = sharedBytesSent + sharedBytesReceived;
-  const shared = sharedBytes > 0 ? `, ${formatBytes(sharedBytes)} through shared memory` : '';
-  const sockets = `sent ${formatBytes(bytesSent - sharedBytesSent)}, received ${formatBytes(bytesReceived - sharedBytesReceived)}`;
-  const traffic = bytesSent + bytesReceived > 0 ? `, ${sockets}${shared}` : '';
-  const delay = `${record.slowestDelaySeconds.toFixed(1)} s`;
-  const slowest = workers.length > 1 ? `, slowest ${record.slowestWorker} (cost ${delay})` : '';
-  return `  ${parts.join(', ')}; ${Math.round(record.samplesPerSecond)} samples/s${traffic}${slowest}`;
-}
-
-const partsOf = (record: PartsInSeconds) => ({
-  compute: record.computePartSeconds,
-  encode: record.encodePartSeconds,
-  wire: record.wirePartSeconds,
-  wait: record.waitPartSeconds,
-  reduce: record.reducePartSeconds,
-  apply: record.applyPartSeconds,
-  other: record.otherPartSeconds,
-});
-
-/** Where the run stands, in one line of `columns` characters. */
-function progressLine(progress: Progress, columns = Infinity): string {
-  const { epoch, epochs, stepInEpoch, stepsPerEpoch, loss, trainAccuracy, samplesPerSecond, runSecondsLeft } = progress;
-  const parts = [
-    { text: `epoch ${epoch}/${epochs}` },
-    { text: `step ${stepInEpoch}/${stepsPerEpoch}`, order: 1 },
-    { text: `loss ${loss.toFixed(4)}`, order: 2 },
-    { text: `train acc ${trainAccuracy.toFixed(3)}`, order: 3 },
-    { text: `${Math.round(samplesPerSecond)} samples/s`, order: 4 },
-    { text: `run: ${formatDuration(runSecondsLeft)} left` },
-  ];
-  return fitLine(parts, columns);
-}
-
-function summaryLines(result: RunResult, runDir: string | undefined): string[] {
-  const { status, steps, testAccuracy, validationAccuracy, trainingSeconds, waitingSeconds, error } = result;
-  const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
-  const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
-  const waited = waitingSeconds >= 1 ? `, waited ${waitingSeconds.toFixed(1)} s for workers` : '';
-  const time = `${countOf(steps, 'step')} in ${trainingSeconds.toFixed(1)} s`;
-  return [
-    `${status}: ${time}${accuracy}, parameters ${result.parametersSha256.slice(0, 12)}${waited}`,
-    ...(runDir === undefined ? [] : [`run directory ${runDir}`]),
-    ...(error ? [`error: ${error.message}`] : []),
-  ];
-}

@@ -1,13 +1,55 @@
 /** How lines are laid out for people, and durations written. */
 import { createLogUpdate } from 'log-update';
 
-/** A line that is drawn again and again in one place. */
-export type LiveLine = ReturnType<typeof createLogUpdate>;
-
-/** Undefined where lines cannot be drawn again: in pipes and files, and on terminals that know no escapes. */
-export function createLiveLine(stream: NodeJS.WriteStream): LiveLine | undefined {
-  return stream.isTTY && process.env['TERM'] !== 'dumb' ? createLogUpdate(stream) : undefined;
+/** Lines that are drawn again and again in one place. */
+export interface LiveLines {
+  /** Replaces what is there. */
+  draw(text: string): void;
+  /** Takes away what is there: the cursor is where it began. */
+  clear(): void;
+  /** Gives the cursor back. */
+  done(): void;
 }
+
+const ESC = '\u001b';
+const ERASE_LINE = `${ESC}[2K`;
+const CURSOR_UP = `${ESC}[1A`;
+
+/**
+ * Undefined where lines cannot be drawn again: in pipes and files, and on terminals that know no escapes.
+ *
+ * Lines are expected to fit. A terminal that became narrower since they were drawn has broken them: what that has made of
+ * them is erased as well.
+ */
+export function createLiveLines(stream: NodeJS.WriteStream): LiveLines | undefined {
+  if (!stream.isTTY || process.env['TERM'] === 'dumb') return undefined;
+  const update = createLogUpdate(stream);
+  let drawn = { text: '', columns: columnsOf(stream) };
+  const clear = () => {
+    const columns = columnsOf(stream);
+    const broken = columns < drawn.columns ? numBrokenBy(drawn.text, columns) : 0;
+    if (broken > 0) stream.write((ERASE_LINE + CURSOR_UP).repeat(broken));
+    update.clear();
+    drawn = { text: '', columns };
+  };
+  return {
+    draw(text) {
+      const columns = columnsOf(stream);
+      if (columns < drawn.columns) clear();
+      update(text);
+      drawn = { text, columns };
+    },
+    clear,
+    done: () => update.done(),
+  };
+}
+
+/** A terminal that does not tell its width is taken for the usual one. */
+export const columnsOf = (stream: NodeJS.WriteStream): number => stream.columns || 80;
+
+/** Lines that a terminal of this width makes of lines that fitted before, less those there were. */
+const numBrokenBy = (text: string, columns: number): number =>
+  text.split('\n').reduce((sum, line) => sum + Math.max(0, Math.ceil(line.length / columns) - 1), 0);
 
 /** "12 s", "3 min 20 s", "1 h 5 min". */
 export function formatDuration(seconds: number): string {
@@ -17,6 +59,16 @@ export function formatDuration(seconds: number): string {
   const minutes = Math.round(whole / 60);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+/** "1.2 ms", "35 ms", "1.2 s". */
+export function formatMs(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+/** The text in at most `width` characters; "…" stands for what does not fit. */
+export const cutTo = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 
 /** "114.8 MB", below a megabyte "6.1 kB". */
 export function formatBytes(bytes: number): string {

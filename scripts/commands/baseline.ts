@@ -5,7 +5,8 @@ import type { BaselineFlags } from '../flags/commands.ts';
 import { optionsGiven } from '../flags/given.ts';
 import { train } from '../library/train.ts';
 import { exitCodeOf, ownCommandLine } from '../process.ts';
-import { onTerminal } from '../run/on-terminal.ts';
+import { onTerminal, TERMINAL_FLAGS } from '../run/on-terminal.ts';
+import type { TerminalFlag } from '../run/on-terminal.ts';
 
 const EXAMPLES = `
 Examples:
@@ -15,7 +16,7 @@ Examples:
 export function baselineCommand(): Command {
   const command = new Command('baseline').addHelpText('after', EXAMPLES);
   return addBaselineFlags(command).action(async (flags: BaselineFlags) => {
-    const { runDir = true, ...options } = optionsGiven<BaselineFlags, 'quiet'>(command, 'quiet');
+    const { runDir = true, ...options } = optionsGiven<BaselineFlags, TerminalFlag>(command, ...TERMINAL_FLAGS);
     const { callbacks } = onTerminal(flags);
     const { result } = await train({ ...options, ...callbacks, runDir, command: ownCommandLine() });
     process.exitCode = exitCodeOf(result);

@@ -7,7 +7,8 @@ import { startCoordinator } from '../library/coordinator.ts';
 import type { Listening } from '../library/events.ts';
 import { exitCodeOf, ownCommandLine } from '../process.ts';
 import { joinInstructions } from '../run/join-instructions.ts';
-import { onTerminal } from '../run/on-terminal.ts';
+import { onTerminal, TERMINAL_FLAGS } from '../run/on-terminal.ts';
+import type { TerminalFlag } from '../run/on-terminal.ts';
 import { givenToken, keptTokenPath } from '../run/token.ts';
 
 const EXAMPLES = `
@@ -18,16 +19,16 @@ Examples:
 export function coordinatorCommand(): Command {
   const command = new Command('coordinator').addHelpText('after', EXAMPLES);
   return addCoordinatorFlags(command).action(async (flags: CoordinatorFlags) => {
-    const given = optionsGiven<CoordinatorFlags, 'quiet' | 'tokenFile'>(command, 'quiet', 'tokenFile');
+    const given = optionsGiven<CoordinatorFlags, TerminalFlag | 'tokenFile'>(command, ...TERMINAL_FLAGS, 'tokenFile');
     const { runDir = true, token: mayHaveToken, ...options } = given;
     const token = mayHaveToken === false ? false : givenToken(flags);
-    const { callbacks, line } = onTerminal(flags);
+    const { callbacks, line, stream } = onTerminal(flags);
     const { finished } = await startCoordinator({
       ...{ ...options, ...callbacks, runDir, token },
       command: ownCommandLine(),
       onEvent(event) {
         callbacks.onEvent(event);
-        if (event.kind === 'listening') sayHowToJoin(event, flags.joinFile, line);
+        if (event.kind === 'listening') sayHowToJoin(event, flags.joinFile, { line, isTerminal: stream.isTTY });
       },
     });
     const { result } = await finished;
@@ -39,9 +40,9 @@ export function coordinatorCommand(): Command {
 function sayHowToJoin(
   { urls, numWorkers, fingerprint, token, isTokenFresh, runDir }: Listening & { readonly runDir: string | undefined },
   joinFile: string | undefined,
-  line: (text: string) => void,
+  { line, isTerminal }: { readonly line: (text: string) => void; readonly isTerminal: boolean },
 ): void {
-  const isShown = isTokenFresh && process.stdout.isTTY;
+  const isShown = isTokenFresh && isTerminal;
   const shownToken =
     token === undefined || runDir === undefined ? {} : { token: { text: token, isShown, path: keptTokenPath(runDir) } };
   const instructions = joinInstructions({ numWorkers, joinUrls: urls, fingerprint, joinFile, ...shownToken });

@@ -1,6 +1,6 @@
 /** `gradsock engines`: the engines that this machine can use, probed and timed, and why it cannot use the others. */
 import { Command } from 'commander';
-import { createLiveLine } from '../../coordinator/reporting/text.ts';
+import { createLiveLines } from '../../coordinator/reporting/text.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { imageBytesOf, selectSplits } from '../../protocol/data/dataset.ts';
 import {
@@ -50,11 +50,11 @@ export function enginesCommand(): Command {
 async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
   const models = names.map((name) => loadModel(name));
   const source = isTimed ? await samplesFor(dataDir) : undefined;
-  const live = createLiveLine(process.stderr);
+  const live = createLiveLines(process.stderr);
   const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
-    live?.(`trying ${engine} on ${device}`),
+    live?.draw(`trying ${engine} on ${device}`),
   );
-  live?.('trying auto');
+  live?.draw('trying auto');
   const auto = await surveyOne({ engine: 'auto', device: undefined, models, samples: undefined });
   live?.clear();
   // Shows the cursor again.

@@ -1,6 +1,6 @@
 /** `gradsock evaluate RUN|MODEL`: how well a model does, class by class, and where it is most wrong. */
 import { Command } from 'commander';
-import { createLiveLine } from '../../coordinator/reporting/text.ts';
+import { createLiveLines } from '../../coordinator/reporting/text.ts';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import { checkFileFolder } from '../flags/check-file.ts';
 import { bestFlag, evaluationFlags, readingFlags } from '../flags/commands.ts';
@@ -35,13 +35,13 @@ async function evaluate(source: string, flags: Flags): Promise<void> {
   if (confusion !== undefined) checkFileFolder('--confusion', confusion);
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const model = await loadModel(source, { best, engine, device, threads });
-  const live = createLiveLine(process.stderr);
+  const live = createLiveLines(process.stderr);
   try {
     const { dataDir, split, worst, resize, testFraction } = asked;
     const evaluation = await model.evaluate(data, {
       ...{ dataDir, split, worst, resize, testFraction },
       logger: { info: note },
-      onProgress: (numDone, numSamples) => live?.(`evaluating: ${numDone} of ${numSamples}`),
+      onProgress: (numDone, numSamples) => live?.draw(`evaluating: ${numDone} of ${numSamples}`),
     });
     live?.clear();
     const { data: dataName, split: ofSplit, engine: engineName, device: deviceName, ...assessment } = evaluation;

@@ -5,7 +5,8 @@ import type { TrainFlags } from '../flags/commands.ts';
 import { optionsGiven } from '../flags/given.ts';
 import { train } from '../library/train.ts';
 import { exitCodeOf, ownCommandLine } from '../process.ts';
-import { onTerminal } from '../run/on-terminal.ts';
+import { onTerminal, TERMINAL_FLAGS } from '../run/on-terminal.ts';
+import type { TerminalFlag } from '../run/on-terminal.ts';
 import { givenToken } from '../run/token.ts';
 
 const EXAMPLES = `
@@ -16,7 +17,7 @@ Examples:
 export function trainCommand(): Command {
   const command = new Command('train').addHelpText('after', EXAMPLES);
   return addTrainFlags(command).action(async (flags: TrainFlags) => {
-    const given = optionsGiven<TrainFlags, 'quiet'>(command, 'quiet');
+    const given = optionsGiven<TrainFlags, TerminalFlag>(command, ...TERMINAL_FLAGS);
     const { workers = 'auto', runDir = true, ...options } = given;
     const token = givenToken({});
     const { callbacks } = onTerminal(flags);

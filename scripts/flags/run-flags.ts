@@ -10,7 +10,7 @@ import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { AllReduceChoice, RunConfig, SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
-import { count, flag, index, notNegative, positive, seconds, upTo } from './values.ts';
+import { count, flag, index, notNegative, positive, seconds, secondsOrNone, upTo } from './values.ts';
 import { dataDirFlag, dataFlags } from './data.ts';
 import { microbatchFlags } from './distribution.ts';
 import { inGroup } from './groups.ts';
@@ -72,6 +72,8 @@ export interface RunFlags extends Recipe {
   notify?: string;
   mlflow?: string;
   quiet: boolean;
+  json: boolean;
+  progressInterval: number;
   initFrom?: string;
   config?: string;
   /** By `--config`, or from a caller of the library: the model itself, in place of the one that `model` names. */
@@ -158,6 +160,10 @@ function fileFlags(): readonly Option[] {
       MLFLOW_VARIABLE,
     ),
     flag('--quiet', 'print only failures and warnings').default(false),
+    flag('--json', 'print records as JSON lines on standard output, and all else on standard error').default(false),
+    flag('--progress-interval <seconds>', 'longest silence where output goes to a file or pipe; 0: any')
+      .argParser(secondsOrNone)
+      .default(30),
   ];
 }
 

@@ -15,7 +15,9 @@ export type EngineOptions = Optional<EngineFlags>;
 
 /** What decides the outcome of a run, and where its files are. */
 export interface RunOptions
-  extends Optional<Omit<RunFlags, 'model' | 'data' | 'runDir' | 'quiet' | 'modelSpec'>>, RunCallbacks {
+  extends
+    Optional<Omit<RunFlags, 'model' | 'data' | 'runDir' | 'quiet' | 'json' | 'progressInterval' | 'modelSpec'>>,
+    RunCallbacks {
   /** A model by its name, the path of a ModelSpec in FILE.json, or the ModelSpec itself. Default: conv-pool. */
   readonly model?: string | ModelSpec | undefined;
   /** A dataset by its name, the path of one, or samples in memory. Default: fashion-mnist. */

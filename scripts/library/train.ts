@@ -58,6 +58,7 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
   const options = { ...(await runOptionsOf(flags, setting)), token };
   const isQuiet = callbacks.logger?.info === undefined;
   let numMembers = () => 0;
+  let lastLinesOf = (_worker: string): readonly string[] => [];
   const health = () => ({ status: 'running', workers: numMembers() });
   const address = { host: '127.0.0.1', port: 0 };
   const entrance = createEntrance((admit) => startServer(address, health, admit, { numWorkers }));
@@ -65,6 +66,7 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
     {
       ...options,
       ownsWorkers: true,
+      lastLinesOf: (worker) => lastLinesOf(worker),
       async prepare() {
         await checkEngine(flags.engine, flags.device);
         await entrance.take();
@@ -84,6 +86,7 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
           onFailure,
         };
         const workers = workInProcesses(work, flags);
+        lastLinesOf = (worker) => workers.lastLinesOf(worker);
         return Promise.resolve({ stop: () => workers.stop() });
       },
     },

@@ -11,6 +11,7 @@ import { announceChoice } from '../../worker/engines/passed-over.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
 import { startLocalWorkers } from '../run/local-workers.ts';
+import type { LocalWorkers } from '../run/local-workers.ts';
 
 type Say = (line: string) => void;
 
@@ -55,7 +56,7 @@ export interface LocalWork {
 }
 
 /** `gradsock worker` processes on this machine. */
-export function workInProcesses(work: LocalWork, { engine, device, threads }: EngineFlags): WorkerSource {
+export function workInProcesses(work: LocalWork, { engine, device, threads }: EngineFlags): LocalWorkers {
   const { dataDir, keepsData, isQuiet, ...others } = work;
   return startLocalWorkers({
     ...others,

@@ -3,10 +3,11 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ConfigError, printable, ProtocolError } from '../../protocol/errors.ts';
+import { adviceOn } from '../../coordinator/reporting/cures.ts';
 import type { WorkerSource } from '../../coordinator/run-options.ts';
 import { MEMORY_ENVIRONMENT } from '../../worker/machine/memory.ts';
 import { EXIT } from '../process.ts';
-import { adviceOn, createRestarts } from './restarts.ts';
+import { createRestarts } from './restarts.ts';
 import type { Restarts } from './restarts.ts';
 import { NO_TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
 
@@ -14,6 +15,9 @@ import { NO_TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.
 const EXIT_DEADLINE_MS = 5000;
 
 const DEFAULT_STEP_TIMEOUT_MS = 60_000;
+
+/** Of each worker so many lines are kept. */
+const MOST_LAST_LINES = 10;
 
 /** How the program's last words begin when it fails. */
 const LAST_WORDS = 'error: ';
@@ -39,6 +43,8 @@ export interface LocalWorkersOptions {
 export interface LocalWorkers extends WorkerSource {
   /** Of those that run now. */
   readonly processIds: readonly number[];
+  /** What a worker of this name said last, and how its processes ended. */
+  lastLinesOf(name: string): readonly string[];
 }
 
 /**
@@ -55,6 +61,10 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     if (!said.has(line)) options.log(`${name}: ${line}`);
     said.add(line);
   };
+  const lastLines = new Map<string, string[]>();
+  const keep = (name: string, line: string) => {
+    lastLines.set(name, [...(lastLines.get(name) ?? []), line].slice(-MOST_LAST_LINES));
+  };
   const processIds: (number | undefined)[] = [];
   const running: { waitOrKill: () => Promise<void> }[] = [];
   const start = (localRank: number, restarts: Restarts) => {
@@ -62,14 +72,17 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     const startMs = performance.now();
     const worker = startWorker(name, localRank, options);
     processIds[localRank] = worker.pid;
-    running[localRank] = watch(worker, name, log, (error) => {
+    running[localRank] = watch(worker, name, { log, keep }, (error) => {
       if (isStopping) return;
+      keep(name, error.message);
       const isHopeless = error instanceof ConfigError || worker.pid === undefined;
       const verdict = isHopeless ? undefined : restarts.died(performance.now() - startMs);
       if (isHopeless) {
         options.onFailure(error);
       } else if (verdict !== undefined) {
-        const message = `${name} ${verdict}, and is not started again; the last time: ${error.message}${adviceOn(error.message)}`;
+        const advice = adviceOn(error.message);
+        const whole = `${name} ${verdict}, and is not started again; the last time: ${error.message}`;
+        const message = advice === undefined ? whole : `${whole}: ${advice}`;
         options.onFailure(new ProtocolError('ERR_PEER_LOST', message, { worker: name }));
       } else {
         options.log(`${error.message}; it is started again`);
@@ -83,6 +96,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     get processIds() {
       return processIds.filter((id) => id !== undefined);
     },
+    lastLinesOf: (name) => lastLines.get(name) ?? [],
     async stop() {
       isStopping = true;
       await Promise.all(running.map((worker) => worker.waitOrKill()));
@@ -103,7 +117,7 @@ function startWorker(name: string, localRank: number, options: LocalWorkersOptio
 function watch(
   worker: ChildProcess,
   name: string,
-  log: (name: string, line: string) => void,
+  { log, keep }: Record<'log' | 'keep', (name: string, line: string) => void>,
   onExit: (error: Error) => void,
 ) {
   let lastLine = '';
@@ -115,6 +129,7 @@ function watch(
       if (heldBack !== undefined) log(name, heldBack);
       heldBack = line.startsWith(LAST_WORDS) ? printable(line) : undefined;
       lastLine = printable(line.replace(LAST_WORDS, ''));
+      keep(name, lastLine);
       if (heldBack === undefined) log(name, lastLine);
     });
   }

@@ -1,19 +1,43 @@
 /** A command's run on its terminal: what it is told it prints, and the user's Ctrl-C ends it. */
+import { combineReporters } from '../../coordinator/reporting/combine-reporters.ts';
+import { createJsonReporter } from '../../coordinator/reporting/json-lines.ts';
+import type { Reporter } from '../../coordinator/reporting/reporter.ts';
 import { createTerminalReporter } from '../../coordinator/reporting/terminal.ts';
 import { printableLines } from '../../protocol/errors.ts';
+import type { RunFlags } from '../flags/run-flags.ts';
 import type { RunCallbacks, RunEvent } from '../library/events.ts';
 import { interruptSignal } from '../process.ts';
+
+/** Flags of a command's own: how it speaks, not what the run is. */
+export const TERMINAL_FLAGS = ['quiet', 'json', 'progressInterval'] as const;
+
+export type TerminalFlag = (typeof TERMINAL_FLAGS)[number];
 
 export interface TerminalRun {
   readonly callbacks: RunCallbacks & { readonly onEvent: (event: RunEvent) => void };
   /** Prints a line, unless it is to be quiet. */
   readonly line: (text: string) => void;
+  /** Where lines for people go. */
+  readonly stream: NodeJS.WriteStream;
 }
 
-/** `quiet`: only failures and warnings are written. */
-export function onTerminal({ quiet }: { readonly quiet: boolean }): TerminalRun {
-  const reporter = createTerminalReporter({ stream: process.stdout, quiet });
-  const { line } = reporter;
+/**
+ * `quiet`: only failures and warnings are written. `json`: standard output has records alone, what is for people goes to
+ * standard error.
+ */
+export function onTerminal({ quiet, json, progressInterval }: Pick<RunFlags, TerminalFlag>): TerminalRun {
+  const stream = json ? process.stderr : process.stdout;
+  // Where both streams are one terminal, records would fall into the block.
+  const isLive = !json || !process.stdout.isTTY;
+  const terminal = createTerminalReporter({ stream, quiet, progressIntervalSeconds: progressInterval, isLive });
+  const { line } = terminal;
+  const records = json ? createJsonReporter(process.stdout) : undefined;
+  const reporter: Reporter = combineReporters<Reporter>(terminal, records ? [records] : []);
+  const warnPeople = warner(quiet, line);
+  const warn = (text: string) => {
+    records?.warn(text);
+    warnPeople(text);
+  };
   const interruption = new AbortController();
   const listenToUser = () => {
     const signal = interruptSignal(() => line('interrupted: ending after this step; once more ends at once'));
@@ -21,7 +45,7 @@ export function onTerminal({ quiet }: { readonly quiet: boolean }): TerminalRun 
   };
   const callbacks = {
     signal: interruption.signal,
-    logger: { ...(!quiet && { info: line }), warn: warner(quiet, line) },
+    logger: { ...(!quiet && { info: line }), warn },
     onStep: reporter.onProgress?.bind(reporter),
     onEpoch: reporter.onEpoch?.bind(reporter),
     onEvent(event: RunEvent) {
@@ -36,6 +60,11 @@ export function onTerminal({ quiet }: { readonly quiet: boolean }): TerminalRun 
         case 'started':
           reporter.onStart?.(event.config, event.workers, event.runDir, event.stepsDone);
           break;
+        case 'worker': {
+          const { kind: _, ...told } = event;
+          reporter.onWorker?.(told);
+          break;
+        }
         case 'ended':
           reporter.onEnd?.(event.result, event.runDir);
           break;
@@ -47,7 +76,7 @@ export function onTerminal({ quiet }: { readonly quiet: boolean }): TerminalRun 
       }
     },
   };
-  return { callbacks, line };
+  return { callbacks, line, stream };
 }
 
 /** Says what is out of the ordinary, also when quiet: then where failures of the program go. */

@@ -32,13 +32,3 @@ export function createRestarts(stepTimeoutMs: number): Restarts {
     },
   };
 }
-
-/** Words of a worker, or of the system, when a microbatch is too large: for its memory, or for the time that it has. */
-const TOO_LARGE =
-  /out of memory|ENOMEM|bad_alloc|(alloc\w*|memory) fail|SIGKILL|SIGABRT|ERR_TIMEOUT|not answered|within [\d.]+ s|was lost/i;
-
-/** What may help a worker whose last death was so described, as the end of a message; empty when nothing is known. */
-export function adviceOn(death: string): string {
-  if (!TOO_LARGE.test(death)) return '';
-  return ': if its work takes too much memory or time, use more --microbatches, or a longer --step-timeout';
-}

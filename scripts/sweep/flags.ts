@@ -22,6 +22,8 @@ const OWN_FLAGS: Readonly<Record<string, string>> = {
   runDir: 'the sweep gives each run its own directory',
   resume: 'the sweep resumes its runs by itself',
   quiet: 'the sweep reads what its runs say',
+  json: 'the sweep reads what its runs say',
+  progressInterval: 'the sweep reads what its runs say',
 };
 
 const JOIN_TIMEOUT_SECONDS = 120;

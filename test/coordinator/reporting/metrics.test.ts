@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Member } from '../../../coordinator/members/member.ts';
 import { openEpochMetrics } from '../../../coordinator/reporting/metrics.ts';
-import { breakdownLine, epochLine } from '../../../coordinator/reporting/terminal.ts';
+import { breakdownLine, epochLine } from '../../../coordinator/reporting/run-lines.ts';
 import type { EpochRecord } from '../../../coordinator/reporting/reporter.ts';
 import { memoryTransportPair } from '../../../protocol/wire/transport.ts';
 

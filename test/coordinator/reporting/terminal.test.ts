@@ -159,7 +159,8 @@ describe('the end of a run', () => {
     createTerminalReporter({ stream, quiet: true }).onEnd!(result, 'runs/x');
     expect(text()).toBe(
       'failed: 3 steps in 1.2 s, parameters abababababab\nrun directory runs/x\n' +
-        'error: worker local-1 (w1), step 4: the connection was lost\n',
+        'error: worker local-1 (w1), step 4: the connection was lost\n' +
+        "  what to do: look at the other end: the worker's own output says why it ended, then go on with --resume runs/x\n",
     );
   });
 

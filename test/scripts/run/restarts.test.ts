@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../../protocol/errors.ts';
 import { startLocalWorkers } from '../../../scripts/run/local-workers.ts';
-import { adviceOn, createRestarts } from '../../../scripts/run/restarts.ts';
+import { adviceOn } from '../../../coordinator/reporting/cures.ts';
+import { createRestarts } from '../../../scripts/run/restarts.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 
 const MINUTE = 60_000;
@@ -41,7 +42,7 @@ test.each([
 });
 
 test('of another death nothing is advised', () => {
-  expect(adviceOn('local-1 exited with code 1: step 3: not finite')).toBe('');
+  expect(adviceOn('local-1 exited with code 1: step 3: not finite')).toBeUndefined();
 });
 
 /** Starts one worker whose program is this text; resolves with how it failed and what was logged. */
@@ -64,8 +65,8 @@ test('a process that dies again and again is started three times, and its last w
   const death = 'local-1 exited with code 1: std::bad_alloc';
   expect(lines).toEqual(['local-1: here', `${death}; it is started again`, `${death}; it is started again`]);
   expect(error.message).toBe(
-    `local-1 ended within 3 s of its start 3 times, and is not started again; the last time: ${death}` +
-      adviceOn(death),
+    `local-1 ended within 3 s of its start 3 times, and is not started again; the last time: ${death}: ` +
+      adviceOn(death)!,
   );
 });
 
