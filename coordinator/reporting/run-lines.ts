@@ -6,7 +6,7 @@ import type { EpochRecord, RunResult, WorkingMember } from './reporter.ts';
 import { formatBytes } from './text.ts';
 
 /** More workers than this are counted, not named. */
-const MOST_NAMES = 8;
+const MOST_NAMES = 4;
 
 /** "local-1 (native on cpu, 1 thread), ...". */
 export function workersInWords(workers: readonly WorkingMember[]): string {
@@ -16,8 +16,8 @@ export function workersInWords(workers: readonly WorkingMember[]): string {
       .join(', ');
   }
   const kinds = new Map<string, number>();
-  for (const { engine, device } of workers) {
-    const kind = `${engine} on ${device}`;
+  for (const { engine, device, threads } of workers) {
+    const kind = `${engine} on ${device}, ${countOf(threads, 'thread')}`;
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
   return [...kinds].map(([kind, count]) => `${countOf(count, 'worker')} (${kind})`).join(', ');

@@ -107,7 +107,7 @@ export function createTerminalReporter({
       if (quiet && result.status !== 'failed') return;
       const judged =
         result.status !== 'failed' && last && last.workers.length > 1 ? verdictOf(last, config!) : undefined;
-      write(summaryLines(result, runDir).join('\n'));
+      for (const text of summaryLines(result, runDir)) write(isCopied(text) ? text : wrapped(text));
       if (judged !== undefined) write(wrapped(`the last epoch: ${judged}`));
     },
   };

@@ -95,7 +95,7 @@ function waitingVerdict(spent: TimeSpent, share: number, config: VerdictConfig):
   const isOnesFault = spent.slowestDelaySeconds >= LEAST_BLAME * spent.waitPartSeconds;
   const who = isOnesFault ? `${spent.slowestWorker} is the slowest` : 'no worker is always the slowest';
   const what = `waiting ${percent(share)}: ${who}; equal speeds would gain at most ${times(1 / (1 - share))}`;
-  return isOnesFault ? withAdvice(what, finerShares(spent, config)) : withAdvice(what, fewerTalks(config));
+  return isOnesFault ? withAdvice(what, finerShares(spent, config)) : withAdvice(what, fewerTalks(config), spent);
 }
 
 /** Shares follow speeds where a worker has several microbatches. */
