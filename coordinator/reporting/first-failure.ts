@@ -34,6 +34,9 @@ export function createFirstFailure(lastLinesOf: (worker: string) => readonly str
   let losses: WorkerEvent[] = [];
   /** Addresses of workers that were lost at any time, by name. */
   const hosts = new Map<string, string>();
+  const getOver = () => {
+    if (losses.length > 0) losses = [];
+  };
   const told = (record: RunError): RunError => {
     const { worker } = record;
     if (worker === undefined) return record;
@@ -41,9 +44,8 @@ export function createFirstFailure(lastLinesOf: (worker: string) => readonly str
     return { ...record, ...(host !== undefined && { host }), ...(lastLines.length > 0 && { lastLines }) };
   };
   return {
-    onProgress() {
-      if (losses.length > 0) losses = [];
-    },
+    onProgress: getOver,
+    onEpoch: getOver,
     onWorker(event) {
       if (event.change !== 'lost') return;
       losses.push(event);

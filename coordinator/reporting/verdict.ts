@@ -42,8 +42,8 @@ const LEAST_SHARE = 0.2;
 const MOST_OVERHEAD_MS = 5;
 /** A worker is to blame for the wait when this part of it was spent on that worker alone. */
 const LEAST_BLAME = 0.5;
-/** One process is only recommended where its time is below this part: it is an estimate. */
-const CLEARLY_LESS = 0.8;
+/** One process is only recommended where its time is below this part: it is a bound, which no process quite reaches. */
+const CLEARLY_LESS = 0.5;
 /** Microbatches of each worker from which on shares by speed can follow speeds: a step of a quarter. */
 const FINE_SHARES = 4;
 
@@ -122,7 +122,7 @@ function aloneFaster({ seconds, workers, applyPartSeconds }: TimeSpent): string 
   const allComputing = workers.reduce((sum, { workerComputeSeconds }) => sum + workerComputeSeconds, 0);
   const alone = (allComputing + applyPartSeconds) / seconds;
   if (workers.length === 1 || alone <= 0 || alone > CLEARLY_LESS) return '';
-  return `. One process alone (gradsock baseline) would be about ${times(1 / alone)} as fast`;
+  return `. One process alone (gradsock baseline) may be up to ${times(1 / alone)} as fast`;
 }
 
 function oneMore({ workers }: TimeSpent, computing: number): string {

@@ -63,7 +63,8 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   };
   const lastLines = new Map<string, string[]>();
   const keep = (name: string, line: string) => {
-    lastLines.set(name, [...(lastLines.get(name) ?? []), line].slice(-MOST_LAST_LINES));
+    const others = (lastLines.get(name) ?? []).filter((other) => other !== line);
+    lastLines.set(name, [...others, line].slice(-MOST_LAST_LINES));
   };
   const processIds: (number | undefined)[] = [];
   const running: { waitOrKill: () => Promise<void> }[] = [];

@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createTerminalReporter } from '../../../coordinator/reporting/terminal.ts';
-import type { Progress, RunResult } from '../../../coordinator/reporting/reporter.ts';
+import type { EpochRecord, Progress, RunResult } from '../../../coordinator/reporting/reporter.ts';
+import { runConfig } from '../../helpers/cluster.ts';
 
 /** A stream that keeps what is written to it. */
 function fakeStream(isTTY: boolean, columns = 120) {
@@ -37,6 +38,9 @@ const result: RunResult = {
   parametersSha256: 'ab'.repeat(32),
   error: { code: 'ERR_CLOSED', message: 'worker local-1 (w1), step 4: the connection was lost', worker: 'local-1' },
 };
+
+const { error: _, ...withoutError } = result;
+const completed: RunResult = { ...withoutError, status: 'completed' };
 
 // What is drawn depends on it.
 beforeEach(() => {
@@ -101,7 +105,102 @@ describe('the progress line', () => {
   });
 });
 
+/** What a terminal shows after this was written to it, wide enough for all lines. */
+function screenOf(text: string): string[] {
+  const lines = [''];
+  let [row, column] = [0, 0];
+  for (const [token, code] of text.matchAll(/\u001b\[([?\d]*[A-Za-z])|[^\u001b]/gu)) {
+    if (code === undefined && token === '\n') [row, column] = [row + 1, 0];
+    else if (code === undefined) {
+      const line = (lines[row] ?? '').padEnd(column);
+      lines[row] = line.slice(0, column) + token + line.slice(column + 1);
+      column++;
+    } else if (code === '2K') lines[row] = '';
+    else if (code === 'K') lines[row] = (lines[row] ?? '').slice(0, column);
+    else if (code === 'G') column = 0;
+    else if (code.endsWith('A')) row -= Number(code.slice(0, -1) || 1);
+    else if (code.endsWith('B')) row += Number(code.slice(0, -1) || 1);
+    else if (!code.startsWith('?')) throw new Error(`a code that this terminal does not know: ${code}`);
+    lines[row] ??= '';
+  }
+  return lines.join('\n').trimEnd().split('\n');
+}
+
+const workers = ['local-1', 'local-2'].map((name, index) => ({
+  ...{ id: `w${index + 1}`, name, engine: 'native', workerSamples: 6016, workerSteps: 47 },
+  ...{ workerStepSeconds: 1.9, workerComputeSeconds: 1.3 },
+}));
+
+const spent = {
+  ...{ seconds: 3, steps: 47, bytesSent: 1e6, bytesReceived: 1e6, slowestWorker: 'local-2', slowestDelaySeconds: 1 },
+  ...{ computePartSeconds: 1.8, encodePartSeconds: 0, wirePartSeconds: 0.1, waitPartSeconds: 1 },
+  ...{ reducePartSeconds: 0, applyPartSeconds: 0.1, otherPartSeconds: 0, workers },
+};
+
+describe('the block', () => {
+  const begin = (columns?: number) => {
+    const { stream, text } = fakeStream(true, columns);
+    const reporter = createTerminalReporter({ stream, quiet: false });
+    reporter.onStart!(runConfig({ workers: 2 }), [], undefined);
+    reporter.onProgress!({ ...progress, soFar: () => spent });
+    return {
+      reporter,
+      stream: stream as { columns: number; emit(event: string): void },
+      screen: () => screenOf(text()),
+    };
+  };
+  const rows = [
+    '  local-1  native  50 %  step 40 ms  compute 28 ms  at work',
+    '  local-2  native  50 %  step 40 ms  compute 28 ms  at work',
+    'waiting 33 %: local-2 is the slowest; equal speeds would gain at most 1.5 x; try --microbatches 8',
+  ];
+
+  test('stays below the lines that are written meanwhile, and is gone at the end', () => {
+    const { reporter, screen } = begin();
+    expect(screen().slice(2)).toEqual(rows);
+    reporter.line('a line');
+    reporter.onWorker!({ change: 'lost', id: 'w2', name: 'local-2', host: 'here' });
+    reporter.line('another');
+    expect(screen().slice(1)).toEqual([
+      ...['a line', 'another', screen()[3], rows[0], rows[1]!.replace('at work', 'lost'), rows[2]],
+    ]);
+    reporter.onEnd!(completed, undefined);
+    expect(screen().slice(1)).toEqual(['a line', 'another', expect.stringMatching(/^completed: /)]);
+  });
+
+  test('is drawn anew when the window changes; of what that has made of its lines nothing stays', () => {
+    const { stream, screen } = begin(100);
+    expect(screen()).toHaveLength(5);
+    stream.columns = 60;
+    stream.emit('resize');
+    expect(screen().at(-1)).toBe('    gain at most 1.5 x; try --microbatches 8');
+    stream.columns = 100;
+    stream.emit('resize');
+    expect(screen().slice(-3)).toEqual(rows);
+  });
+
+  test('is given up by a terminal reporter that ends: nothing is drawn, and no timer runs', () => {
+    vi.useFakeTimers();
+    const { reporter, stream, screen } = begin();
+    reporter.onRefused!();
+    stream.emit('resize');
+    expect(vi.getTimerCount()).toBe(0);
+    expect(screen()).toHaveLength(1);
+  });
+});
+
 describe('in a pipe, a run that has said nothing for 30 s', () => {
+  test('or as long as was asked for, speaks; for 0 s, never', () => {
+    vi.useFakeTimers();
+    const texts = [5, 0].map((progressIntervalSeconds) => {
+      const { stream, text } = fakeStream(false);
+      createTerminalReporter({ stream, quiet: false, progressIntervalSeconds });
+      return text;
+    });
+    vi.advanceTimersByTime(300_000);
+    expect(texts.map((text) => text().split('\n').length - 1)).toEqual([60, 0]);
+  });
+
   test('says nothing more once it was refused', () => {
     vi.useFakeTimers();
     const { stream, text } = fakeStream(false);
@@ -147,6 +246,16 @@ describe('in a pipe, a run that has said nothing for 30 s', () => {
 });
 
 describe('the end of a run', () => {
+  test('of several workers has the verdict on the last epoch', () => {
+    const { stream, text } = fakeStream(false);
+    const reporter = createTerminalReporter({ stream, quiet: false });
+    reporter.onStart!(runConfig({ workers: 2 }), [], undefined);
+    const record = { ...spent, loss: 0.5, trainAccuracy: 0.8, testAccuracy: 0.8, samplesPerSecond: 1 };
+    reporter.onEpoch!(record as unknown as EpochRecord);
+    reporter.onEnd!(completed, 'runs/x');
+    expect(text()).toMatch(/run directory runs\/x\nthe last epoch: waiting 33 %: local-2 is the slowest; .*\n$/);
+  });
+
   test('tells waiting for workers apart', () => {
     const { stream, text } = fakeStream(false);
     const waited = { ...result, seconds: 4.73, waitingSeconds: 3.5 };

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { fitLine, formatBytes, formatDuration, wrapText } from '../../../coordinator/reporting/text.ts';
+import {
+  cutTo,
+  fitLine,
+  formatBytes,
+  formatDuration,
+  formatMs,
+  wrapText,
+} from '../../../coordinator/reporting/text.ts';
 
 test('durations are written in the two largest units that say something', () => {
   expect([0.4, 12, 59.6, 200, 3599.6, 3900, 90_000].map(formatDuration)).toEqual([
@@ -22,4 +29,12 @@ test('the parts of a line that say least give way first, and those without an or
   expect([24, 21, 14, 3].map((columns) => fitLine(parts, columns))).toEqual([
     ...['one, two, three, four', 'one, two, three, four', 'one, two, four', 'one, four'],
   ]);
+});
+
+test('milliseconds have two digits or more, and become seconds', () => {
+  expect([0.04, 9.94, 12.3, 999, 1234].map(formatMs)).toEqual(['0.0 ms', '9.9 ms', '12 ms', '999 ms', '1.2 s']);
+});
+
+test('a text is cut with a mark', () => {
+  expect([8, 5, 4, 1].map((width) => cutTo('local', width))).toEqual(['local', 'local', 'loc…', '…']);
 });

@@ -50,19 +50,25 @@ async function runWorkerProgram(text: string) {
   const program = join(temporaryFolder(), 'worker.mjs');
   writeFileSync(program, text);
   const lines: string[] = [];
+  let lastLines: readonly string[] = [];
   const error = await new Promise<Error>((onFailure) => {
     const flags = { numWorkers: 1, joinUrl: 'ws://127.0.0.1:1', flags: [] };
-    const workers = startLocalWorkers({ ...flags, program, log: (line) => lines.push(line), onFailure });
+    const failed = (reason: Error) => {
+      lastLines = workers.lastLinesOf('local-1');
+      onFailure(reason);
+    };
+    const workers = startLocalWorkers({ ...flags, program, log: (line) => lines.push(line), onFailure: failed });
     onTestFinished(() => workers.stop());
   });
-  return { error, lines };
+  return { error, lines, lastLines };
 }
 
 test('a process that dies again and again is started three times, and its last words are told once', async () => {
-  const { error, lines } = await runWorkerProgram(
+  const { error, lines, lastLines } = await runWorkerProgram(
     `process.stderr.write('here\\nerror: std::bad_alloc\\n', () => process.exit(1));`,
   );
   const death = 'local-1 exited with code 1: std::bad_alloc';
+  expect(lastLines).toEqual(['here', 'std::bad_alloc', death]);
   expect(lines).toEqual(['local-1: here', `${death}; it is started again`, `${death}; it is started again`]);
   expect(error.message).toBe(
     `local-1 ended within 3 s of its start 3 times, and is not started again; the last time: ${death}: ` +
