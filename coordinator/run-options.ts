@@ -48,7 +48,7 @@ export interface RunOptions extends OpenRunOptions {
    */
   readonly ownsWorkers?: boolean;
   /** What a worker of this name said last, of workers that the program itself has started. Default: nothing is known. */
-  lastLinesOf?(worker: string): readonly string[];
+  readonly lastLinesOf?: ((worker: string) => readonly string[]) | undefined;
   /** Given the model that the run ends with, if it has one: a copy, for the caller to keep. */
   onModel?(model: ModelFile): void;
   /**

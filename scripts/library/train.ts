@@ -58,7 +58,7 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
   const options = { ...(await runOptionsOf(flags, setting)), token };
   const isQuiet = callbacks.logger?.info === undefined;
   let numMembers = () => 0;
-  let lastLinesOf = (_worker: string): readonly string[] => [];
+  let lastLinesOf: (worker: string) => readonly string[] = () => [];
   const health = () => ({ status: 'running', workers: numMembers() });
   const address = { host: '127.0.0.1', port: 0 };
   const entrance = createEntrance((admit) => startServer(address, health, admit, { numWorkers }));

@@ -60,11 +60,9 @@ export function onTerminal({ quiet, json, progressInterval }: Pick<RunFlags, Ter
         case 'started':
           reporter.onStart?.(event.config, event.workers, event.runDir, event.stepsDone);
           break;
-        case 'worker': {
-          const { kind: _, ...told } = event;
-          reporter.onWorker?.(told);
+        case 'worker':
+          reporter.onWorker?.(event);
           break;
-        }
         case 'ended':
           reporter.onEnd?.(event.result, event.runDir);
           break;

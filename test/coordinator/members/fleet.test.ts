@@ -1,5 +1,7 @@
 /** Spare members: workers that stand by and are asked for a second opinion. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { WorkerEvent } from '../../../coordinator/reporting/reporter.ts';
+import { ProtocolError } from '../../../protocol/errors.ts';
 import { createFleet } from '../../../coordinator/members/fleet.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';
 import { createReplica } from '../../../protocol/state/replica.ts';
@@ -76,4 +78,20 @@ test('where no other worker is there, nothing is waited for', async () => {
   const fleet = createFleet([member], { replica, stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 0, maxMembers: 1 });
   await fleet.takeInSpare();
   expect(fleet.members).toEqual([member]);
+});
+
+test('a loss and a lateness are told as data: who, from where, at which step, and why', () => {
+  const told: WorkerEvent[] = [];
+  const [late, lost] = ['late', 'lost'].map((name) => createTestMember(name).member);
+  const sizes = { stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 0, maxMembers: 2 };
+  const fleet = createFleet([late!, lost!], { replica, ...sizes, onWorker: (event) => told.push(event) });
+  fleet.setAside(late!, 3);
+  fleet.lose(lost!, 4, new ProtocolError('ERR_CLOSED', 'the cable was cut'));
+  fleet.lose(lost!, 4, new ProtocolError('ERR_CLOSED', 'told once'));
+  fleet.close();
+  const reason = `worker lost (${lost!.id}), step 4: the cable was cut`;
+  expect(told).toEqual([
+    { change: 'late', id: late!.id, name: 'late', host: late!.transport.peer, step: 3 },
+    { change: 'lost', id: lost!.id, name: 'lost', host: lost!.transport.peer, step: 4, code: 'ERR_CLOSED', reason },
+  ]);
 });

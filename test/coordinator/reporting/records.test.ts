@@ -1,5 +1,6 @@
 /** Records of steps and epochs: they agree with each other, and each name stands for one thing. */
 import { describe, expect, test } from 'vitest';
+import type { EpochSoFar } from '../../../coordinator/reporting/reporter.ts';
 import type { StepRecord } from '../../../coordinator/reporting/step-record.ts';
 import type { RunConfig } from '../../../coordinator/run-config.ts';
 import { runCluster, runConfig } from '../../helpers/cluster.ts';
@@ -13,6 +14,22 @@ async function recordsOf(changes: Partial<RunConfig>) {
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+
+test('what a running epoch has had so far adds up, and grows into its record', async () => {
+  const seen: EpochSoFar[] = [];
+  const config = runConfig({ workers: 2, epochs: 1 });
+  const { epochs } = await runCluster({ config, onProgress: ({ soFar }) => seen.push(soFar!()) });
+  const [record] = epochs;
+  expect(seen.map(({ steps }) => steps)).toEqual([1, 2, 3, 4, 5]);
+  for (const soFar of seen) {
+    expect(sum(partsOf(soFar))).toBeCloseTo(soFar.seconds, 9);
+    expect(soFar.workers.map(({ workerSteps }) => workerSteps)).toEqual([soFar.steps, soFar.steps]);
+  }
+  const last = seen.at(-1)!;
+  expect(last.seconds).toBeLessThanOrEqual(record!.seconds);
+  expect(sum(last.workers.map(({ workerSamples }) => workerSamples))).toBe(record!.samples);
+  expect(last.workers.map(({ id }) => id)).toEqual(record!.workers.map(({ id }) => id));
+});
 
 describe('the records of steps', () => {
   test.each<[string, Partial<RunConfig>, number[]]>([

@@ -27,8 +27,8 @@ const progress: Progress = {
   runSecondsLeft: 203.9,
 };
 
-const result: RunResult = {
-  status: 'failed',
+const completed: RunResult = {
+  status: 'completed',
   steps: 3,
   epochs: 0,
   testAccuracy: null,
@@ -36,11 +36,13 @@ const result: RunResult = {
   trainingSeconds: 1.23,
   waitingSeconds: 0.03,
   parametersSha256: 'ab'.repeat(32),
-  error: { code: 'ERR_CLOSED', message: 'worker local-1 (w1), step 4: the connection was lost', worker: 'local-1' },
 };
 
-const { error: _, ...withoutError } = result;
-const completed: RunResult = { ...withoutError, status: 'completed' };
+const result: RunResult = {
+  ...completed,
+  status: 'failed',
+  error: { code: 'ERR_CLOSED', message: 'worker local-1 (w1), step 4: the connection was lost', worker: 'local-1' },
+};
 
 // What is drawn depends on it.
 beforeEach(() => {
@@ -105,11 +107,14 @@ describe('the progress line', () => {
   });
 });
 
+const ESC = '\u001b';
+const ESCAPE_OR_CHARACTER = new RegExp(`${ESC}\\[([?\\d]*[A-Za-z])|[^${ESC}]`, 'gu');
+
 /** What a terminal shows after this was written to it, wide enough for all lines. */
 function screenOf(text: string): string[] {
   const lines = [''];
   let [row, column] = [0, 0];
-  for (const [token, code] of text.matchAll(/\u001b\[([?\d]*[A-Za-z])|[^\u001b]/gu)) {
+  for (const [token, code] of text.matchAll(ESCAPE_OR_CHARACTER)) {
     if (code === undefined && token === '\n') [row, column] = [row + 1, 0];
     else if (code === undefined) {
       const line = (lines[row] ?? '').padEnd(column);
