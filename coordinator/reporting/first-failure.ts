@@ -3,7 +3,7 @@
  * the run ends, fail after it and must not be taken for the cause.
  *
  * A run gets over a failure by completing a step: then it is forgotten. What is remembered at the end has happened since the
- * last step, and its first is the cause.
+ * last step, and its first is the cause: a worker that only reports that its link to another broke comes after all others.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Reporter, RunResult, WorkerEvent } from './reporter.ts';
@@ -52,7 +52,8 @@ export function createFirstFailure(lastLinesOf: (worker: string) => readonly str
       hosts.set(event.name, event.host);
     },
     of(error, last) {
-      const [first] = losses;
+      // A worker that reports a broken link is not the one that broke it.
+      const first = losses.find(({ code }) => code !== 'ERR_PEER_LOST') ?? losses[0];
       const follows = error instanceof ProtocolError && FOLLOWING.has(error.code);
       // An error that names the same worker knows more: how its process ended.
       if (!first || !follows || first.name === last.worker) return told(last);

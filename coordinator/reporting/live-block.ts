@@ -15,6 +15,8 @@ const LONG_STEP_SECONDS = 5;
 
 export type WorkerState = 'at work' | 'late' | 'lost';
 
+const NO_WORK = { workerSamples: 0, workerSteps: 0, workerStepSeconds: 0, workerComputeSeconds: 0 };
+
 /** What has become of the workers of a run. */
 export class WorkerStates {
   readonly #states = new Map<string, { readonly name: string; readonly state: WorkerState }>();
@@ -25,6 +27,14 @@ export class WorkerStates {
 
   of({ id }: Pick<WorkerSoFar, 'id'>): WorkerState {
     return this.#states.get(id)?.state ?? 'at work';
+  }
+
+  /** Those that are late or lost, and not among `workers`: they had no part in the epoch yet. */
+  awayBeside(workers: readonly Pick<WorkerSoFar, 'id'>[]): readonly WorkerSoFar[] {
+    const isAway = (id: string, state: WorkerState) => state !== 'at work' && !workers.some((one) => one.id === id);
+    return [...this.#states]
+      .filter(([id, { state }]) => isAway(id, state))
+      .map(([id, { name }]) => ({ id, name, engine: '', ...NO_WORK }));
   }
 
   /** Whether one of its name has come in its place: a process that was started again has another id. */
@@ -49,7 +59,8 @@ export interface BlockFacts {
 export function liveBlock(facts: BlockFacts, columns: number, rows: number): string {
   const { doing, progress, idleSeconds, soFar, states, verdict } = facts;
   const head = doing === undefined && progress ? progressLines(progress, idleSeconds, columns) : [doing ?? ''];
-  const workers = (soFar?.workers ?? []).filter((worker) => !states.isReplaced(worker));
+  const taking = soFar?.workers ?? [];
+  const workers = [...taking, ...states.awayBeside(taking)].filter((worker) => !states.isReplaced(worker));
   const table = workers.length > 1 ? workerRows(workers, states, columns, rows - OTHER_LINES) : [];
   const judged = verdict === undefined ? [] : [fitVerdict(verdict, columns)];
   return [...head.map((line) => wrapText(line, columns)), ...table, ...judged].join('\n');
@@ -117,13 +128,14 @@ interface Cell {
 function cellsOf(worker: WorkerSoFar, state: WorkerState, allSamples: number): Cell[] {
   const { name, engine, workerSamples, workerSteps, workerComputeSeconds } = worker;
   const share = allSamples === 0 ? 0 : workerSamples / allSamples;
-  const ms = (seconds: number) => (workerSteps === 0 ? 'none' : formatMs((1000 * seconds) / workerSteps));
+  const inMs = (what: string, seconds: number) =>
+    workerSteps === 0 ? '' : `${what} ${formatMs((1000 * seconds) / workerSteps)}`;
   return [
     { text: name },
     { text: engine, order: 4 },
     { text: `${Math.round(100 * share)} %`, order: 2, isNumber: true },
-    { text: `step ${ms(worker.workerStepSeconds)}`, order: 1, isNumber: true },
-    { text: `compute ${ms(workerComputeSeconds)}`, order: 3, isNumber: true },
+    { text: inMs('step', worker.workerStepSeconds), order: 1, isNumber: true },
+    { text: inMs('compute', workerComputeSeconds), order: 3, isNumber: true },
     { text: state },
   ];
 }

@@ -13,7 +13,7 @@ export interface LiveDisplay {
   draw(): void;
   /** Whether news should be drawn now. */
   readonly isDue: boolean;
-  /** Has `write` write lines that stay, above the block. */
+  /** Has `write` write lines that stay, above the block. It is drawn again when all lines of the moment are written. */
   above(write: () => void): void;
   /** Takes the block away, for good. */
   close(): void;
@@ -31,6 +31,7 @@ export function createLiveDisplay(
   if (!lines) return undefined;
   let drawnMs = -Infinity;
   let isShown = false;
+  let isAwaited = false;
   const draw = () => {
     [drawnMs, isShown] = [performance.now(), true];
     // The last column stays free: some terminals break a line that fills it.
@@ -50,7 +51,12 @@ export function createLiveDisplay(
     above(write) {
       lines.clear();
       write();
-      redraw();
+      if (isAwaited) return;
+      isAwaited = true;
+      queueMicrotask(() => {
+        isAwaited = false;
+        redraw();
+      });
     },
     close() {
       isShown = false;

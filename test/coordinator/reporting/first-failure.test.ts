@@ -40,6 +40,14 @@ describe('the error of a run that fails', () => {
     });
   });
 
+  test('is not that of a worker which only reports that its link to another broke', () => {
+    const failures = createFirstFailure();
+    failures.onWorker!(loss(1, 'the link to local-2 was lost'));
+    failures.onWorker!({ ...loss(2, 'the connection was lost'), code: 'ERR_CLOSED' });
+    failures.onWorker!(loss(3, 'the link to local-2 was lost'));
+    expect(failures.of(...lastOf(3))).toMatchObject({ code: 'ERR_CLOSED', worker: 'local-2' });
+  });
+
   test('stays its own where it does not follow from a loss', () => {
     const failures = createFirstFailure();
     failures.onWorker!(loss(2, 'its disk is on fire'));

@@ -89,6 +89,12 @@ describe('the live block', () => {
     expect(states.of({ id: 'w2' })).toBe('at work');
   });
 
+  test('goes on showing a worker that is late or lost when the next epoch has begun without it', () => {
+    const states = new WorkerStates();
+    states.add(event('late', 'w7', 'local-7'));
+    expect(linesOf(liveBlock(facts(2, { states }), 120, 30))[3]).toMatch(/^ {2}local-7 +0 % +late$/);
+  });
+
   test('says what the run does besides steps, and how long a long step has taken so far', () => {
     expect(linesOf(liveBlock(facts(2, { doing: 'evaluating epoch 1' }), 120, 30))[0]).toBe('evaluating epoch 1');
     expect(linesOf(liveBlock(facts(2, { idleSeconds: 12 }), 140, 30))[0]).toContain(', this step: 12 s so far');

@@ -160,12 +160,14 @@ describe('the block', () => {
     'waiting 33 %: local-2 is the slowest; equal speeds would gain at most 1.5 x; try --microbatches 8',
   ];
 
-  test('stays below the lines that are written meanwhile, and is gone at the end', () => {
+  test('stays below the lines that are written meanwhile, and is gone at the end', async () => {
     const { reporter, screen } = begin();
     expect(screen().slice(2)).toEqual(rows);
     reporter.line('a line');
     reporter.onWorker!({ change: 'lost', id: 'w2', name: 'local-2', host: 'here' });
     reporter.line('another');
+    expect(screen().slice(1)).toEqual(['a line', 'another']);
+    await Promise.resolve();
     expect(screen().slice(1)).toEqual([
       ...['a line', 'another', screen()[3], rows[0], rows[1]!.replace('at work', 'lost'), rows[2]],
     ]);
