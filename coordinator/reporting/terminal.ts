@@ -49,8 +49,9 @@ export function createTerminalReporter({
 
   const view = (columns: number, rows: number) => {
     const idleSeconds = (performance.now() - progressMs) / 1000;
-    const isOldEnough = soFar !== undefined && soFar.seconds >= LEAST_SECONDS;
-    const verdict = isOldEnough && config ? verdictOf(soFar!, config) : undefined;
+    // Until an epoch is old enough, the one before it is judged.
+    const spent = soFar && soFar.seconds >= LEAST_SECONDS ? soFar : last;
+    const verdict = spent && config ? verdictOf(spent, config) : undefined;
     const facts = { doing: doing?.text, progress, idleSeconds, soFar, states, verdict };
     return printableLines(liveBlock(facts, columns, rows));
   };

@@ -1,9 +1,10 @@
 /** What runs say, and that they outlive those who read it. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readResult, SMALL, startCli, startCoordinator } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
@@ -94,4 +95,18 @@ test('a run that has learned nothing says so and what to try, and ends with exit
   expect(code, output).toBe(0);
   expect(output).toMatch(/^warning: the model did not learn: loss [\d.]+ \(a guess has 2\.30\).*--learning-rate/m);
   expect(readResult(runDir)).toMatchObject({ status: 'completed', learned: false });
+});
+
+test('with --json standard output has records alone, and what is for people goes to standard error', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const args = ['baseline', ...RUN, '--json', '--run-dir', runDir];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [PROGRAM, ...args]);
+  const records = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { kind: string });
+  const kinds = records.map(({ kind }) => kind).filter((kind) => kind !== 'phase');
+  expect(kinds).toEqual(['start', 'epoch', 'epoch', 'end']);
+  expect(records.at(-1)).toMatchObject({ ...readResult(runDir), runDir });
+  expect(stderr).toMatch(/^epoch 2, loss/m);
 });
