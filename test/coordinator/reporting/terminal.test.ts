@@ -146,7 +146,7 @@ describe('the block', () => {
   const begin = (columns?: number) => {
     const { stream, text } = fakeStream(true, columns);
     const reporter = createTerminalReporter({ stream, quiet: false });
-    reporter.onStart!(runConfig({ workers: 2 }), [], undefined);
+    reporter.onStart!(runConfig({ workers: 2 }), [], undefined, 0);
     reporter.onProgress!({ ...progress, soFar: () => spent });
     return {
       reporter,
@@ -256,7 +256,7 @@ describe('the end of a run', () => {
   test('of several workers has the verdict on the last epoch', () => {
     const { stream, text } = fakeStream(false);
     const reporter = createTerminalReporter({ stream, quiet: false });
-    reporter.onStart!(runConfig({ workers: 2 }), [], undefined);
+    reporter.onStart!(runConfig({ workers: 2 }), [], undefined, 0);
     const record = { ...spent, loss: 0.5, trainAccuracy: 0.8, testAccuracy: 0.8, samplesPerSecond: 1 };
     reporter.onEpoch!(record as unknown as EpochRecord);
     reporter.onEnd!(completed, 'runs/x');
