@@ -6,13 +6,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
-import { describeError } from '../../protocol/errors.ts';
 import type { RunConfig } from '../run-config.ts';
 import { createMlflowClient } from './mlflow-client.ts';
 import type { MlflowMetric, MlflowStatus } from './mlflow-client.ts';
 import type { EpochRecord, Reporter, RunResult } from './reporter.ts';
+import { LONGEST_REQUEST_MS, reasonOf } from './request-failure.ts';
 
-const LONGEST_MS = 5_000;
 const DEFAULT_EXPERIMENT = 'gradsock';
 /** Metrics that are kept for a server that does not answer: a thousand epochs. */
 const MOST_WAITING = 20_000;
@@ -33,7 +32,7 @@ export interface MlflowOptions {
 
 /** A subscriber that sends. Throws `ConfigError` for a URI that is none. */
 export function createMlflowSubscriber({ uri, environment, warn }: MlflowOptions): Reporter {
-  const client = createMlflowClient({ uri, environment, timeoutMs: LONGEST_MS });
+  const client = createMlflowClient({ uri, environment, timeoutMs: LONGEST_REQUEST_MS });
   const experiment = environment['MLFLOW_EXPERIMENT_NAME'] ?? DEFAULT_EXPERIMENT;
   const host = new URL(uri).host;
   let open: (() => Promise<string>) | undefined;
@@ -132,10 +131,4 @@ function metricsOf(record: EpochRecord): MlflowMetric[] {
       ? [{ key, value, timestamp, step: record.epoch }]
       : [],
   );
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${LONGEST_MS / 1000} s`;
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return describeError(cause);
 }

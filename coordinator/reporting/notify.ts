@@ -4,12 +4,11 @@
  * be delivered within 5 s is given up: the run goes on, and says so once.
  */
 import { countOf } from '../../protocol/counts.ts';
-import { ConfigError, describeError, printable } from '../../protocol/errors.ts';
+import { ConfigError, printable } from '../../protocol/errors.ts';
 import type { Reporter, RunResult } from './reporter.ts';
+import { LONGEST_REQUEST_MS, NO_ANSWER, reasonOf } from './request-failure.ts';
 import { formatDuration } from './text.ts';
 
-const LONGEST_MS = 5_000;
-const TOO_LATE = `no answer within ${LONGEST_MS / 1000} s`;
 const SLACK_HOST = 'hooks.slack.com';
 /** A URL that begins so is told in Slack's way, whatever its host. */
 const SLACK_SCHEME = 'slack+';
@@ -68,7 +67,7 @@ export function createNotifier({ url, warn }: NotifyOptions): Reporter {
     },
     onEnd: (result, runDir) => send(describeEnd(result, runDir ?? name)),
     async close() {
-      const timer = setTimeout(() => closing.abort(new Error(TOO_LATE)), LONGEST_MS);
+      const timer = setTimeout(() => closing.abort(new Error(NO_ANSWER)), LONGEST_REQUEST_MS);
       await last;
       clearTimeout(timer);
     },
@@ -112,7 +111,7 @@ async function post({ url, isSlack }: Target, notification: Notification, closin
   const response = await fetch(url, {
     method: 'POST',
     redirect: 'error',
-    signal: AbortSignal.any([AbortSignal.timeout(LONGEST_MS), closing]),
+    signal: AbortSignal.any([AbortSignal.timeout(LONGEST_REQUEST_MS), closing]),
     ...(isSlack
       ? {
           headers: { 'content-type': 'application/json' },
@@ -131,12 +130,4 @@ async function post({ url, isSlack }: Target, notification: Notification, closin
 function headerText(text: string): string {
   const line = printable(text);
   return /^[\x20-\x7e]*$/.test(line) ? line : `=?UTF-8?B?${Buffer.from(line).toString('base64')}?=`;
-}
-
-/** Without the URL, which `fetch` may have put into its message. */
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return TOO_LATE;
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const { code } = cause as { code?: unknown };
-  return typeof code === 'string' ? code : describeError(cause).replace(/https?:\/\/\S+/g, 'its URL');
 }

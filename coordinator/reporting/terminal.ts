@@ -109,7 +109,7 @@ export function createTerminalReporter({
       const judged =
         result.status !== 'failed' && last && last.workers.length > 1 ? verdictOf(last, config!) : undefined;
       for (const text of summaryLines(result, runDir)) write(isCopied(text) ? text : wrapped(text));
-      if (judged !== undefined) write(wrapped(`the last epoch: ${judged}`));
+      if (judged !== undefined) write(wrapped(`in the last epoch, ${judged}`));
     },
   };
 }

@@ -260,7 +260,7 @@ describe('the end of a run', () => {
     const record = { ...spent, loss: 0.5, trainAccuracy: 0.8, testAccuracy: 0.8, samplesPerSecond: 1 };
     reporter.onEpoch!(record as unknown as EpochRecord);
     reporter.onEnd!(completed, 'runs/x');
-    expect(text()).toMatch(/run directory runs\/x\nthe last epoch: waiting 33 %: local-2 is the slowest; .*\n$/);
+    expect(text()).toMatch(/run directory runs\/x\nin the last epoch, waiting 33 %: local-2 is the slowest; .*\n$/);
   });
 
   test('tells waiting for workers apart', () => {
