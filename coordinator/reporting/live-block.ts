@@ -72,7 +72,7 @@ export function progressLine(progress: Progress, columns = Infinity): string {
   return fitLine([...where, ...figuresOf(progress), left], columns);
 }
 
-/** The same in one line where all of it fits, else in two. */
+/** The progress of the run: one line where the terminal is wide enough, else two. */
 function progressLines(progress: Progress, idleSeconds: number, columns: number): string[] {
   const isLong = idleSeconds >= LONG_STEP_SECONDS;
   const idle = isLong ? [{ text: `this step: ${formatDuration(idleSeconds)} so far`, order: 5 }] : [];

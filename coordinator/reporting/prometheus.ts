@@ -23,7 +23,7 @@ export interface BuildFacts {
 
 /**
  * Workers with series of their own; those that come later are counted together, as "other". Each time series costs memory
- * here and at whoever keeps it, and in a long run any number of workers may come and go.
+ * in the coordinator and in Prometheus, and workers of a long run may come and go without limit.
  */
 const MOST_WORKERS = 1000;
 const OTHERS = 'other';

@@ -61,7 +61,7 @@ export interface EpochRecord extends PartsInSeconds {
 export const accuracyOf = ({ validationAccuracy, testAccuracy }: EpochRecord): number | null =>
   validationAccuracy ?? testAccuracy;
 
-/** What one worker's own clock and the coordinator's tell of it: across workers these overlap. */
+/** One worker's times in an epoch, by its own clock and the coordinator's. Times of different workers overlap. */
 export interface WorkerRecord {
   readonly id: string;
   readonly name: string;

@@ -58,7 +58,7 @@ const partsOf = (record: PartsInSeconds) => ({
   other: record.otherPartSeconds,
 });
 
-/** How the run ended; of one that failed the error with all that is known of it, and what to do. */
+/** Lines on how the run ended. A failed run's lines give the error, the worker, its last lines and the cure, where known. */
 export function summaryLines(result: RunResult, runDir: string | undefined): string[] {
   const { status, steps, testAccuracy, validationAccuracy, trainingSeconds, waitingSeconds, error } = result;
   const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;

@@ -2,7 +2,7 @@
  * StepParts: where the wall time of a step went. Every millisecond belongs to one named part.
  *
  * A step lasts from the sending of its assignment to the sending of its update. Until the first worker's gradients are
- * there, the time is that worker's own compute, its applying of the update before, and its packing; the rest of it is
+ * there, the time is that worker's compute, the applying of the previous update, and packing; the remainder is
  * wire. From the first to the last arrival it is wait, then reduce, then the packing and sending of the update (encode).
  * Where workers exchange their sums among themselves, the time after the last arrival is their packing and adding, and
  * wire for the rest.

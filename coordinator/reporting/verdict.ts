@@ -40,7 +40,7 @@ export interface VerdictConfig {
 const LEAST_SHARE = 0.2;
 /** What is spent on a step besides computing and waiting is overhead where it is no longer than this: bytes take longer. */
 const MOST_OVERHEAD_MS = 5;
-/** A worker is to blame for the wait when this part of it was spent on that worker alone. */
+/** A worker is called the slowest when at least this part of the waiting time was spent on that worker alone. */
 const LEAST_BLAME = 0.5;
 /** One process is only recommended where its time is below this part: it is a bound, which no process quite reaches. */
 const CLEARLY_LESS = 0.5;

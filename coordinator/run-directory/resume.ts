@@ -1,5 +1,5 @@
 /**
- * Resuming a run: what its directory says of it, and the newest whole checkpoint. The records of epochs and steps after
+ * Resuming a run: reads its configuration and result, and finds the newest whole checkpoint. The records of epochs and steps after
  * that checkpoint are cut off; they will be made again.
  */
 import { existsSync, statSync } from 'node:fs';

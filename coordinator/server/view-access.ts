@@ -1,7 +1,7 @@
 /**
  * View access: who may look at a run without taking part in it.
  *
- * The view key is derived from the run's token, so that whoever serves or reads pages of a run needs no other secret, and
+ * The view key is derived from the run's token, so that serving and reading a run's pages needs no second secret, and
  * so that a program that only looks does not hold the token, with which it could join. Unlike the token it travels, in a
  * header: without TLS anyone on the way can read it, and can try tokens on it.
  */

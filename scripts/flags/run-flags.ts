@@ -161,7 +161,10 @@ function fileFlags(): readonly Option[] {
     ),
     flag('--quiet', 'print only failures and warnings').default(false),
     flag('--json', 'print records as JSON lines on standard output, and all else on standard error').default(false),
-    flag('--progress-interval <seconds>', 'longest silence where output goes to a file or pipe; 0: any')
+    flag(
+      '--progress-interval <seconds>',
+      'longest time without a progress line where output goes to a file or pipe; 0: no progress lines',
+    )
       .argParser(secondsOrNone)
       .default(30),
   ];

@@ -25,7 +25,7 @@ export interface EventFiles {
 export interface EventFilesOptions {
   /** Holds the folders of the splits. It is made with the first event, and a split's folder with the first of the split. */
   readonly folder: string;
-  /** The first step that this process takes: what earlier processes wrote of it, or of later ones, is not valid any more. */
+  /** The first step that this process takes. Events that earlier processes wrote for this step or later ones are obsolete. */
   readonly firstStep: number;
   /** Told, once, that a file cannot be written; from then on events are dropped. */
   readonly warn: (line: string) => void;
