@@ -12,7 +12,7 @@ import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
 import { NO_WORKERS } from './reporting/reported-event.ts';
 import type { OnReissue } from './reporting/reported-event.ts';
-import type { WorkerEvent } from './reporting/reporter.ts';
+import type { WorkerEvent } from './reporting/reported-event.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRecord } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
@@ -70,7 +70,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
       reporter.onPhase?.(waitingFor(numReady));
     },
-    onMember: (worker, isBack) => reporter.onEvent?.({ kind: 'joined', worker, isBack }),
+    onMember: (worker, isBack) => reporter.onEvent?.({ kind: 'ready', worker, isBack }),
     onRefused: (reason) => reporter.onEvent?.({ kind: 'refused', reason }),
   });
   const census = () => ({ ...NO_WORKERS, waiting: membership.members.length });
@@ -93,8 +93,8 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       reporter.line(line);
     };
     const { microbatches: maxMembers } = stepSizesOf(config);
-    const onAlone = (step: number, waitSeconds: number) => reporter.onAlone?.(step, waitSeconds);
-    const onWorker = (event: WorkerEvent) => reporter.onWorker?.(event);
+    const onAlone = (step: number, waitSeconds: number) => reporter.onEvent?.({ kind: 'alone', step, waitSeconds });
+    const onWorker = (event: WorkerEvent) => reporter.onEvent?.({ kind: 'worker', ...event });
     const limits = { stepTimeoutMs, waitMs: joinTimeoutMs, maxMembers };
     const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone, onWorker });
     fleet = gathered;

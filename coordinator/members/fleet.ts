@@ -11,7 +11,7 @@ import type { Message } from '../../protocol/wire/messages.ts';
 import type { WorkerCensus } from '../reporting/reported-event.ts';
 import { asBlame } from './blame.ts';
 import { awaitEvent } from '../await-event.ts';
-import type { WorkerEvent } from '../reporting/reporter.ts';
+import type { WorkerEvent } from '../reporting/reported-event.ts';
 import type { Member } from './member.ts';
 import { Newcomers } from './newcomers.ts';
 import type { Place } from './newcomers.ts';

@@ -13,13 +13,11 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
     onStart: (...facts) => all.forEach((one) => one.onStart?.(...facts)),
     onPhase: (doing) => all.forEach((one) => one.onPhase?.(doing)),
     onProgress: (progress) => all.forEach((one) => one.onProgress?.(progress)),
-    onWorker: (event) => all.forEach((one) => one.onWorker?.(event)),
     // Absent where nobody listens: then no record of a step is made.
     ...(hearsSteps && { onStep: (record, parts) => all.forEach((one) => one.onStep?.(record, parts)) }),
     onEpoch: (record) => all.forEach((one) => one.onEpoch?.(record)),
     onEvent: (event) => all.forEach((one) => one.onEvent?.(event)),
     onEnd: (result, runDir) => all.forEach((one) => one.onEnd?.(result, runDir)),
-    onAlone: (step, waitSeconds) => all.forEach((one) => one.onAlone?.(step, waitSeconds)),
     onRefused: () => all.forEach((one) => one.onRefused?.()),
     async close() {
       await Promise.all(all.map(async (one) => one.close?.()));

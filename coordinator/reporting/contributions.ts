@@ -1,9 +1,9 @@
 /** Contributions: each worker's part of one step. */
 import type { Arrival } from '../all-reduce/all-reduce.ts';
-import type { JoinedWorker } from './reported-event.ts';
+import type { ReadyWorker } from './reported-event.ts';
 
 export interface Contribution {
-  readonly worker: JoinedWorker;
+  readonly worker: ReadyWorker;
   readonly samples: number;
   /** By the worker's own clock. */
   readonly computeMs: number;

@@ -6,7 +6,8 @@
  * last step, and its first is the cause: a worker that only reports that its link to another broke comes after all others.
  */
 import { ProtocolError } from '../../protocol/errors.ts';
-import type { Reporter, RunResult, WorkerEvent } from './reporter.ts';
+import type { WorkerEvent } from './reported-event.ts';
+import type { Reporter, RunResult } from './reporter.ts';
 
 type RunError = NonNullable<RunResult['error']>;
 
@@ -46,8 +47,8 @@ export function createFirstFailure(lastLinesOf: (worker: string) => readonly str
   return {
     onProgress: getOver,
     onEpoch: getOver,
-    onWorker(event) {
-      if (event.change !== 'lost') return;
+    onEvent(event) {
+      if (event.kind !== 'worker' || event.change !== 'lost') return;
       losses.push(event);
       hosts.set(event.name, event.host);
     },

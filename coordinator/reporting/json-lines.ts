@@ -19,7 +19,9 @@ export function createJsonReporter(stream: { write(text: string): unknown }): Js
       write('start', { at: now(), runDir, workers, config });
     },
     onPhase: (doing) => write('phase', { at: now(), doing }),
-    onWorker: (event) => write('worker', { at: now(), ...event }),
+    onEvent(event) {
+      if (event.kind === 'worker') write('worker', { at: now(), ...event });
+    },
     onEpoch: (record) => write('epoch', record),
     warn: (text) => write('warning', { at: now(), text }),
     onEnd: (result, runDir) => write('end', { ...result, runDir }),

@@ -2,7 +2,8 @@
  * The block that a terminal shows of a running run: where it stands, a row a worker, a verdict. Pure: from what is known
  * to lines of a given width. `terminal.ts` decides when it is drawn.
  */
-import type { EpochSoFar, Progress, WorkerEvent, WorkerSoFar } from './reporter.ts';
+import type { WorkerEvent } from './reported-event.ts';
+import type { EpochSoFar, Progress, WorkerSoFar } from './reporter.ts';
 import { cutTo, fitLine, formatDuration, formatMs, wrapText } from './text.ts';
 
 /** More workers than this are not all shown; then the slowest few are. */

@@ -61,7 +61,9 @@ export function createNotifier({ url, warn }: NotifyOptions): Reporter {
       const text = `${model.name}${on} for ${countOf(epochs, 'epoch')}, by ${workers}`;
       send({ title: `${name}: training`, text, priority: 3, tag: 'rocket' });
     },
-    onAlone(step, waitSeconds) {
+    onEvent(event) {
+      if (event.kind !== 'alone') return;
+      const { step, waitSeconds } = event;
       const text = `No worker is left at step ${step}. The run waits ${formatDuration(waitSeconds)} for one to join.`;
       send({ title: `${name}: no worker is left`, text, priority: 4, tag: 'warning' });
     },

@@ -3,7 +3,7 @@ import type { Contribution } from './contributions.ts';
 import { createRunMetrics } from './prometheus-metrics.ts';
 import type { RunMetrics, RunState } from './prometheus-metrics.ts';
 import { NO_WORKERS, REISSUE_REASONS } from './reported-event.ts';
-import type { JoinedWorker, ReportedEvent, WorkerCensus } from './reported-event.ts';
+import type { ReadyWorker, ReportedEvent, WorkerCensus } from './reported-event.ts';
 import type { EpochRecord, Progress, Reporter } from './reporter.ts';
 import type { StepRecord } from './step-record.ts';
 import { STEP_PARTS, StepSums } from './step-sums.ts';
@@ -91,8 +91,8 @@ class PrometheusReporter implements Reporter {
       case 'gathering':
         this.#census = event.census;
         return;
-      case 'joined':
-        this.#joined(event.worker, event.isBack);
+      case 'ready':
+        this.#ready(event.worker, event.isBack);
         return;
       case 'refused':
         this.metrics.refused.inc({ reason: event.reason.replace(/^ERR_/, '').toLowerCase() });
@@ -102,6 +102,11 @@ class PrometheusReporter implements Reporter {
         return;
       case 'saved':
         this.metrics.checkpointTime.set(Date.now() / 1000);
+        return;
+      case 'worker':
+      case 'alone':
+        // The census tells of both.
+        return;
     }
   };
 
@@ -142,7 +147,7 @@ class PrometheusReporter implements Reporter {
     if (accuracy !== null && accuracy !== undefined) this.metrics.accuracy.set({ split }, accuracy);
   }
 
-  #joined({ id, name, engine, device }: JoinedWorker, isBack: boolean): void {
+  #ready({ id, name, engine, device }: ReadyWorker, isBack: boolean): void {
     const { workerInfo, workerReconnects, workerSamples, workerComputeSeconds, workerDelaySeconds } = this.metrics;
     const before = this.#workers.get(id);
     // One that comes back may have another engine: it is one worker all the same.

@@ -1,4 +1,4 @@
-/** ReportedEvent: what happens to a run besides steps and epochs, for reporters that count. Terminals are told in lines. */
+/** ReportedEvent: what happens to a run besides steps and epochs: workers that come and go, refusals, reissued work, checkpoints. */
 import type { ProtocolErrorCode } from '../../protocol/errors.ts';
 
 /**
@@ -29,19 +29,38 @@ export type WorkerCensus = Readonly<Record<WorkerState, number>>;
 
 export const NO_WORKERS: WorkerCensus = { working: 0, catching_up: 0, standing_by: 0, waiting: 0 };
 
-/** A worker that is a member of the run; see `Member`. */
-export interface JoinedWorker {
+/** A worker that is ready; see `Member`. */
+export interface ReadyWorker {
   readonly id: string;
   readonly name: string;
   readonly engine: string;
   readonly device: string;
 }
 
+/** A worker's coming or going while the run is under way. */
+export interface WorkerEvent {
+  /** late: others do its work until it has caught up, which is told as joined. */
+  readonly change: 'joined' | 'late' | 'lost';
+  readonly id: string;
+  readonly name: string;
+  /** Its address, as the coordinator sees it. */
+  readonly host: string;
+  /** The step at hand; absent where none is. */
+  readonly step?: number;
+  /** Of a loss: the error's. */
+  readonly code?: string;
+  readonly reason?: string;
+}
+
 export type ReportedEvent =
   /** Workers are counted by this function from here on, whenever somebody asks. */
   | { readonly kind: 'gathering'; readonly census: () => WorkerCensus }
-  /** A worker is ready. `isBack`: it was before, on a connection that it has lost. */
-  | { readonly kind: 'joined'; readonly worker: JoinedWorker; readonly isBack: boolean }
+  /** A worker is ready, and may join. `isBack`: it was before, on a connection that it has lost. */
+  | { readonly kind: 'ready'; readonly worker: ReadyWorker; readonly isBack: boolean }
+  /** A worker has joined the steps, is late, or was lost. */
+  | ({ readonly kind: 'worker' } & WorkerEvent)
+  /** No worker is left: after step `step` the run waits so long for one to join. */
+  | { readonly kind: 'alone'; readonly step: number; readonly waitSeconds: number }
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'reissued'; readonly reason: ReissueReason; readonly numMicrobatches: number }
   /** A checkpoint with the state after this step is on the disk. */

@@ -109,21 +109,6 @@ export interface WorkerSoFar extends Pick<WorkerRecord, 'id' | 'name' | 'engine'
   readonly workerSteps: number;
 }
 
-/** A worker's coming or going while the run is under way. */
-export interface WorkerEvent {
-  /** late: others do its work until it has caught up, which is told as joined. */
-  readonly change: 'joined' | 'late' | 'lost';
-  readonly id: string;
-  readonly name: string;
-  /** Its address, as the coordinator sees it. */
-  readonly host: string;
-  /** The step at hand; absent where none is. */
-  readonly step?: number;
-  /** Of a loss: the error's. */
-  readonly code?: string;
-  readonly reason?: string;
-}
-
 /** What `result.json` says. */
 export interface RunResult {
   readonly status: 'completed' | 'failed' | 'interrupted';
@@ -187,13 +172,10 @@ export interface Reporter {
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   onPhase?(doing: string): void;
   onProgress?(progress: Progress): void;
-  onWorker?(event: WorkerEvent): void;
   /** Of every step, with local steps of every round. Records of steps are made for those alone who have this method. */
   onStep?(record: StepRecord, contributions: readonly Contribution[]): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
-  /** No worker is left: the run waits, before step `step` + 1, for one to join. */
-  onAlone?(step: number, waitSeconds: number): void;
   /** At any time, also before `onStart`. */
   onEvent?(event: ReportedEvent): void;
   /** The run was refused before it began, or ended by an internal error. No other call but `close` follows. */

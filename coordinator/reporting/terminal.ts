@@ -94,8 +94,8 @@ export function createTerminalReporter({
       soFar = now.soFar?.();
       live.draw();
     },
-    onWorker(event) {
-      states.add(event);
+    onEvent(event) {
+      if (event.kind === 'worker') states.add(event);
     },
     onEpoch(record) {
       last = record;

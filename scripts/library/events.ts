@@ -1,10 +1,10 @@
 /** What a caller of the library is told of a run, and how the run's own reporter tells it. */
+import type { WorkerEvent } from '../../coordinator/reporting/reported-event.ts';
 import type {
   EpochRecord,
   Progress,
   Reporter,
   RunResult,
-  WorkerEvent,
   WorkingMember,
 } from '../../coordinator/reporting/reporter.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
@@ -87,7 +87,9 @@ export function reporterOf({ onEpoch, onStep, onEvent, logger }: RunCallbacks): 
       onEvent?.({ kind: 'started', config, workers, runDir, stepsDone });
     },
     onProgress: (progress) => onStep?.(progress),
-    onWorker: (event) => onEvent?.({ kind: 'worker', ...event }),
+    onEvent(event) {
+      if (event.kind === 'worker') onEvent?.(event);
+    },
     onEpoch: (record) => onEpoch?.(record),
     onEnd: (result, runDir) => onEvent?.({ kind: 'ended', result, runDir }),
     onRefused: () => onEvent?.({ kind: 'refused' }),

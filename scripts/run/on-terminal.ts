@@ -61,7 +61,7 @@ export function onTerminal({ quiet, json, progressInterval }: Pick<RunFlags, Ter
           reporter.onStart?.(event.config, event.workers, event.runDir, event.stepsDone);
           break;
         case 'worker':
-          reporter.onWorker?.(event);
+          reporter.onEvent?.(event);
           break;
         case 'ended':
           reporter.onEnd?.(event.result, event.runDir);

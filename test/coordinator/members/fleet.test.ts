@@ -1,6 +1,6 @@
 /** Spare members: workers that stand by and are asked for a second opinion. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { WorkerEvent } from '../../../coordinator/reporting/reporter.ts';
+import type { WorkerEvent } from '../../../coordinator/reporting/reported-event.ts';
 import { ProtocolError } from '../../../protocol/errors.ts';
 import { createFleet } from '../../../coordinator/members/fleet.ts';
 import { planModel } from '../../../protocol/state/model-spec.ts';

@@ -3,14 +3,16 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cureOf } from '../../../coordinator/reporting/cures.ts';
 import { createFirstFailure } from '../../../coordinator/reporting/first-failure.ts';
-import type { Progress, RunResult, WorkerEvent } from '../../../coordinator/reporting/reporter.ts';
+import type { WorkerEvent } from '../../../coordinator/reporting/reported-event.ts';
+import type { Progress, RunResult } from '../../../coordinator/reporting/reporter.ts';
 import { summaryLines } from '../../../coordinator/reporting/run-lines.ts';
 import { ProtocolError } from '../../../protocol/errors.ts';
 import { createReferenceEngine } from '../../../worker/engines/reference/reference-engine.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 import { beginOrResume } from '../../helpers/small-run.ts';
 
-const loss = (nth: number, reason: string): WorkerEvent => ({
+const loss = (nth: number, reason: string): WorkerEvent & { kind: 'worker' } => ({
+  kind: 'worker',
   ...{ change: 'lost', id: `w${nth}`, name: `local-${nth}`, host: `10.0.0.${nth}:4711`, step: 7 },
   ...{ code: 'ERR_PEER_LOST', reason: `worker local-${nth} (w${nth}), step 7: ${reason}` },
 });
@@ -25,11 +27,11 @@ const progress = {} as Progress;
 describe('the error of a run that fails', () => {
   test('is the first of the failures since the last step, with what is known of its worker', () => {
     const failures = createFirstFailure((worker) => [`the last words of ${worker}`]);
-    failures.onWorker!(loss(1, 'forgotten: a step came after it'));
+    failures.onEvent!(loss(1, 'forgotten: a step came after it'));
     failures.onProgress!(progress);
-    failures.onWorker!(loss(2, 'its disk is on fire'));
-    failures.onWorker!(loss(3, 'the ring broke'));
-    failures.onWorker!(loss(1, 'the ring broke'));
+    failures.onEvent!(loss(2, 'its disk is on fire'));
+    failures.onEvent!(loss(3, 'the ring broke'));
+    failures.onEvent!(loss(1, 'the ring broke'));
     expect(failures.of(...lastOf(1))).toEqual({
       code: 'ERR_PEER_LOST',
       message: 'worker local-2 (w2), step 7: its disk is on fire',
@@ -42,15 +44,15 @@ describe('the error of a run that fails', () => {
 
   test('is not that of a worker which only reports that its link to another broke', () => {
     const failures = createFirstFailure();
-    failures.onWorker!(loss(1, 'the link to local-2 was lost'));
-    failures.onWorker!({ ...loss(2, 'the connection was lost'), code: 'ERR_CLOSED' });
-    failures.onWorker!(loss(3, 'the link to local-2 was lost'));
+    failures.onEvent!(loss(1, 'the link to local-2 was lost'));
+    failures.onEvent!({ ...loss(2, 'the connection was lost'), code: 'ERR_CLOSED' });
+    failures.onEvent!(loss(3, 'the link to local-2 was lost'));
     expect(failures.of(...lastOf(3))).toMatchObject({ code: 'ERR_CLOSED', worker: 'local-2' });
   });
 
   test('stays its own where it does not follow from a loss', () => {
     const failures = createFirstFailure();
-    failures.onWorker!(loss(2, 'its disk is on fire'));
+    failures.onEvent!(loss(2, 'its disk is on fire'));
     const record = { code: 'ERR_NOT_FINITE', message: 'step 8: not finite', step: 8 };
     expect(failures.of(new ProtocolError('ERR_NOT_FINITE', 'step 8: not finite'), record)).toBe(record);
     const internal = { code: 'ERR_INTERNAL', message: 'internal: a fault' };
@@ -59,7 +61,7 @@ describe('the error of a run that fails', () => {
 
   test('says how the process of the same worker ended, where that ended the run', () => {
     const failures = createFirstFailure(() => ['local-2 was ended by SIGKILL']);
-    failures.onWorker!(loss(2, 'the connection was lost'));
+    failures.onEvent!(loss(2, 'the connection was lost'));
     const message = 'local-2 died 5 times';
     const error = new ProtocolError('ERR_PEER_LOST', message, { worker: 'local-2' });
     expect(failures.of(error, { code: 'ERR_PEER_LOST', message, worker: 'local-2' })).toEqual({

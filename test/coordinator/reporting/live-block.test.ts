@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { liveBlock, WorkerStates } from '../../../coordinator/reporting/live-block.ts';
 import type { BlockFacts } from '../../../coordinator/reporting/live-block.ts';
-import type { EpochSoFar, Progress, WorkerEvent } from '../../../coordinator/reporting/reporter.ts';
+import type { WorkerEvent } from '../../../coordinator/reporting/reported-event.ts';
+import type { EpochSoFar, Progress } from '../../../coordinator/reporting/reporter.ts';
 
 const progress: Progress = {
   ...{ epoch: 2, epochs: 5, stepInEpoch: 47, stepsPerEpoch: 235 },

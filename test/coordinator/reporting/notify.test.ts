@@ -74,7 +74,7 @@ test('a run is told of when it begins and when it ends, before the call returns'
 test('a failure and a run without workers are told with high priority', async () => {
   const { posts, url } = await receiver();
   const notifier = createNotifier({ url, ...silent });
-  notifier.onAlone?.(7, 600);
+  notifier.onEvent?.({ kind: 'alone', step: 7, waitSeconds: 600 });
   notifier.onEnd?.(failed, 'runs/mine');
   await notifier.close?.();
   expect(posts.map(({ headers, body }) => [headers['title'], headers['priority'], body])).toEqual([

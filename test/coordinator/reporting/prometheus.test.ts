@@ -138,9 +138,9 @@ const workerOf = (id: string, engine = 'native') => ({ id, name: `name of ${id}`
 test('labels come from members alone, a bounded number of them', async () => {
   const { reporter, text } = createPrometheus(BUILD, 2);
   for (const id of ['w1', 'w2', 'w3', 'w4']) {
-    reporter.onEvent!({ kind: 'joined', worker: workerOf(id), isBack: false });
+    reporter.onEvent!({ kind: 'ready', worker: workerOf(id), isBack: false });
   }
-  reporter.onEvent!({ kind: 'joined', worker: workerOf('w4'), isBack: true });
+  reporter.onEvent!({ kind: 'ready', worker: workerOf('w4'), isBack: true });
   const values = parseMetrics(await text());
   expect(byLabel(values, 'gradsock_worker_samples_total')).toEqual({ w1: 0, w2: 0, other: 0 });
   expect(byLabel(values, 'gradsock_worker_reconnects_total')).toEqual({ w1: 0, w2: 0, other: 1 });
@@ -149,8 +149,8 @@ test('labels come from members alone, a bounded number of them', async () => {
 
 test('a worker that comes back is one worker, with the engine that it has now; a name cannot break a line', async () => {
   const { reporter, text } = createPrometheus(BUILD);
-  reporter.onEvent!({ kind: 'joined', worker: { ...workerOf('w1'), name: 'a "b"\\' }, isBack: false });
-  reporter.onEvent!({ kind: 'joined', worker: { ...workerOf('w1', 'onnx'), name: 'a "b"\\' }, isBack: true });
+  reporter.onEvent!({ kind: 'ready', worker: { ...workerOf('w1'), name: 'a "b"\\' }, isBack: false });
+  reporter.onEvent!({ kind: 'ready', worker: { ...workerOf('w1', 'onnx'), name: 'a "b"\\' }, isBack: true });
   const values = parseMetrics(await text());
   expect(values.get('gradsock_worker_reconnects_total{worker="w1"}')).toBe(1);
   expect([...values.keys()].filter((key) => key.startsWith('gradsock_worker_info'))).toEqual([

@@ -164,7 +164,7 @@ describe('the block', () => {
     const { reporter, screen } = begin();
     expect(screen().slice(2)).toEqual(rows);
     reporter.line('a line');
-    reporter.onWorker!({ change: 'lost', id: 'w2', name: 'local-2', host: 'here' });
+    reporter.onEvent!({ kind: 'worker', change: 'lost', id: 'w2', name: 'local-2', host: 'here' });
     reporter.line('another');
     expect(screen().slice(1)).toEqual(['a line', 'another']);
     await Promise.resolve();
