@@ -95,3 +95,19 @@ test('a loss and a lateness are told as data: who, from where, at which step, an
     { change: 'lost', id: lost!.id, name: 'lost', host: lost!.transport.peer, step: 4, code: 'ERR_CLOSED', reason },
   ]);
 });
+
+test('that no worker is left is told with the step and the wait, and only where that is so', async () => {
+  const told: number[][] = [];
+  const { member } = createTestMember('last');
+  const sizes = { stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 20, maxMembers: 1 };
+  const onAlone = (...facts: number[]) => void told.push(facts);
+  const fleet = createFleet([member], { replica, ...sizes, onAlone });
+  await fleet.whenAny();
+  expect(told).toEqual([]);
+  fleet.lose(member, 1, new ProtocolError('ERR_CLOSED', 'the cable was cut'));
+  const refused = expect(fleet.whenAny()).rejects.toThrow('the cable was cut');
+  await vi.advanceTimersByTimeAsync(20);
+  await refused;
+  expect(told).toEqual([[replica.step, 0.02]]);
+  fleet.close();
+});
