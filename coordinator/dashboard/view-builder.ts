@@ -47,8 +47,8 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
   let confusions: readonly number[] = [];
   let result: RunNow['result'];
   let last: EpochRecord | undefined;
-  /** Of epochs with a record, and of the steps since the last one. */
-  const bytes = { sent: 0, received: 0, sentSince: 0, receivedSince: 0 };
+  /** Of the steps since the last epoch with a record. */
+  const bytes = { sent: 0, received: 0 };
   let now: RunNow | undefined;
 
   const touch = () => (now = undefined);
@@ -63,9 +63,7 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
     touch();
     [doing, last] = [undefined, record];
     epochs = [...epochs.filter(({ epoch }) => epoch < record.epoch), epochViewOf(record)];
-    bytes.sent += record.bytesSent;
-    bytes.received += record.bytesReceived;
-    [bytes.sentSince, bytes.receivedSince] = [0, 0];
+    [bytes.sent, bytes.received] = [0, 0];
     setStepsPerEpoch(record.steps);
   };
   const configure: ViewBuilder['configure'] = (config, more = {}) => {
@@ -91,8 +89,8 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
       ...(doing !== undefined && { doing }),
       ...(progress && { progress: progressViewOf(progress) }),
       ...(said !== undefined && { verdict: said }),
-      bytesSent: bytes.sent + bytes.sentSince,
-      bytesReceived: bytes.received + bytes.receivedSince,
+      bytesSent: epochs.reduce((sum, { bytesSent }) => sum + bytesSent, bytes.sent),
+      bytesReceived: epochs.reduce((sum, { bytesReceived }) => sum + bytesReceived, bytes.received),
       confusions,
       ...(result && { result }),
     };
@@ -115,8 +113,8 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
       onStep(record, contributions) {
         series.add(record);
         sums.add(record, contributions);
-        bytes.sentSince += record.bytesSent;
-        bytes.receivedSince += record.bytesReceived;
+        bytes.sent += record.bytesSent;
+        bytes.received += record.bytesReceived;
       },
       onEpoch: closeEpoch,
       onEvent(event) {

@@ -19,6 +19,8 @@ export interface Entrance {
   take(): Promise<void>;
   /** Hands connections to `admit` from now on, those that wait among them, in place of an `admit` before. */
   open(admit: Admit): void;
+  /** As {@link Server.closeToWorkers}; before `take`, nothing. */
+  closeToWorkers(): Promise<void>;
   /** Gives the port back; a second time, or before `take`, nothing. */
   close(): Promise<void>;
 }
@@ -44,6 +46,9 @@ export function createEntrance(listen: (admit: Admit) => Promise<Server>): Entra
     open(admit) {
       isOpen(admit);
       admitting = Promise.resolve(admit);
+    },
+    async closeToWorkers() {
+      await server?.closeToWorkers();
     },
     async close() {
       const closing = server?.close();

@@ -3,7 +3,9 @@ import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerOptions as HttpOptions, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { ConfigError } from '../../protocol/errors.ts';
 import { MAX_MESSAGE_BYTES } from '../../protocol/wire/frame.ts';
 import { hostAndPort } from '../../protocol/wire/join-url.ts';
@@ -15,8 +17,9 @@ import type { AdvertisedAddress } from './addresses.ts';
 import { createConnectionLimits } from './connection-limits.ts';
 import type { PendingLimits } from './connection-limits.ts';
 import type { ServerRefusal } from '../reporting/reported-event.ts';
-import { isOwnOrigin } from './origin.ts';
+import { isOwnHost, isOwnOrigin } from './origin.ts';
 import type { OwnAddress } from './origin.ts';
+import type { PageSocket } from './page-socket.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -31,6 +34,8 @@ export interface Server {
   readonly joinUrls: readonly [string, ...string[]];
   /** On which it listens. */
   readonly port: number;
+  /** Lets no more workers in and cuts those that are still connected; pages are served on. */
+  closeToWorkers(): Promise<void>;
   /** Stops listening and cuts what is still connected. */
   close(): Promise<void>;
 }
@@ -44,9 +49,14 @@ export interface ServerTls {
 /** Answers requests for one path, of any method. `own`: where the server is reached. */
 export type Page = (request: IncomingMessage, response: ServerResponse, own: OwnAddress) => void;
 
+/** Takes the WebSocket of a page. It counts as a stranger's until the promise is settled, as `startServer` has it. */
+export type OnPageSocket = (socket: PageSocket) => Promise<void>;
+
 export interface ServerOptions {
   /** By their paths, such as "/metrics". Default: none. */
-  readonly pages?: ReadonlyMap<string, Page>;
+  readonly pages?: { get(path: string): Page | undefined };
+  /** WebSockets of pages, by their paths, such as "/live". Those of workers have all other paths. Default: none. */
+  readonly pageSockets?: { get(path: string): OnPageSocket | undefined };
   /** Told of connections that the server itself ends. */
   readonly onRefused?: (reason: ServerRefusal) => void;
   /** Default: plain HTTP and WebSockets. */
@@ -58,6 +68,8 @@ export interface ServerOptions {
   /** Default: those of `LIMITS`. */
   readonly limits?: Partial<PendingLimits & { readonly handshakeMs: number }>;
 }
+
+const NONE = new Map<string, never>();
 
 /** Whether only this machine can reach what listens there. */
 export function isLoopback({ host }: ListenAddress): boolean {
@@ -89,10 +101,10 @@ export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
   onConnection: (transport: Transport, isSameMachine: boolean) => unknown,
-  { tls, advertised, numWorkers = 0, limits = {}, pages = new Map(), onRefused }: ServerOptions = {},
+  { tls, advertised, numWorkers = 0, limits = {}, pages = NONE, pageSockets = NONE, onRefused }: ServerOptions = {},
 ): Promise<Server> {
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
-    const page = pages.get(request.url?.split('?')[0] ?? '');
+    const page = pages.get(pathOf(request));
     if (page) page(request, response, own());
     else answer(request, response, health);
   });
@@ -104,30 +116,40 @@ export async function startServer(
   http.on('connection', (socket: Socket) => {
     if (!connectionLimits.enter(socket)) onRefused?.('connection_limit');
   });
-  const sockets = new WebSocketServer({
-    server: http,
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    verifyClient: ({ req }, decide) => {
-      const isOwn = isOwnOrigin(req.headers.origin, own());
-      if (!isOwn) onRefused?.('origin');
-      decide(isOwn, 403, 'another Origin');
-    },
-  });
-  sockets.on('connection', (socket, request) => {
-    request.socket.setNoDelay(true);
-    const { remoteAddress, remotePort, localAddress } = request.socket;
-    const transport = socketTransport(socket, request.socket, hostAndPort(remoteAddress ?? 'unknown', remotePort ?? 0));
+  const workers = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+  const viewers = new WebSocketServer({ noServer: true, maxPayload: LIMITS.maxPageMessageBytes });
+  const admitWhen = (socket: WebSocket, { remoteAddress, remotePort }: Socket, handled: unknown) => {
     let isOver = false;
-    void transport.closed.then(() => (isOver = true));
-    const handled = onConnection(transport, remoteAddress !== undefined && remoteAddress === localAddress);
+    socket.once('close', () => (isOver = true));
     void Promise.resolve(handled).then(() => {
       if (!isOver) connectionLimits.admit({ remoteAddress, remotePort });
     });
+  };
+  const admitWorker = (socket: WebSocket, request: IncomingMessage) => {
+    request.socket.setNoDelay(true);
+    const { remoteAddress, remotePort, localAddress } = request.socket;
+    const transport = socketTransport(socket, request.socket, hostAndPort(remoteAddress ?? 'unknown', remotePort ?? 0));
+    const isSameMachine = remoteAddress !== undefined && remoteAddress === localAddress;
+    admitWhen(socket, request.socket, onConnection(transport, isSameMachine));
+  };
+  http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const onPage = pageSockets.get(pathOf(request));
+    const isOwn = isOwnOrigin(request.headers.origin, own()) && (!onPage || isOwnHost(request.headers.host, own()));
+    if (!isOwn) {
+      onRefused?.('origin');
+      refuseUpgrade(stream);
+      return;
+    }
+    if (!onPage) {
+      workers.handleUpgrade(request, stream, head, admitWorker);
+      return;
+    }
+    viewers.handleUpgrade(request, stream, head, (socket) => {
+      admitWhen(socket, request.socket, onPage(pageSocketOf(socket)));
+    });
   });
   await new Promise<void>((resolve, reject) => {
-    // The WebSocket server re-emits the HTTP server's errors; without a listener of its own they would end the process.
-    sockets.on('error', (error: NodeJS.ErrnoException) => {
+    http.on('error', (error: NodeJS.ErrnoException) => {
       reject(new ConfigError(`--listen ${hostAndPort(host, port)}: ${listenProblem(error)}`));
     });
     http.listen(port, host, resolve);
@@ -141,19 +163,48 @@ export async function startServer(
     joinUrl: joinUrls[0],
     joinUrls,
     port: ownPort,
-    close: () =>
-      new Promise((resolve) => {
-        const cut = setTimeout(() => {
-          for (const socket of sockets.clients) socket.terminate();
-          http.closeAllConnections();
-        }, LIMITS.closeMs);
-        sockets.close();
-        http.close(() => {
-          clearTimeout(cut);
-          resolve();
-        });
-        http.closeIdleConnections();
-      }),
+    closeToWorkers: () => closeSockets(workers),
+    close: async () => {
+      const closing = [closeSockets(workers), closeSockets(viewers)];
+      const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+      http.closeIdleConnections();
+      const cut = setTimeout(() => http.closeAllConnections(), LIMITS.closeMs);
+      await Promise.all([...closing, closed]);
+      clearTimeout(cut);
+    },
+  };
+}
+
+/** Accepts no more, and waits for those that are open, which are cut when they do not end in time. */
+async function closeSockets(server: WebSocketServer): Promise<void> {
+  const cut = setTimeout(() => server.clients.forEach((socket) => socket.terminate()), LIMITS.closeMs);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  clearTimeout(cut);
+}
+
+/** An answer in HTTP to a request for a WebSocket. */
+function refuseUpgrade(stream: Duplex): void {
+  stream.once('error', () => {});
+  stream.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+}
+
+const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?')[0]!;
+
+function pageSocketOf(socket: WebSocket): PageSocket {
+  // An error is followed by the end of the connection.
+  socket.on('error', () => {});
+  return {
+    get queuedBytes() {
+      return socket.bufferedAmount;
+    },
+    send: (text) => socket.send(text),
+    onText: (listener) =>
+      socket.on('message', (data: Buffer, isBinary) => listener(isBinary ? '' : data.toString('utf8'))),
+    closed: new Promise((resolve) => socket.once('close', () => resolve())),
+    close(reason) {
+      socket.close(reason === 'refused' ? 1008 : 1001);
+      setTimeout(() => socket.terminate(), LIMITS.closeMs).unref();
+    },
   };
 }
 

@@ -26,6 +26,10 @@ export const LIMITS = {
   /** What may be queued for any peer, or wait from it to be read, beyond what its run needs. */
   queueSlackBytes: MEBIBYTE,
   queueSlackMessages: 64,
+  /** Pages that look at a run at once; what may be queued for one, which then misses updates; the longest text from one. */
+  maxViewers: 64,
+  viewerQueueBytes: 4 * MEBIBYTE,
+  maxPageMessageBytes: 4 * 1024,
   /** Refused connections that are told of one by one in a time of this length; of the others, their number. */
   refusalLines: 20,
   refusalWindowMs: 10 * SECOND,
