@@ -1,7 +1,8 @@
 /** How well a model does on samples: loss and accuracy, per class, which classes it confuses, and where it is most wrong. */
 import { imageBytesOf, imagesOf } from '../../protocol/data/dataset.ts';
 import type { ImageShape, Samples } from '../../protocol/data/dataset.ts';
-import { BATCH, softmax } from './predictor.ts';
+import { predict, softmax } from '../../protocol/vectors/softmax.ts';
+import { BATCH } from './predictor.ts';
 import type { Predictor } from './predictor.ts';
 
 export interface ClassFigures {
@@ -72,6 +73,7 @@ export async function assess(
   /** Numbers of samples, by label x classes + prediction: no more entries than there are samples. */
   const cells = new Map<number, number>();
   let [lossSum, numCorrect] = [0, 0];
+  const [predictions, losses] = [new Float64Array(BATCH), new Float64Array(BATCH)];
   let worst: WrongSample[] = [];
   for (let first = 0; first < numSamples; first += BATCH) {
     const count = Math.min(BATCH, numSamples - first);
@@ -80,10 +82,11 @@ export async function assess(
     const sums = await predictor.compute(batch);
     lossSum += sums.lossSum;
     numCorrect += sums.numCorrect;
+    predict(sums.outputs, batch.labels, numClasses, { predicted: predictions, losses });
     for (let i = 0; i < count; i++) {
       const probabilities = softmax(sums.outputs.subarray(i * numClasses, (i + 1) * numClasses));
       const label = labels[first + i]!;
-      const predicted = argmax(probabilities);
+      const predicted = predictions[i]!;
       const cell = label * numClasses + predicted;
       cells.set(cell, (cells.get(cell) ?? 0) + 1);
       worst.push({
@@ -92,7 +95,7 @@ export async function assess(
         predicted: classes[predicted]!,
         probability: probabilities[label]!,
         predictedProbability: probabilities[predicted]!,
-        loss: -Math.log(probabilities[label]!),
+        loss: losses[i]!,
       });
     }
     worst = worst.sort((a, b) => b.loss - a.loss || a.index - b.index).slice(0, numWorst);
@@ -143,11 +146,4 @@ export function figuresOf(
     }),
     confused,
   };
-}
-
-/** The first of the largest. */
-export function argmax(values: Float64Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

@@ -50,11 +50,3 @@ export async function createPredictor(model: ModelFile, options: PredictorOption
     dispose: () => engine.dispose(),
   };
 }
-
-/** Softmax of one sample's outputs: probabilities, which add up to 1. */
-export function softmax(outputs: Float32Array): Float64Array {
-  const largest = outputs.reduce((a, b) => Math.max(a, b), -Infinity);
-  const powers = Float64Array.from(outputs, (value) => Math.exp(value - largest));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
-}

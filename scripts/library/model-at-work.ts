@@ -3,15 +3,16 @@ import { Command } from 'commander';
 import { countOf } from '../../protocol/counts.ts';
 import { createLabels } from '../../protocol/data/labels.ts';
 import { ConfigError } from '../../protocol/errors.ts';
+import { argmax, softmax } from '../../protocol/vectors/softmax.ts';
 import { evaluationFlags, readingFlags } from '../flags/commands.ts';
 import type { EvaluationFlags } from '../flags/commands.ts';
 import { setFlags } from '../flags/given.ts';
 import { addFlags } from '../flags/run-flags.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
-import { argmax, assess } from '../inference/assessment.ts';
+import { assess } from '../inference/assessment.ts';
 import { openEvaluationData } from '../inference/evaluation-data.ts';
 import type { FoundModel } from '../inference/evaluation-data.ts';
-import { BATCH, createPredictor, softmax } from '../inference/predictor.ts';
+import { BATCH, createPredictor } from '../inference/predictor.ts';
 import type { Predictor } from '../inference/predictor.ts';
 import type { Model, Prediction } from './model.ts';
 import { ownBytes, sourceInMemory } from './samples.ts';
@@ -102,8 +103,8 @@ export function createModel(found: FoundModel, engine: EngineFlags): Model {
 function predictionsOf(outputs: Float32Array, numSamples: number, classes: readonly string[]): Prediction[] {
   const numClasses = classes.length;
   return Array.from({ length: numSamples }, (_, i) => {
-    const probabilities = softmax(outputs.subarray(i * numClasses, (i + 1) * numClasses));
-    const label = argmax(probabilities);
-    return { label, className: classes[label]!, probabilities };
+    const ofSample = outputs.subarray(i * numClasses, (i + 1) * numClasses);
+    const label = argmax(ofSample);
+    return { label, className: classes[label]!, probabilities: softmax(ofSample) };
   });
 }

@@ -17,7 +17,7 @@ import type { ExportFile } from '../../scripts/export/format.ts';
 import { FORMAT_NAMES } from '../../scripts/export/formats.ts';
 import { onnx } from '../../scripts/export/onnx.ts';
 import { tfjs } from '../../scripts/export/tfjs.ts';
-import { softmax } from '../../scripts/inference/predictor.ts';
+import { softmax } from '../../protocol/vectors/softmax.ts';
 import { readFashionMnist, selectFashionMnist } from './fashion-mnist.ts';
 import { ODD_MODELS, trainedState } from './models.ts';
 import { createRememberedReference } from './remembered-reference.ts';
