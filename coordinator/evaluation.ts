@@ -6,6 +6,8 @@ import { ReceiveInterrupted, receiveKind } from '../protocol/wire/transport.ts';
 import type { Sums } from '../protocol/wire/messages.ts';
 import type { Fleet } from './members/fleet.ts';
 import type { Member } from './members/member.ts';
+import { checkLength, enterPredictions } from './predictions.ts';
+import type { Predictions } from './predictions.ts';
 import { EVALUATION_BATCH } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 
@@ -27,13 +29,21 @@ const LATE_MS = 2000;
  * towards the end: so unlike members finish at about the same time. Neither chunks nor the order in which their sums
  * are added depend on the members, so neither does the result. A member that fails is lost. A member that is late is
  * set aside. The chunks of either are given to the others.
+ *
+ * `predictions`, where somebody is told of them, are of all samples afterwards. They change no figure.
  */
 export async function evaluateSamples(
   {
     fleet,
     numEvaluationSamples,
     config,
-  }: { fleet: Fleet; numEvaluationSamples: number; config: Pick<RunConfig, 'stepTimeoutSeconds'> },
+    predictions,
+  }: {
+    fleet: Fleet;
+    numEvaluationSamples: number;
+    config: Pick<RunConfig, 'stepTimeoutSeconds'>;
+    predictions?: Predictions | undefined;
+  },
   epoch: number,
 ): Promise<EvaluationFigures> {
   const startMs = performance.now();
@@ -44,14 +54,18 @@ export async function evaluateSamples(
   let longestMs = 0;
 
   const evaluateOn = async ({ transport }: Member, run: Range) => {
-    transport.send({ kind: 'evaluate', epoch, firstChunk: run.first, numChunks: run.count });
+    const asked = predictions && ({ predictions: true } as const);
+    transport.send({ kind: 'evaluate', epoch, firstChunk: run.first, numChunks: run.count, ...asked });
     // Each chunk has the deadline of a step.
     const timeoutMs = config.stepTimeoutSeconds * 1000 * run.count;
-    const { epoch: ofEpoch, chunks } = await receiveKind(transport, timeoutMs, 'evaluation');
+    const { epoch: ofEpoch, chunks, payload } = await receiveKind(transport, timeoutMs, 'evaluation');
     if (ofEpoch !== epoch || chunks.length !== run.count) {
       const message = `${countOf(chunks.length, 'chunk')} of epoch ${ofEpoch} evaluated, expected ${run.count} of epoch ${epoch}`;
       throw new ProtocolError('ERR_SHAPE_MISMATCH', message);
     }
+    // Nothing of the payload is kept when the member is asked for more: that is an answer, after which it may change.
+    if (predictions) enterPredictions(predictions, samplesOf(run, numEvaluationSamples), payload);
+    else checkLength(payload, 0);
     chunks.forEach((sums, i) => (answers[run.first + i] = sums));
   };
   const begin = (member: Member, run: Range) => {
@@ -113,6 +127,13 @@ export async function evaluateSamples(
     accuracy: mean(totals.numCorrect),
     evaluationSeconds: (performance.now() - startMs) / 1000,
   };
+}
+
+/** The samples of a run of chunks. */
+function samplesOf({ first, count }: Range, numEvaluationSamples: number): Range {
+  const firstSample = first * EVALUATION_BATCH;
+  const end = Math.min((first + count) * EVALUATION_BATCH, numEvaluationSamples);
+  return { first: firstSample, count: end - firstSample };
 }
 
 const lateAfter = (longestMs: number): number => Math.max(LATE_MS, LATE_FACTOR * longestMs);

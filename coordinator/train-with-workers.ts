@@ -10,6 +10,8 @@ import type { ServedDataset } from './members/admission.ts';
 import { memberLimitsOf } from './members/limits.ts';
 import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
+import { answerBytesOf, createPredictions } from './predictions.ts';
+import { confusionOf } from './reporting/confusion.ts';
 import { NO_WORKERS } from './reporting/reported-event.ts';
 import type { OnReissue } from './reporting/reported-event.ts';
 import type { WorkerEvent } from './reporting/reported-event.ts';
@@ -56,10 +58,15 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
 
   const exchange = createExchange(replica, config.localSteps, config.microbatches);
   const memory = createRunMemory(config, exchange.layout, parts.sharedMemory, (line) => directory.logger.warn(line));
+  const { evaluation } = samples;
+  const { numClasses } = config.model;
+  const split = config.validationSamples === undefined ? 'test' : 'validation';
+  const isConfusionTold = reporter.onConfusion !== undefined || directory.path !== undefined;
+  const predictions = isConfusionTold ? createPredictions(evaluation.numSamples, numClasses) : undefined;
   const membership = createMembership({
     memory,
     token: parts.token,
-    limits: memberLimitsOf(config, exchange.layout, replica.state),
+    limits: memberLimitsOf(config, exchange.layout, replica.state, answerBytesOf(predictions)),
     welcome: welcomeOf(config, directory.runId, samples),
     dataset: parts.served,
     log: (level, line, fields) => {
@@ -114,7 +121,8 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const status = await train({
       config,
       numTrainSamples: samples.train.numSamples,
-      numEvaluationSamples: samples.evaluation.numSamples,
+      numEvaluationSamples: evaluation.numSamples,
+      predictions,
       fleet: gathered,
       allReduce,
       replica,
@@ -138,12 +146,19 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
         progress.testAccuracy = record.validationAccuracy ?? record.testAccuracy;
         await stepRecords?.flush();
         await directory.appendEpoch(record);
+        // An epoch that was left before its end was not evaluated.
+        const confusion =
+          predictions && !unfinished
+            ? confusionOf({ epoch: record.epoch, split, labels: evaluation.labels, ...predictions })
+            : undefined;
+        if (confusion) await directory.writeConfusion(confusion);
         const facts = { dataset: config.dataset, epoch: record.epoch, accuracy: progress.testAccuracy };
         // Before the checkpoint: a run that is resumed from that one would not write it again.
         if (checkpoints.isBest(record)) await directory.writeModel(replica, facts, 'best.safetensors');
         checkpoints.epochDone(record, unfinished);
         await directory.writeModel(replica, facts);
         directory.logger.info(record, `epoch ${record.epoch}`);
+        if (confusion) reporter.onConfusion?.(confusion);
         reporter.onEpoch?.(record);
         // After the last epoch it does not matter any more.
         if (record.epoch < config.epochs) checkIn();

@@ -14,6 +14,7 @@ import type { AllReduce, ReducedStep } from './all-reduce/all-reduce.ts';
 import type { EpochSums } from './run-directory/checkpoint.ts';
 import { evaluateSamples, NOT_EVALUATED } from './evaluation.ts';
 import type { Fleet } from './members/fleet.ts';
+import type { Predictions } from './predictions.ts';
 import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './reporting/epoch-recorder.ts';
 import type { Pace } from './reporting/epoch-recorder.ts';
@@ -29,6 +30,8 @@ export interface TrainingContext {
   readonly config: RunConfig;
   readonly numTrainSamples: number;
   readonly numEvaluationSamples: number;
+  /** Filled by the evaluation of each epoch, before `onEpoch`. Absent: no predictions are asked for. */
+  readonly predictions?: Predictions | undefined;
   readonly fleet: Fleet;
   readonly allReduce: AllReduce;
   /** The coordinator's own; trained in place, by the all-reduce. */

@@ -25,7 +25,8 @@ import type { AverageReader } from './step/average-reader.ts';
 import { createGradientContribution } from './step/contribution.ts';
 import type { Contribution } from './step/contribution.ts';
 import type { Engine, EngineOptions } from './engines/engine.ts';
-import { evaluateChunks } from './evaluation.ts';
+import { createEvaluator } from './evaluation.ts';
+import type { Evaluated } from './evaluation.ts';
 import { createGradientTask } from './step/gradient-task.ts';
 import type { GradientTask } from './step/gradient-task.ts';
 import { joinRun } from './connection/join.ts';
@@ -106,7 +107,8 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     ring = createRingMember({ ...parts, contribution, peers: options.peers, onError });
     const memory = { averages, allocate: allocate ?? allocateOwn };
     const { progress } = options;
-    return await answerUntilShutdown({ ...parts, ...memory, contribution, ownsReplica, ring, progress });
+    const work = { contribution, evaluateChunks: createEvaluator(parts), ring };
+    return await answerUntilShutdown({ ...parts, ...memory, ...work, ownsReplica, progress });
   } catch (error) {
     const told = asProtocolError(error);
     const lastWord = told.code === 'ERR_CLOSED' ? await findShutdown(transport) : undefined;
@@ -150,6 +152,7 @@ interface SessionContext {
   readonly averages: AverageReader;
   readonly allocate: PayloadAllocator;
   readonly contribution: Contribution;
+  readonly evaluateChunks: (request: MessageOf<'evaluate'>) => Promise<Evaluated>;
   readonly ring: RingMember;
   readonly progress: WorkerProgress | undefined;
 }
@@ -262,10 +265,11 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
   }
 }
 
-async function evaluate(context: SessionContext, request: MessageOf<'evaluate'>): Promise<void> {
+async function evaluate({ transport, evaluateChunks }: SessionContext, request: MessageOf<'evaluate'>): Promise<void> {
   const startMs = performance.now();
-  const chunks = await evaluateChunks(context, request);
-  context.transport.send({ kind: 'evaluation', epoch: request.epoch, chunks, computeMs: performance.now() - startMs });
+  const evaluated = await evaluateChunks(request);
+  const computeMs = performance.now() - startMs;
+  transport.send({ kind: 'evaluation', epoch: request.epoch, ...evaluated, computeMs });
 }
 
 function timedHash(replica: Replica): { parametersSha256: string; hashMs: number } {

@@ -4,7 +4,8 @@
  * The server speaks first, with `hello`. The page answers with `look`. If its proof holds, the server sends the view, then
  * what changes. A page that may not look, or one too many, is told `refused`, and the connection ends.
  */
-import type { Confusion, RunView, ViewUpdate } from './run-view.ts';
+import type { Confusion } from '../reporting/confusion.ts';
+import type { RunView, ViewUpdate } from './run-view.ts';
 
 /** What a person may do to a running run. `stop`: after the epoch at hand. */
 export const CONTROLS = ['pause', 'resume', 'stop'] as const;

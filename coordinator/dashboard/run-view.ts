@@ -185,21 +185,3 @@ export function applyUpdate(view: RunView, update: ViewUpdate): RunView {
 function withTail<T>(list: readonly T[], tail: ListTail<T> | undefined): readonly T[] {
   return tail ? [...list.slice(0, tail.from), ...tail.items] : list;
 }
-
-/** The confusion matrix of one epoch, with the samples that it is best looked at with. */
-export interface Confusion {
-  readonly epoch: number;
-  readonly split: 'test' | 'validation';
-  readonly numSamples: number;
-  /** Cells that have samples, in no order. */
-  readonly cells: readonly ConfusionCell[];
-}
-
-export interface ConfusionCell {
-  readonly label: number;
-  readonly predicted: number;
-  readonly numSamples: number;
-  /** Indices in the split of those with the largest losses, the worst first, and these losses in nats. */
-  readonly worst: readonly number[];
-  readonly losses: readonly number[];
-}

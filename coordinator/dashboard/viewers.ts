@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../../protocol/wire/limits.ts';
-import type { Confusion } from './run-view.ts';
+import type { Confusion } from '../reporting/confusion.ts';
 import type { PageSocket } from '../server/page-socket.ts';
 import type { ViewRule } from '../server/view-access.ts';
 import type { Control, FromPage, FromServer } from './page-messages.ts';

@@ -10,7 +10,7 @@ import type { RunConfig } from '../run-config.ts';
 import { gradientsUnderWay } from './shared-memory.ts';
 
 /**
- * The largest payload is a whole vector: a contribution, or in a ring the state. Waiting for a member may be a snapshot
+ * The largest payload is a whole vector, a contribution or in a ring the state, or an evaluation's predictions. Waiting for a member may be a snapshot
  * and an average, both twice for slow links, or while it joins a range of the dataset. Messages come as fast as steps
  * do, so there is no limit on their number in a time; those that may wait unread are all that a step asks of a member, for
  * the step may have to wait for a disk.
@@ -18,9 +18,16 @@ import { gradientsUnderWay } from './shared-memory.ts';
  * Silence counts only beyond what a step may take: its deadline finds a member that hangs, see `step/deadlines.ts`.
  *
  * - `state`: of a replica, whole
+ * - `predictionBytes`: of the longest answer with predictions. Default: none are asked for
  */
-export function memberLimitsOf(config: RunConfig, layout: VectorLayout, state: Float32Array): PeerLimits {
-  const maxPayloadBytes = Math.max(createVectorCodec(config.wire, layout).payloadBytes, state.byteLength);
+export function memberLimitsOf(
+  config: RunConfig,
+  layout: VectorLayout,
+  state: Float32Array,
+  predictionBytes = 0,
+): PeerLimits {
+  const { payloadBytes } = createVectorCodec(config.wire, layout);
+  const maxPayloadBytes = Math.max(payloadBytes, state.byteLength, predictionBytes);
   const numVectors = gradientsUnderWay(stepSizesOf(config).microbatches);
   return {
     ...NO_PEER_LIMITS,

@@ -1,5 +1,6 @@
 /** Reporter: something that tells about a run as it goes: lines on a terminal, records in a file. */
 import type { RunConfig } from '../run-config.ts';
+import type { Confusion } from './confusion.ts';
 import type { PartsInSeconds } from './flat-parts.ts';
 import type { Contribution } from './contributions.ts';
 import type { ReportedEvent } from './reported-event.ts';
@@ -174,6 +175,11 @@ export interface Reporter {
   onProgress?(progress: Progress): void;
   /** Of every step, with local steps of every round. Records of steps are made for those alone who have this method. */
   onStep?(record: StepRecord, contributions: readonly Contribution[]): void;
+  /**
+   * Right before `onEpoch` of the same epoch, where the evaluation is small enough for it. Workers are asked for predictions
+   * where a reporter has this method, or where the run has a directory.
+   */
+  onConfusion?(confusion: Confusion): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
   /** At any time, also before `onStart`. */

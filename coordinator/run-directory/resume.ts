@@ -16,6 +16,7 @@ import type { AllReduceKind } from '../run-config.ts';
 import { BEST_NAME, listCheckpoints } from './checkpoint-writer.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointOwner, RunPoint } from './checkpoint.ts';
+import { cutConfusions } from './confusion-files.ts';
 import { cutEpochs, cutSteps } from './cut-records.ts';
 import type { RunResult } from '../reporting/reporter.ts';
 import { runConfigSchema } from '../run-config.ts';
@@ -156,6 +157,7 @@ export async function restoreRun(
   // To read them takes its time, in which a lock can be lost.
   await directory.confirm();
   await cutEpochs(join(directory.path, 'epochs.jsonl'), point.epochsDone);
+  await cutConfusions(directory.path, point.epochsDone);
   await cutSteps(join(directory.path, 'steps.jsonl'), point.step);
   // It tells how the run ended before; if it says nothing of this time, that is because it ends as suddenly.
   const resultPath = join(directory.path, 'result.json');

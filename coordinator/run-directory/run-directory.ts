@@ -15,8 +15,10 @@ import type { Replica } from '../../protocol/state/replica.ts';
 import { encodeModelFile } from '../../protocol/state/model-file.ts';
 import type { ModelFacts } from '../../protocol/state/model-file.ts';
 import type { AllReduceKind } from '../run-config.ts';
+import type { Confusion } from '../reporting/confusion.ts';
 import type { EpochRecord, RunResult } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
+import { CONFUSION_FOLDER, writeConfusion } from './confusion-files.ts';
 import type { RunLock } from './run-lock.ts';
 import { storing } from './storage-error.ts';
 
@@ -33,6 +35,8 @@ export interface RunRecord {
   /** Adds to the configuration what the run begins with, which `auto` may not choose again when it is resumed. */
   recordAllReduce(begunWith: AllReduceKind): Promise<void>;
   appendEpoch(record: EpochRecord): Promise<void>;
+  /** The epoch's file in `confusion/`, made or replaced. */
+  writeConfusion(confusion: Confusion): Promise<void>;
   /** To `steps.jsonl`: records of steps, one a line. */
   appendSteps(lines: readonly string[]): Promise<void>;
   /** `model.safetensors`, or of the epoch that is the best so far `best.safetensors`, of the replica as it is now. */
@@ -89,6 +93,11 @@ export function openRunDirectory(
     recordEpochs: (epochs, earlierEpochs) => addToConfig({ epochs, earlierEpochs }),
     confirm,
     appendEpoch: (record) => append('epochs.jsonl', [JSON.stringify(record)]),
+    writeConfusion: (confusion) =>
+      storing(file(CONFUSION_FOLDER), async () => {
+        await confirm();
+        await writeConfusion(folder, confusion);
+      }),
     appendSteps: (lines) => append('steps.jsonl', lines),
     writeModel: (replica, facts, name = 'model.safetensors') => replace(name, encodeModelFile(replica, facts)),
     writeResult: (result) => replace('result.json', json(result)),

@@ -12,6 +12,7 @@ export function createUnrecordedRun(): LockedRecord {
     logger: pino({ enabled: false }),
     recordAllReduce: done,
     appendEpoch: done,
+    writeConfusion: done,
     appendSteps: done,
     writeModel: done,
     writeResult: done,

@@ -14,7 +14,7 @@ import { optimizerConfigSchema, updateRatesSchema } from '../vectors/optimizer.t
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -260,13 +260,23 @@ export const MESSAGES = {
   evaluate: {
     code: 11,
     payload: 'none',
-    header: z.strictObject({ epoch: index, firstChunk: index, numChunks: count }),
+    header: z.strictObject({
+      epoch: index,
+      firstChunk: index,
+      numChunks: count,
+      /** The answer is to say of each sample what it was predicted as. Default: it does not. */
+      predictions: z.literal(true).optional(),
+    }),
   },
 
-  /** From the worker. Answers evaluate: one entry a chunk, so that the total does not depend on who evaluated it. */
+  /**
+   * From the worker. Answers evaluate: one entry a chunk, so that the total does not depend on who evaluated it. Where
+   * predictions were asked for, the payload has two numbers for each sample of the chunks: first the predicted classes of
+   * all samples, then their losses in nats, which may be no numbers. Else it is empty.
+   */
   evaluation: {
     code: 12,
-    payload: 'none',
+    payload: 'float32',
     header: z.strictObject({ epoch: index, chunks: z.array(sumsSchema).min(1), computeMs: durationMs }),
   },
 

@@ -5,6 +5,7 @@ import { epochOrder } from '../../protocol/data/random.ts';
 import { createReplica } from '../../protocol/state/replica.ts';
 import { IMAGE_BYTES } from '../helpers/fashion-mnist.ts';
 import type { Message } from '../../protocol/wire/messages.ts';
+import { SAMPLE_MESSAGES } from '../helpers/messages.ts';
 import { WIRE_FORMATS } from '../../protocol/vectors/encoding.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
@@ -25,6 +26,7 @@ describe('training', () => {
       const figures = ({ epochs }: typeof one & object) =>
         epochs.map(({ loss, trainAccuracy, testLoss, testAccuracy }) => [loss, trainAccuracy, testLoss, testAccuracy]);
       expect(figures(other)).toEqual(figures(one));
+      expect(other.confusions).toEqual(one.confusions);
     }
   });
 
@@ -300,10 +302,7 @@ describe('a worker that fails is lost, and the run ends with the same bits; with
     [
       'an evaluation instead of a gradient',
       'ERR_UNEXPECTED_MESSAGE',
-      (m) =>
-        m.kind === 'gradient'
-          ? { kind: 'evaluation', epoch: 1, chunks: [{ lossSum: 0, numCorrect: 0, numSamples: 1 }], computeMs: 0 }
-          : m,
+      (m) => (m.kind === 'gradient' ? { ...SAMPLE_MESSAGES.evaluation, epoch: 1 } : m),
     ],
     ['nothing within the deadline', 'ERR_TIMEOUT', (m) => (m.kind === 'gradient' ? undefined : m)],
     [
@@ -316,12 +315,24 @@ describe('a worker that fails is lost, and the run ends with the same bits; with
       'ERR_SHAPE_MISMATCH',
       (m) => (m.kind === 'evaluation' ? { ...m, chunks: m.chunks.slice(1).concat(m.chunks, m.chunks) } : m),
     ],
+    [
+      'no predictions, where they were asked for',
+      'ERR_SHAPE_MISMATCH',
+      (m) => (m.kind === 'evaluation' ? { ...m, payload: new Float32Array(0) } : m),
+    ],
+    [
+      'a prediction of class 10, of 10',
+      'ERR_SHAPE_MISMATCH',
+      (m) => (m.kind === 'evaluation' ? { ...m, payload: m.payload.with(1, 10) } : m),
+    ],
   ])('%s', async (_what, code, change) => {
     const said: string[] = [];
     const outcome = await failing(change, 2, said);
     expect(said).toEqual([expect.stringMatching(/^lost worker worker-1 \(w2\)/)]);
     expect(outcome.sessions[1]).toMatchObject({ status: 'rejected', reason: { code } });
-    expect(outcome.replica.parametersSha256()).toBe((await final(1)).replica.parametersSha256());
+    const undisturbed = await final(1);
+    expect(outcome.replica.parametersSha256()).toBe(undisturbed.replica.parametersSha256());
+    expect(outcome.confusions).toEqual(undisturbed.confusions);
     await expect(failing(change, 1)).rejects.toMatchObject({
       code,
       worker: 'worker-0',

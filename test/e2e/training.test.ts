@@ -21,9 +21,12 @@ async function runBaseline(runDir: string, ...flags: string[]): Promise<void> {
   expect(code, output).toBe(0);
 }
 
+/** Which samples are taken for what, after the first epoch. */
+const confusionOf = (runDir: string): string => readFileSync(join(runDir, 'confusion', 'epoch-0001.json'), 'utf8');
+
 describe('gradsock', () => {
   // Other numbers of workers, and the baseline beside them: test/coordinator/trainer.test.ts.
-  test('ends on 3 workers with the parameters of the baseline', async () => {
+  test('ends on 3 workers with the parameters of the baseline, and the same confusion', async () => {
     const folder = temporaryFolder();
     const train = await runCli(['train', '--workers', '3', ...run, '--run-dir', join(folder, 'train')]);
     expect(train.code, train.output).toBe(0);
@@ -31,6 +34,7 @@ describe('gradsock', () => {
     const { status, steps, epochs, parametersSha256 } = readResult(join(folder, 'train'));
     expect({ status, steps, epochs }).toEqual({ status: 'completed', steps: 4096 / 256, epochs: 1 });
     expect(parametersSha256).toBe(readResult(join(folder, 'baseline')).parametersSha256);
+    expect(confusionOf(join(folder, 'train'))).toBe(confusionOf(join(folder, 'baseline')));
   });
 
   test('averages states with --local-steps as the baseline does, in a fraction of the bytes', async () => {
@@ -44,6 +48,7 @@ describe('gradsock', () => {
     const { status, steps, parametersSha256 } = readResult(join(folder, 'train'));
     expect({ status, steps }).toEqual({ status: 'completed', steps: 14 });
     expect(parametersSha256).toBe(readResult(join(folder, 'baseline')).parametersSha256);
+    expect(confusionOf(join(folder, 'train'))).toBe(confusionOf(join(folder, 'baseline')));
 
     // Rounds of 4, 4, 4 and 2 steps; each moves parameters, velocity and buffers of two workers once each way.
     const { numParameters, numBuffers } = planModel(MODELS.dense);

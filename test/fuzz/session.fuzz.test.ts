@@ -139,6 +139,7 @@ const fitting: Message[] = [
   { kind: 'update', step: 1, rates: SAMPLE_MESSAGES.update.rates, payload: average },
   { kind: 'averageBucket', step: 1, bucket: 0, payload: average },
   { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 2 },
+  { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 2, predictions: true },
   { kind: 'ringStep', step: 1, numSamples: 8, rates: SAMPLE_MESSAGES.update.rates, assignment },
 ];
 

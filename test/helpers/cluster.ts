@@ -4,6 +4,9 @@ import { createStar } from '../../coordinator/all-reduce/star/star.ts';
 import { createFleet } from '../../coordinator/members/fleet.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
 import { createMembership } from '../../coordinator/members/membership.ts';
+import { createPredictions } from '../../coordinator/predictions.ts';
+import { confusionOf } from '../../coordinator/reporting/confusion.ts';
+import type { Confusion } from '../../coordinator/reporting/confusion.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
 import type { OnReissue } from '../../coordinator/reporting/reported-event.ts';
 import type { StepRecord } from '../../coordinator/reporting/step-record.ts';
@@ -151,6 +154,8 @@ export interface ClusterOutcome {
   readonly status: 'completed' | 'interrupted';
   readonly replica: Replica;
   readonly epochs: EpochRecord[];
+  /** Of each epoch. */
+  readonly confusions: Confusion[];
   /** How each worker's session ended: the coordinator's reason, or what it was rejected with. */
   readonly sessions: PromiseSettledResult<string>[];
 }
@@ -197,6 +202,9 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
   options.onStart?.(join);
   const settled = () => Promise.allSettled(sessions);
   const epochs: EpochRecord[] = [];
+  const confusions: Confusion[] = [];
+  const { labels, numSamples: numEvaluationSamples } = dataset.evaluation;
+  const predictions = createPredictions(numEvaluationSamples, config.model.numClasses);
   try {
     const members = await membership.waitForWorkers(config.workers, 20_000, signal);
     const fleet = createFleet(members, {
@@ -228,7 +236,8 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     const status = await train({
       config,
       numTrainSamples: dataset.train.numSamples,
-      numEvaluationSamples: dataset.evaluation.numSamples,
+      numEvaluationSamples,
+      predictions,
       fleet,
       allReduce,
       replica,
@@ -237,13 +246,15 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       onStepRecord: options.onStepRecord,
       onEpoch: (record) => {
         epochs.push(record);
+        const { epoch } = record;
+        if (predictions) confusions.push(confusionOf({ epoch, split: 'test', labels, ...predictions }));
         return Promise.resolve();
       },
     });
     // As `trainWithWorkers` does.
     fleet.close();
     membership.dismiss('done');
-    return { status, replica, epochs, sessions: await settled() };
+    return { status, replica, epochs, confusions, sessions: await settled() };
   } finally {
     membership.dismiss('over');
     await settled();

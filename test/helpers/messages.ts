@@ -73,8 +73,15 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     payload: Uint8Array.of(3, 4, 5, 6, 7, 8, 9, 10),
   },
   standBy: { kind: 'standBy', reason: 'all 2 microbatches of a step have a worker' },
-  evaluate: { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 20 },
-  evaluation: { kind: 'evaluation', epoch: 1, chunks: [sums], computeMs: 3 },
+  evaluate: { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 20, predictions: true },
+  evaluation: {
+    kind: 'evaluation',
+    epoch: 1,
+    chunks: [sums],
+    computeMs: 3,
+    // Of four samples: classes, then losses.
+    payload: Float32Array.of(0, 9, 2, 2, 0.5, Infinity, NaN, 0),
+  },
   shutdown: { kind: 'shutdown', reason: 'the run is completed' },
   leave: { kind: 'leave', reason: 'asked to' },
   ringPrepare: { kind: 'ringPrepare', token: '0123456789abcdef'.repeat(4) },

@@ -21,7 +21,10 @@ import { never } from './sockets.ts';
 const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
 
 export interface SmallRunOptions extends Partial<
-  Pick<RunOptions, 'checkpointSettings' | 'recordSteps' | 'reporter' | 'signal' | 'subscribers' | 'summonWorkers'>
+  Pick<
+    RunOptions,
+    'checkpointSettings' | 'isUnrecorded' | 'recordSteps' | 'reporter' | 'signal' | 'subscribers' | 'summonWorkers'
+  >
 > {
   /** Default: 2. */
   readonly stepsPerEpoch?: number;

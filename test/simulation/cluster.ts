@@ -2,6 +2,7 @@
  * Cluster: the simulated coordinator and workers of one schedule, with what happens to them. It watches for promises that
  * are broken on the way: a healthy worker that is lost, or that has lost its run.
  */
+import type { Confusion } from '../../coordinator/reporting/confusion.ts';
 import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
 import { StorageError } from '../../coordinator/run-directory/storage-error.ts';
@@ -43,6 +44,8 @@ interface SimCoordinator {
 export interface Cluster {
   readonly workers: readonly SimWorker[];
   readonly disk: Disk;
+  /** The last one of each epoch that there was. */
+  readonly confusions: ReadonlyMap<number, Confusion>;
   /** Those that processes were given: none may have a listener when all is over. */
   readonly signals: readonly AbortSignal[];
   /** The coordinator's, when the run is completed. */
@@ -65,6 +68,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   const coordinatorFaults = [...schedule.coordinatorFaults];
   const workers: SimWorker[] = [];
   const signals: AbortSignal[] = [];
+  const confusions = new Map<number, Confusion>();
   const onSend = new Map<SimProcess, () => void>();
   const state = { isCoordinatorExcused: false, lastProgressMs: 0, hasRightlyFailed: false };
   /** Workers that the coordinator could ask for something. */
@@ -104,6 +108,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
           return () => (started.membership = undefined);
         },
         say: hear,
+        onConfusion: (confusion) => confusions.set(confusion.epoch, confusion),
         onProgress: () => (state.lastProgressMs = world.nowMs),
         signal: started.interruption.signal,
       }).then(
@@ -280,6 +285,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   return {
     workers,
     disk,
+    confusions,
     signals,
     get trained() {
       return trained;

@@ -8,6 +8,7 @@ import type { EstablishOptions } from '../../coordinator/all-reduce/establish.ts
 import type { Fleet } from '../../coordinator/members/fleet.ts';
 import { trainWithWorkers } from '../../coordinator/train-with-workers.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
+import type { Confusion } from '../../coordinator/reporting/confusion.ts';
 import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import { BEGINNING, restoreRun } from '../../coordinator/run-directory/resume.ts';
 import { createRunCheckpoints } from '../../coordinator/run-directory/run-checkpoints.ts';
@@ -40,6 +41,7 @@ export interface CoordinatorLife {
   listen(membership: Membership): () => void;
   say(line: string): void;
   onProgress(): void;
+  onConfusion(confusion: Confusion): void;
   readonly signal: AbortSignal;
 }
 
@@ -130,6 +132,10 @@ function directoryOf(life: CoordinatorLife): LockedRunDirectory {
       return Promise.resolve();
     },
     appendEpoch: (record: EpochRecord) => storing(RECORDS, () => appendLines(RECORDS, [JSON.stringify(record)])),
+    writeConfusion(confusion) {
+      life.onConfusion(confusion);
+      return Promise.resolve();
+    },
     appendSteps: () => Promise.resolve(),
     writeModel: ({ step }, _, name = 'model.safetensors') => {
       const path = `${RUN_FOLDER}/${name}`;

@@ -15,11 +15,13 @@ export interface EngineTimes {
   isWrong(): boolean;
 }
 
+const NUM_CLASSES = 10;
+
 /** Samples whose images hold their own number, from 1. */
 function numberedSamples(numSamples: number): SampleSet {
   const images = new Uint8Array(numSamples * IMAGE_BYTES);
   for (let n = 0; n < numSamples; n++) images.set([(n + 1) & 255, (n + 1) >> 8], n * IMAGE_BYTES);
-  return { images, labels: Uint8Array.from({ length: numSamples }, (_, n) => n % 10), numSamples };
+  return { images, labels: Uint8Array.from({ length: numSamples }, (_, n) => n % NUM_CLASSES), numSamples };
 }
 
 export const numberedDataset = (numTrain: number, numTest: number): Dataset<SampleSet> => ({
@@ -34,6 +36,27 @@ const sumUpTo = (n: number) => (n * (n + 1)) / 2;
 
 /** Mean loss over the samples of {@link numberedSamples}: what every epoch's record must say. */
 export const expectedLoss = (numSamples: number): number => sumUpTo(numSamples) / numSamples;
+
+/** The class that is predicted has the number of the sample as its output, all others 0. */
+const predictedOf = (number: number): number => (number * 31) % NUM_CLASSES;
+
+function fillOutputs({ images, numSamples }: Microbatch, outputs: Float32Array): void {
+  outputs.fill(0);
+  for (let n = 0; n < numSamples; n++) {
+    const number = numberOf(images, n);
+    outputs[n * NUM_CLASSES + predictedOf(number)] = number;
+  }
+}
+
+/** What every epoch's evaluation must say of samples of {@link numberedSamples}: numbers of samples by label and prediction. */
+export function expectedCells(numSamples: number): Map<string, number> {
+  const cells = new Map<string, number>();
+  for (let n = 0; n < numSamples; n++) {
+    const cell = `${n % NUM_CLASSES} ${predictedOf(n + 1)}`;
+    cells.set(cell, (cells.get(cell) ?? 0) + 1);
+  }
+  return cells;
+}
 
 export function createSimulatedEngine({ parameters }: EngineOptions, times: EngineTimes): Promise<Engine> {
   const wait = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
@@ -66,8 +89,9 @@ export function createSimulatedEngine({ parameters }: EngineOptions, times: Engi
       gradient[0] = isWrong ? NaN : batch.numSamples;
       return sums;
     },
-    async evaluate(batch) {
+    async evaluate(batch, outputs) {
       await wait(times.evaluateMs());
+      if (outputs) fillOutputs(batch, outputs);
       return sumsOf(batch);
     },
     dispose: () => Promise.resolve(),

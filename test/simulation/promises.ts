@@ -4,15 +4,22 @@ import type { EpochRecord } from '../../coordinator/reporting/reporter.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { Cluster } from './cluster.ts';
 import { RECORDS } from './coordinator-process.ts';
-import { expectedLoss } from './engine.ts';
+import { expectedCells, expectedLoss } from './engine.ts';
 import { NUM_TEST, NUM_TRAIN } from './run-config.ts';
 import { CALM_WORKER } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import type { SimulationResult } from './simulate.ts';
 
+const EXPECTED_CELLS = expectedCells(NUM_TEST);
+
 /** The first broken promise about records, workers and what is left; undefined when all are kept. */
 export function checkOutcome(schedule: Schedule, cluster: Cluster): string | undefined {
-  return checkRecords(schedule, cluster) ?? checkWorkers(cluster) ?? checkListeners(cluster);
+  return (
+    checkRecords(schedule, cluster) ??
+    checkConfusions(schedule, cluster) ??
+    checkWorkers(cluster) ??
+    checkListeners(cluster)
+  );
 }
 
 /** Each epoch once, with every sample in it once. */
@@ -27,6 +34,17 @@ function checkRecords({ epochs }: Schedule, { disk }: Cluster): string | undefin
     if (samples !== NUM_TRAIN) return `epoch ${epoch} has ${samples} samples, expected ${NUM_TRAIN}`;
     if (loss !== expectedLoss(NUM_TRAIN)) return `epoch ${epoch}: loss ${loss}: some sample did not count once`;
     if (testLoss !== expectedLoss(NUM_TEST)) return `epoch ${epoch}: test loss ${testLoss}: some did not count once`;
+  }
+  return undefined;
+}
+
+/** What each sample was predicted as is known of every epoch, once. */
+function checkConfusions({ epochs }: Schedule, { confusions }: Cluster): string | undefined {
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    const cells = confusions.get(epoch)?.cells ?? [];
+    const found = new Map(cells.map(({ label, predicted, numSamples }) => [`${label} ${predicted}`, numSamples]));
+    const isRight = [...EXPECTED_CELLS].every(([cell, numSamples]) => found.get(cell) === numSamples);
+    if (!isRight || found.size !== EXPECTED_CELLS.size) return `epoch ${epoch}: the confusion matrix is wrong`;
   }
   return undefined;
 }

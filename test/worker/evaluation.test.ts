@@ -7,7 +7,8 @@ import type { Labels } from '../../protocol/data/labels.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
 import type { Engine } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
-import { evaluateChunks } from '../../worker/evaluation.ts';
+import { createEvaluator } from '../../worker/evaluation.ts';
+import type { EvaluationParts } from '../../worker/evaluation.ts';
 import { madeUpDataset, TINY_MODEL } from '../helpers/cluster.ts';
 import { PLAIN_SGD } from '../helpers/optimizers.ts';
 
@@ -16,6 +17,8 @@ const averaging = { ...PLAIN_SGD, momentum: 0.9, emaDecay: 0.9, emaEvery: 1 };
 const dataset = madeUpDataset(10, 70);
 const welcome = { evaluationBatch: 32 };
 const all: MessageOf<'evaluate'> = { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 3 };
+
+const evaluateChunks = (parts: EvaluationParts, request: MessageOf<'evaluate'>) => createEvaluator(parts)(request);
 
 /** As after some training: weights and averages apart. */
 function trained(optimizer: typeof PLAIN_SGD): Replica {
@@ -33,11 +36,11 @@ async function watchedEngine({ parameters, buffers }: Replica, failAt = Infinity
   const seen: { parameters: Float32Array; buffers: Float32Array; labels: Labels }[] = [];
   const watched: Engine = {
     ...engine,
-    evaluate(batch) {
+    evaluate(batch, outputs) {
       const [ofParameters, ofBuffers] = [Float32Array.from(parameters), Float32Array.from(buffers)];
       seen.push({ parameters: ofParameters, buffers: ofBuffers, labels: batch.labels.slice() });
       if (seen.length > failAt) return Promise.reject(new Error('the device is lost'));
-      return engine.evaluate(batch);
+      return engine.evaluate(batch, outputs);
     },
   };
   return { engine: watched, seen };
@@ -79,14 +82,15 @@ describe.each(['the replica itself', 'a workspace of its own'])('on %s, with ave
 
   test('the sums are those of a model that has the averages as its weights', async () => {
     const { engine } = await watchedEngine(workspace);
-    const sums = await evaluateChunks(
+    const { chunks, payload } = await evaluateChunks(
       { welcome, dataset, engine, replica, workspace },
       { ...all, firstChunk: 2, numChunks: 1 },
     );
     const plain = await createReferenceEngine({ plan, ...replica.averages!, maxBatch: 32, threads: 1 });
     const { images, labels } = dataset.evaluation;
     const last = { images: images.slice(64 * 784), labels: labels.slice(64), numSamples: 6 };
-    expect(sums).toEqual([await plain.evaluate(last)]);
+    expect(chunks).toEqual([await plain.evaluate(last)]);
+    expect(payload, 'none is asked for').toHaveLength(0);
   });
 });
 
@@ -139,4 +143,54 @@ test('chunks that there are not are refused, before anything is touched', async 
   }
   expect(seen).toEqual([]);
   expect(replica.state).toEqual(before);
+});
+
+describe('predictions', () => {
+  /** Of all samples: what a plain look at the last layer's outputs says. */
+  async function plainPredictions(replica: Replica) {
+    const engine = await createReferenceEngine({ ...replica, maxBatch: 70, threads: 1 });
+    const { evaluation } = dataset;
+    const outputs = new Float32Array(70 * 10);
+    await engine.evaluate(evaluation, outputs);
+    return Array.from({ length: 70 }, (_, sample) => {
+      const ofSample = [...outputs.subarray(10 * sample, 10 * sample + 10)];
+      const probability = Math.exp(ofSample[evaluation.labels[sample]!]!) / sum(ofSample.map(Math.exp));
+      return { predicted: ofSample.indexOf(Math.max(...ofSample)), loss: -Math.log(probability) };
+    });
+  }
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
+  test('say of each sample of the chunks its largest output and its loss, and change no sum', async () => {
+    const replica = trained(PLAIN_SGD);
+    const { engine } = await watchedEngine(replica);
+    const evaluate = createEvaluator({ welcome, dataset, engine, replica, workspace: replica });
+    const expected = await plainPredictions(replica);
+    const ranges = [
+      [0, 3],
+      [1, 1],
+      [2, 1],
+      [0, 2],
+    ] as const;
+    for (const [firstChunk, numChunks] of ranges) {
+      const request = { ...all, firstChunk, numChunks };
+      const without = await evaluate(request);
+      const { chunks, payload } = await evaluate({ ...request, predictions: true });
+      expect(chunks).toEqual(without.chunks);
+      const samples = expected.slice(32 * firstChunk, 32 * (firstChunk + numChunks));
+      expect([...payload.subarray(0, samples.length)]).toEqual(samples.map(({ predicted }) => predicted));
+      const losses = payload.subarray(samples.length);
+      expect(losses).toHaveLength(samples.length);
+      losses.forEach((loss, i) => expect(loss).toBeCloseTo(samples[i]!.loss, 5));
+      expect(sum([...losses])).toBeCloseTo(sum(chunks.map(({ lossSum }) => lossSum)), 3);
+    }
+  });
+
+  test('lie in the same memory each time', async () => {
+    const replica = trained(PLAIN_SGD);
+    const { engine } = await watchedEngine(replica);
+    const evaluate = createEvaluator({ welcome, dataset, engine, replica, workspace: replica });
+    const request = { ...all, predictions: true } as const;
+    const { buffer } = (await evaluate(request)).payload;
+    expect((await evaluate(request)).payload.buffer).toBe(buffer);
+  });
 });

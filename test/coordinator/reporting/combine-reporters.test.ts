@@ -14,13 +14,15 @@ test('all hear the same calls in the same order, and the first keeps what is its
   expect(heard).toEqual(['first: waiting', 'second: waiting', 'third: waiting']);
   expect(combined.line()).toBe('its own');
   expect('onStep' in combined, 'nobody hears of steps').toBe(false);
+  expect('onConfusion' in combined, 'nor of confusion').toBe(false);
 });
 
-test('a subscriber hears of every step and epoch of a run', async () => {
+test('a subscriber hears of every step and epoch of a run, and of its confusion', async () => {
   const heard: string[] = [];
   const subscriber: Reporter = {
     onStart: () => void heard.push('start'),
     onStep: ({ epoch, stepInEpoch }) => void heard.push(`step ${epoch}.${stepInEpoch}`),
+    onConfusion: ({ epoch }) => void heard.push(`confusion ${epoch}`),
     onEpoch: ({ epoch, steps }) => void heard.push(`epoch ${epoch} of ${steps} steps`),
     onEnd: ({ status }) => void heard.push(status),
   };
@@ -28,6 +30,7 @@ test('a subscriber hears of every step and epoch of a run', async () => {
   await beginOrResume(runDir, { subscribers: [subscriber] });
   const expected = epochRecordsOf(runDir).flatMap(({ epoch, steps }) => [
     ...Array.from({ length: steps }, (_, step) => `step ${epoch}.${step + 1}`),
+    `confusion ${epoch}`,
     `epoch ${epoch} of ${steps} steps`,
   ]);
   expect(heard).toEqual(['start', ...expected, 'completed']);

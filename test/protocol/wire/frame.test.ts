@@ -48,7 +48,7 @@ describe('a frame', () => {
     });
     expect(Buffer.from(head).toString('hex')).toBe(
       '4753434b' + // magic "GSCK"
-        '08' +
+        '09' +
         '04' +
         '02' +
         '00' + // version, kind, payload type, place: it follows

@@ -72,6 +72,8 @@ async function createServed(
   };
   const images = new Uint8Array(maxBatch * plan.inputSize);
   const labels = createLabels(maxBatch, plan.spec.numClasses);
+  /** Made when outputs are asked for first. */
+  let outputs: Float32Array<ArrayBuffer> | undefined;
 
   /** As the caller gave it: an engine must see that there are fewer bytes than it was told. */
   const takeBatch = ({ numBytes, numLabels, numSamples, dropoutKeys }: BatchSize): Microbatch => {
@@ -95,7 +97,7 @@ async function createServed(
         parameters.set(memory.parameters);
         buffers.set(memory.buffers);
         if (!hasOutputs) return engine.evaluate(takeBatch(batch));
-        const outputs = new Float32Array(batch.numSamples * plan.spec.numClasses);
+        outputs ??= new Float32Array(maxBatch * plan.spec.numClasses);
         const result = await engine.evaluate(takeBatch(batch), outputs);
         memory.outputs.set(outputs);
         return result;
