@@ -9,6 +9,16 @@ export interface ReadEvent {
   /** SessionLog's status: 1 is START. */
   readonly sessionStatus?: number;
   readonly scalars: readonly (readonly [tag: string, value: number])[];
+  readonly images: readonly ReadImage[];
+}
+
+export interface ReadImage {
+  readonly tag: string;
+  readonly height: number;
+  readonly width: number;
+  /** 3: RGB. */
+  readonly colourSpace: number;
+  readonly png: Buffer;
 }
 
 /** Values by step, of each tag. */
@@ -33,6 +43,16 @@ export function curvesOf(folder: string): Curves {
     for (const [tag, value] of scalars) (curves[tag] ??= {})[step] = value;
   }
   return curves;
+}
+
+/** The image of a tag at each step that has one, as TensorBoard shows them. */
+export function imagesOf(folder: string, tag: string): Map<number, ReadImage> {
+  const found = new Map<number, ReadImage>();
+  for (const { step, sessionStatus, images } of readEventFiles(folder).flat()) {
+    if (sessionStatus === 1) for (const at of [...found.keys()]) if (at >= step) found.delete(at);
+    for (const image of images) if (image.tag === tag) found.set(step, image);
+  }
+  return found;
 }
 
 /** CRC-32C bit by bit, the highest bit first: bytes and the result are reversed, in place of the polynomial. */
@@ -81,13 +101,27 @@ function readEvent(data: Buffer): ReadEvent {
     step: numberIn(2) ?? 0,
     ...(version && { fileVersion: version.toString() }),
     ...(session && { sessionStatus: [...fieldsOf(session)].find(([field]) => field === 1)![1] as number }),
-    scalars: bytesIn(5).flatMap((summary) => [...fieldsOf(summary)].map(([, value]) => readScalar(value as Buffer))),
+    ...readValues(bytesIn(5)),
   };
 }
 
-function readScalar(data: Buffer): readonly [string, number] {
+function readValues(summaries: readonly Buffer[]): Pick<ReadEvent, 'scalars' | 'images'> {
+  const scalars: (readonly [string, number])[] = [];
+  const images: ReadImage[] = [];
+  for (const [, value] of summaries.flatMap((summary) => [...fieldsOf(summary)])) {
+    const fields = new Map(fieldsOf(value as Buffer));
+    const tag = (fields.get(1) as Buffer).toString();
+    const image = fields.get(4) as Buffer | undefined;
+    if (image) images.push({ tag, ...readImage(image) });
+    else scalars.push([tag, fields.get(2) as number]);
+  }
+  return { scalars, images };
+}
+
+function readImage(data: Buffer): Omit<ReadImage, 'tag'> {
   const fields = new Map(fieldsOf(data));
-  return [(fields.get(1) as Buffer).toString(), fields.get(2) as number];
+  const [height, width, colourSpace] = [1, 2, 3].map((field) => fields.get(field)) as [number, number, number];
+  return { height, width, colourSpace, png: fields.get(4) as Buffer };
 }
 
 /** Wire types: 0 varint, 1 double, 2 bytes, 5 float. */

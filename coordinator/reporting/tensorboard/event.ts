@@ -6,10 +6,13 @@
  * Frame: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
  */
 import { bytesField, doubleField, floatField, intField, message, textField } from '../../../protocol/protobuf.ts';
-import { crc32c } from './crc32c.ts';
+import { crc32c } from '../../crc32.ts';
 
 /** SessionLog's status START. */
 const SESSION_START = 1n;
+
+/** Summary.Image's colour space. */
+const RGB = 3n;
 
 /** The first event of a file: from version 2 on, TensorBoard heeds {@link sessionStartEvent}. `seconds`: since 1970. */
 export function fileVersionEvent(seconds: number): Uint8Array {
@@ -31,6 +34,21 @@ export function scalarsEvent(seconds: number, step: number, scalars: Readonly<Re
     bytesField(1, message(textField(1, tag), floatField(2, value))),
   );
   return message(doubleField(1, seconds), intField(2, BigInt(step)), bytesField(5, message(...values)));
+}
+
+/**
+ * An image under a tag, which TensorBoard shows by step. `png`: a PNG file of `side` x `side` pixels in RGB. What is to show it
+ * need not be said: TensorBoard takes a value with an image for its plugin of images.
+ */
+export function imageEvent(
+  seconds: number,
+  step: number,
+  tag: string,
+  { png, side }: { readonly png: Uint8Array; readonly side: number },
+): Uint8Array {
+  const image = message(intField(1, BigInt(side)), intField(2, BigInt(side)), intField(3, RGB), bytesField(4, png));
+  const value = bytesField(1, message(textField(1, tag), bytesField(4, image)));
+  return message(doubleField(1, seconds), intField(2, BigInt(step)), bytesField(5, value));
 }
 
 /** A TFRecord: length as uint64, its checksum, the data, its checksum; all numbers little-endian. */

@@ -3,15 +3,19 @@
  * TensorBoard draws the curves of training and evaluation into one picture.
  */
 import { join } from 'node:path';
+import type { Confusion } from '../confusion.ts';
 import type { EpochRecord, Reporter } from '../reporter.ts';
 import { isKthStep } from '../step-record.ts';
 import type { StepRecord } from '../step-record.ts';
+import { drawConfusionImage } from './confusion-image.ts';
 import { createEventFiles } from './event-files.ts';
 import type { EventFiles, Split } from './event-files.ts';
-import { scalarsEvent } from './event.ts';
+import { imageEvent, scalarsEvent } from './event.ts';
 
 /** In the run directory. */
 export const TENSORBOARD_FOLDER = 'tensorboard';
+
+const CONFUSION_TAG = 'confusion_matrix';
 
 export interface TensorboardOptions {
   /** K: of each K-th step there is a point. Default: of none. */
@@ -20,17 +24,21 @@ export interface TensorboardOptions {
 }
 
 /**
- * A point of each curve at the end of each epoch, below `tensorboard/` in the run directory; nothing of a run that has none.
+ * A point of each curve at the end of each epoch, and its confusion matrix as an image where there is one, below `tensorboard/` in the run directory; nothing of a run that has none.
  * A file that cannot be written ends no run: `warn` is told once, and the rest is not written.
  */
 export function createTensorboard({ recordSteps = 0, warn }: TensorboardOptions): Reporter {
   let files: EventFiles | undefined;
   /** Steps up to the end of the last epoch, or when this process began. */
   let numSteps = 0;
+  let numClasses = 0;
+  /** Of the epoch whose record comes next. */
+  let confusion: Confusion | undefined;
   const flush = () => files?.flush();
   return {
-    onStart(_config, _members, runDir, stepsDone) {
+    onStart(config, _members, runDir, stepsDone) {
       numSteps = stepsDone;
+      ({ numClasses } = config.model);
       if (runDir === undefined) return;
       files = createEventFiles({ folder: join(runDir, TENSORBOARD_FOLDER), firstStep: stepsDone + 1, warn });
     },
@@ -41,11 +49,19 @@ export function createTensorboard({ recordSteps = 0, warn }: TensorboardOptions)
         files?.add('train', scalarsEvent(secondsOf(record.endedAt), record.step, ofStep(record)));
       },
     }),
+    onConfusion(ofNextRecord) {
+      confusion = ofNextRecord;
+    },
     onEpoch(record) {
       numSteps += record.steps - (record.stepsBeforeResume ?? 0);
       for (const [split, scalars] of ofEpoch(record)) {
         files?.add(split, scalarsEvent(secondsOf(record.endedAt), numSteps, scalars));
       }
+      if (files && confusion) {
+        const image = drawConfusionImage(confusion, numClasses);
+        files.add(confusion.split, imageEvent(secondsOf(record.endedAt), numSteps, CONFUSION_TAG, image));
+      }
+      confusion = undefined;
       flush();
     },
     onEnd: flush,

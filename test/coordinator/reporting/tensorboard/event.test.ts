@@ -1,9 +1,10 @@
 /** The bytes of event files. */
 import { expect, test } from 'vitest';
-import { crc32c } from '../../../../coordinator/reporting/tensorboard/crc32c.ts';
+import { crc32c } from '../../../../coordinator/crc32.ts';
 import {
   fileVersionEvent,
   frameRecord,
+  imageEvent,
   scalarsEvent,
   sessionStartEvent,
 } from '../../../../coordinator/reporting/tensorboard/event.ts';
@@ -45,6 +46,12 @@ test.each([
     scalarsEvent(1.5, 300, { loss: 0.25, 'time/x': -2 }),
     '2a00000000000000 ae8d91f5 09000000000000f83f 10ac02 2a1c ' +
       '0a0b 0a046c6f7373 150000803e 0a0d 0a0674696d652f78 15000000c0 44d9eb25',
+  ],
+  [
+    'image',
+    imageEvent(1.5, 300, 'confusion_matrix', { png: Buffer.from('89504e47', 'hex'), side: 20 }),
+    '3000000000000000 95f5d05f 09000000000000f83f 10ac02 2a22 ' +
+      '0a20 0a10636f6e667573696f6e5f6d6174726978 220c 0814 1014 1803 220489504e47 cfd0d629',
   ],
 ])('the record of a %s has these bytes', (_, event, hex) => {
   expect(Buffer.from(frameRecord(event)).toString('hex')).toBe(hex.replaceAll(' ', ''));

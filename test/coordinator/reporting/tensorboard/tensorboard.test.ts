@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { EpochRecord, Reporter } from '../../../../coordinator/reporting/reporter.ts';
+import { drawConfusionImage } from '../../../../coordinator/reporting/tensorboard/confusion-image.ts';
 import { createTensorboard } from '../../../../coordinator/reporting/tensorboard/tensorboard.ts';
+import { readConfusion } from '../../../../coordinator/run-directory/confusion-files.ts';
 import { createReferenceEngine } from '../../../../worker/engines/reference/reference-engine.ts';
-import { curvesOf, readEventFiles } from '../../../helpers/event-files.ts';
+import { curvesOf, imagesOf, readEventFiles } from '../../../helpers/event-files.ts';
 import type { Curves } from '../../../helpers/event-files.ts';
 import { temporaryFolder } from '../../../helpers/folder.ts';
 import { findPython } from '../../../helpers/python.ts';
@@ -94,6 +96,17 @@ function expectedTrain(runDir: string): Curves {
   };
 }
 
+/** The confusion matrices of the run's files, drawn, by the steps at which its epochs end. */
+function expectedImages(runDir: string) {
+  return new Map(
+    epochRecordsOf(runDir).map((record) => {
+      const { png, side } = drawConfusionImage(readConfusion(runDir, record.epoch)!, 10);
+      const image = { tag: 'confusion_matrix', height: side, width: side, colourSpace: 3, png };
+      return [endOf(record), { ...image, png: Buffer.from(png) }];
+    }),
+  );
+}
+
 describe('a run', () => {
   test('has the figures of its epochs, each split in a folder of its own, under the same names', async () => {
     const runDir = newRunDir();
@@ -105,6 +118,7 @@ describe('a run', () => {
       loss: curve(epochs, endOf, ({ testLoss }) => testLoss!),
       accuracy: curve(epochs, endOf, ({ testAccuracy }) => testAccuracy!),
     });
+    expect(imagesOf(folderOf(runDir, 'test'), 'confusion_matrix')).toEqual(expectedImages(runDir));
     const [events] = readEventFiles(folderOf(runDir, 'train'));
     expect(events![0]).toMatchObject({ step: 0, fileVersion: 'brain.Event:2' });
     expect(events!.slice(1).map(({ seconds }) => seconds)).toEqual(
@@ -122,6 +136,7 @@ describe('a run', () => {
       loss: curve(epochs, endOf, ({ validationLoss }) => validationLoss!),
       accuracy: curve(epochs, endOf, ({ validationAccuracy }) => validationAccuracy!),
     });
+    expect(imagesOf(folderOf(runDir, 'validation'), 'confusion_matrix')).toEqual(expectedImages(runDir));
   });
 
   test.each([1, 3])('that records each K-th step has its figures too, for K = %i', async (recordSteps) => {
@@ -158,6 +173,7 @@ describe('a run that is resumed', () => {
       [6, 7, 8, 9, 10],
     ]);
     expect(curvesOf(folderOf(runDir, 'train'))).toEqual(expectedTrain(runDir));
+    expect(imagesOf(folderOf(runDir, 'test'), 'confusion_matrix')).toEqual(expectedImages(runDir));
   });
 
   test('in the middle of an epoch has that epoch at the number of its last step', async () => {
@@ -213,10 +229,10 @@ describe('event files that cannot be written', () => {
   });
 });
 
-const python = findPython(['tensorboard']);
+const python = findPython(['PIL', 'tensorboard']);
 
 test.skipIf(python === undefined)(
-  "TensorBoard's own reader has the same curves, and drops those of the step that was taken twice",
+  "TensorBoard's own reader has the same curves and images, and drops what is of the step that was taken twice",
   async () => {
     const runDir = await resumedRun();
     const folders = ['train', 'test'].map((split) => folderOf(runDir, split));
@@ -224,7 +240,10 @@ test.skipIf(python === undefined)(
     const { stdout, stderr } = spawnSync(python!, [program, ...folders], { encoding: 'utf8' });
     // Of step 6 as the first process took it: loss, accuracy and learning rate.
     expect(stderr).toMatch(/^Detected out of order event\.step .* current step: 6 .* Removing 3 scalars, .*\n$/);
-    expect(JSON.parse(stdout)).toEqual(folders.map(curvesOf));
-    expect((JSON.parse(stdout) as Curves[])[0]).toEqual(expectedTrain(runDir));
+    const [train, ofTest] = JSON.parse(stdout) as { curves: Curves; images: object }[];
+    expect([train!.curves, ofTest!.curves]).toEqual(folders.map(curvesOf));
+    expect(train!.curves).toEqual(expectedTrain(runDir));
+    const images = [...expectedImages(runDir)].map(([step, { height, width }]) => [step, [height, width, 'images']]);
+    expect([train!.images, ofTest!.images]).toEqual([{}, { confusion_matrix: Object.fromEntries(images) as object }]);
   },
 );
