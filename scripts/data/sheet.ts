@@ -1,5 +1,6 @@
 /** A sheet of samples: the first training images of a class in a row, with the class's name before them. */
 import { encode } from 'fast-png';
+import { channelsLast } from '../../coordinator/dataset/readers/channels.ts';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { imagesOf } from '../../protocol/data/dataset.ts';
 import type { Labels } from '../../protocol/data/labels.ts';
@@ -65,11 +66,8 @@ function firstOf(labels: Labels, label: number, count: number): number[] {
 }
 
 /** [channels, height, width] bytes as a PNG file in base64. Of two or four channels the last, transparency, is kept. */
-function encodeImage(planes: Uint8Array, [channels, height, width]: ImageShape): string {
-  const planeBytes = height * width;
-  const data = new Uint8Array(planes.length);
-  for (let channel = 0; channel < channels; channel++) {
-    for (let i = 0; i < planeBytes; i++) data[i * channels + channel] = planes[channel * planeBytes + i]!;
-  }
-  return Buffer.from(encode({ width, height, data, depth: 8, channels: channels })).toString('base64');
+function encodeImage(planes: Uint8Array<ArrayBuffer>, shape: ImageShape): string {
+  const [channels, height, width] = shape;
+  const data = channelsLast(planes, shape);
+  return Buffer.from(encode({ width, height, data, depth: 8, channels })).toString('base64');
 }

@@ -39,3 +39,16 @@ export function channelsFirst(pixels: Uint8Array<ArrayBuffer>, shape: ImageShape
   }
   return planes;
 }
+
+/** One image, [C, H, W] -> [H, W, C], as image files have it. One channel needs no change. */
+export function channelsLast(planes: Uint8Array<ArrayBuffer>, shape: ImageShape): Uint8Array<ArrayBuffer> {
+  const [channels, height, width] = shape;
+  if (channels === 1) return planes;
+  const planeBytes = height * width;
+  const pixels = new Uint8Array(planes.length);
+  for (let channel = 0; channel < channels; channel++) {
+    const plane = channel * planeBytes;
+    for (let i = 0, to = channel; i < planeBytes; i++, to += channels) pixels[to] = planes[plane + i]!;
+  }
+  return pixels;
+}
