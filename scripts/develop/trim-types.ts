@@ -7,8 +7,8 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const DECLARATION = '.d.ts';
-/** `from './x.ts'` and `import('./x.ts')`, with the path before its ending. */
-const IMPORT = /((?:from|import)\s*\(?\s*['"])(\.\.?\/[^'"]+)\.ts(?=['"])/g;
+/** `from './x.ts'`, `from './x.tsx'` and `import('./x.ts')`, with the path before its ending. */
+const IMPORT = /((?:from|import)\s*\(?\s*['"])(\.\.?\/[^'"]+)\.tsx?(?=['"])/g;
 
 /** `entry`: the declarations of the library, below `output`. Returns the paths, below `output`, of those that are left. */
 export function trimTypes(output: string, entry: string): string[] {

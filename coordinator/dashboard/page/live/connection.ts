@@ -1,0 +1,120 @@
+/**
+ * The page's connection to its server. It connects again when it is lost, ever more slowly, until the page is closed, and
+ * tells its state; what messages mean is not its concern beyond the greeting.
+ */
+import type { FromPage, FromServer } from '../../page-messages.ts';
+import { viewProof } from './proofs.ts';
+
+export type ConnectionState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'open' }
+  /** Until `retryAt`, in milliseconds since 1970. `refusal`: why the server would not have the page, in its words. */
+  | { readonly kind: 'waiting'; readonly retryAt: number; readonly refusal?: string }
+  /** A key is needed before anything else. `refusal`: why the last one would not do. */
+  | { readonly kind: 'needs-key'; readonly refusal?: string };
+
+export interface ConnectionOptions {
+  readonly url: string;
+  /** The view key, if known: asked before every attempt. */
+  readonly viewKey: () => string | undefined;
+  /** Whether the run has ended: a server that is gone then is no surprise, and is seldom asked for. */
+  readonly hasEnded: () => boolean;
+  readonly onState: (state: ConnectionState) => void;
+  readonly onMessage: (message: FromServer) => void;
+}
+
+export interface Connection {
+  /** Does nothing while there is no connection: the page asks again for what it wants when there is one. */
+  send(message: FromPage): void;
+  /** Connects now, if there is no connection. */
+  retry(): void;
+}
+
+const FIRST_DELAY_MS = 500;
+const MOST_DELAY_MS = 10_000;
+const DELAY_AFTER_END_MS = 30_000;
+/** From the attempt to the view: a server that accepts and stays silent is given up. */
+const GREETING_MS = 10_000;
+
+/** The pause before the next attempt, doubled with each failure. `random`: 0 to 1; pages do not all come back at once. */
+export function retryDelayMs(numFailures: number, hasEnded: boolean, random: number): number {
+  if (hasEnded) return DELAY_AFTER_END_MS * (0.9 + 0.2 * random);
+  const delay = Math.min(MOST_DELAY_MS, FIRST_DELAY_MS * 2 ** (numFailures - 1));
+  return Math.max(FIRST_DELAY_MS, delay * (0.75 + 0.25 * random));
+}
+
+export function connect({ url, viewKey, hasEnded, onState, onMessage }: ConnectionOptions): Connection {
+  let socket: WebSocket | undefined;
+  let timer: number | undefined;
+  let numFailures = 0;
+  let refused: Extract<FromServer, { kind: 'refused' }> | undefined;
+
+  const start = () => {
+    window.clearTimeout(timer);
+    refused = undefined;
+    onState({ kind: 'connecting' });
+    const opened = new WebSocket(url);
+    socket = opened;
+    timer = window.setTimeout(() => lose(opened), GREETING_MS);
+    opened.addEventListener('message', ({ data }) => {
+      const message = parse(data);
+      if (opened === socket && message) take(opened, message);
+    });
+    opened.addEventListener('close', () => lose(opened));
+  };
+
+  const take = (from: WebSocket, message: FromServer) => {
+    if (message.kind === 'hello') {
+      const key = viewKey();
+      if (message.needsKey && key === undefined) {
+        refused = { kind: 'refused', reason: 'key', text: '' };
+        lose(from);
+        return;
+      }
+      const proof = message.needsKey && key !== undefined ? viewProof(key, message.nonce) : undefined;
+      from.send(JSON.stringify({ kind: 'look', ...(proof !== undefined && { proof }) } satisfies FromPage));
+    } else if (message.kind === 'refused') {
+      refused = message;
+    } else if (message.kind === 'view') {
+      window.clearTimeout(timer);
+      numFailures = 0;
+      onState({ kind: 'open' });
+    }
+    onMessage(message);
+  };
+
+  const lose = (lost: WebSocket) => {
+    if (lost !== socket) return;
+    socket = undefined;
+    window.clearTimeout(timer);
+    lost.close();
+    if (refused?.reason === 'key') {
+      onState({ kind: 'needs-key', ...(refused.text !== '' && { refusal: refused.text }) });
+      return;
+    }
+    numFailures += 1;
+    const delay = refused ? MOST_DELAY_MS : retryDelayMs(numFailures, hasEnded(), Math.random());
+    onState({ kind: 'waiting', retryAt: Date.now() + delay, ...(refused && { refusal: refused.text }) });
+    timer = window.setTimeout(start, delay);
+  };
+
+  start();
+  return {
+    send(message) {
+      if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    },
+    retry() {
+      if (!socket) start();
+    },
+  };
+}
+
+/** Undefined for what is no message. */
+function parse(data: unknown): FromServer | undefined {
+  try {
+    const message: unknown = JSON.parse(String(data));
+    return typeof message === 'object' && message !== null && 'kind' in message ? (message as FromServer) : undefined;
+  } catch {
+    return undefined;
+  }
+}
