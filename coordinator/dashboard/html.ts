@@ -93,8 +93,7 @@ const ICON =
 
 const sha256 = (text: string): string => `sha256-${createHash('sha256').update(text).digest('base64')}`;
 
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** JSON in which nothing ends the element, or begins a comment in it. */
 const inData = (data: unknown): string => JSON.stringify(data ?? null).replace(/</g, '\\u003c');

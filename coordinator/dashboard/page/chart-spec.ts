@@ -1,7 +1,7 @@
 /**
  * ChartSpec: a chart as plain data. A browser draws it on a canvas, a report as SVG, and both show the same table of it.
  */
-import { formatNumber, thin } from './format.ts';
+import { thin } from './format.ts';
 
 /** Names of colour tokens in `styles/tokens.css`: `--series-blue`. */
 export type SeriesColour = 'blue' | 'orange' | 'teal' | 'purple' | 'red' | 'sky' | 'grey';
@@ -86,6 +86,9 @@ export function lastOf({ values, style }: ChartSeries, { series }: ChartSpec): n
   return (end === -1 ? values : values.slice(0, end + 1)).findLast((value) => value !== null) ?? null;
 }
 
+/** "3", "0.25". */
+const epochText = (epochs: number): string => String(Number(epochs.toPrecision(4)));
+
 /** The chart as a table of at most 30 rows: those of epochs that are whole first of all, as there all series have values. */
 export function tableOf(chart: ChartSpec): { readonly head: readonly string[]; readonly rows: readonly string[][] } {
   const head = ['Epoch', ...chart.series.map(({ label }) => label)];
@@ -94,7 +97,7 @@ export function tableOf(chart: ChartSpec): { readonly head: readonly string[]; r
   const most = Math.max(0, ...all.map(numValues));
   const fullest = all.filter((row) => numValues(row) === most);
   const rows = thin(fullest.length >= 5 ? fullest : all, MOST_ROWS).map((row) => [
-    formatNumber(chart.x[row]),
+    epochText(chart.x[row]!),
     ...chart.series.map(({ values }) => chart.format(values[row] ?? null)),
   ]);
   return { head, rows };

@@ -1,0 +1,206 @@
+/** The dashboard's page in a real browser, as the build made it, before a server that speaks a coordinator's messages. */
+import { createHmac } from 'node:crypto';
+import axe from 'axe-core';
+import type { AxeResults, RunOptions } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { pageHtml } from '../../coordinator/dashboard/html.ts';
+import { BROWSER_PATH, launchBrowser } from '../helpers/browser.ts';
+import { finishedView, fixtureConfusion, runningView } from '../helpers/fixture-view.ts';
+import { NONCE, startPageServer } from '../helpers/page-server.ts';
+import type { PageServer, PageServerOptions } from '../helpers/page-server.ts';
+
+const MOST_BYTES = 200_000;
+
+let browser: Browser;
+
+if (BROWSER_PATH === undefined)
+  process.stderr.write('no Chromium here: the tests of the dashboard in a browser are skipped\n');
+
+async function serve(options: Partial<PageServerOptions> = {}): Promise<PageServer> {
+  const server = await startPageServer({ view: runningView(), confusion: fixtureConfusion, ...options });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** An open page, the requests that it has made, and what the browser has complained of. */
+async function open(server: PageServer, { fragment = '', width = 1280 } = {}) {
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: 'light' });
+  onTestFinished(() => page.close());
+  const requests: string[] = [];
+  const complaints: string[] = [];
+  page.on('request', (request) => requests.push(request.url()));
+  page.on('websocket', (socket) => requests.push(socket.url()));
+  // A violation of the policy is an error on the console, too.
+  page.on('console', (message) => {
+    if (message.type() !== 'info' && message.type() !== 'log') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(server.url + fragment);
+  return { page, requests, complaints };
+}
+
+const hmac = (secret: string, text: string): string => createHmac('sha256', secret).update(text).digest('hex');
+
+/** What axe finds wrong, with the places. */
+async function violationsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const options: RunOptions = { resultTypes: ['violations'] };
+  const { violations } = await page.evaluate(
+    (given) => (globalThis as unknown as { axe: { run(options: RunOptions): Promise<AxeResults> } }).axe.run(given),
+    options,
+  );
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+/** How far the page reaches beyond its window, in pixels. */
+const overflowOf = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
+describe.skipIf(BROWSER_PATH === undefined)('the page of a run in a browser', () => {
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser.close());
+
+  test(`is one file of less than ${MOST_BYTES / 1000} kB that draws its charts and asks nobody else for anything`, async () => {
+    expect(Buffer.byteLength(pageHtml({ title: 'run', data: { mode: 'live' } }))).toBeLessThan(MOST_BYTES);
+    const server = await serve();
+    const { page, requests, complaints } = await open(server);
+    await page.locator('figure canvas').nth(4).waitFor();
+    await page.locator('.matrix').waitFor();
+    const socketUrl = `${server.url.replace('http', 'ws')}live`;
+    expect(requests.filter((url) => !url.startsWith('data:'))).toEqual([server.url, socketUrl]);
+    expect(await page.title()).toBe('53 % – 2026-11-30-conv-pool-k3x9');
+    expect(await page.locator('.chart-loss .legend').textContent()).toContain('test 0.3493');
+
+    const view = runningView();
+    server.update({
+      now: { ...view.now, verdict: 'All is well.' },
+      series: { from: 60, items: [{ ...view.series[59]!, epochs: 6.5, loss: 0.1234 }] },
+    });
+    await page.getByText('All is well.').waitFor();
+    await page.locator('.chart-loss .legend', { hasText: '0.1234' }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test('has nothing that axe finds wrong, in both themes and on a phone, where nothing is wider than the screen', async () => {
+    const { page, complaints } = await open(await serve(), { width: 390 });
+    await page.locator('[data-place="6 0"]').click();
+    await page.locator('.cell-images img').first().waitFor();
+    expect(await overflowOf(page)).toBe(0);
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByLabel('Theme').selectOption('dark');
+    expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe('dark');
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.locator('.chart-loss summary').click();
+    await page.locator('.chart-loss details table').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    // The choice is kept for the next page of this address.
+    await page.reload();
+    expect(await page.evaluate(() => document.documentElement.dataset['theme'])).toBe('dark');
+    expect(complaints).toEqual([]);
+  });
+
+  test('shows the images of a cell to those who have a keyboard alone', async () => {
+    const server = await serve();
+    const { page } = await open(server);
+    await page.locator('.matrix').waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+    const isInMatrix = () => page.evaluate(() => document.activeElement?.matches('.matrix .cell') === true);
+    for (let i = 0; i < 20 && !(await isInMatrix()); i++) await page.keyboard.press('Tab');
+    for (const key of ['End', 'ArrowDown', 'ArrowUp', 'Home', ...Array<string>(6).fill('ArrowDown')])
+      await page.keyboard.press(key);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Shirt taken for T-shirt/top' }).waitFor();
+    await page.locator('.cell-images img').first().waitFor();
+    expect((await server.message('images')).indices).toHaveLength(60);
+    expect(await isInMatrix()).toBe(true);
+  });
+
+  test('shows the matrix of another epoch', async () => {
+    const server = await serve();
+    const { page } = await open(server);
+    await page.locator('.section-confusion', { hasText: 'epoch 6:' }).waitFor();
+    await page.locator('.slider input').focus();
+    await page.keyboard.press('Home');
+    await page.locator('.section-confusion', { hasText: 'epoch 1:' }).waitFor();
+    expect(server.heard.filter(({ kind }) => kind === 'confusion')).toEqual([
+      { kind: 'confusion', epoch: 6 },
+      { kind: 'confusion', epoch: 1 },
+    ]);
+  });
+
+  test('connects again to a server that comes back, and shows what that knows', async () => {
+    const server = await startPageServer({ view: runningView() });
+    const { page } = await open(server);
+    await page.locator('h1').waitFor();
+    await server.close();
+    await page.getByText('Connection lost. What you see is what was known at').waitFor();
+    await page.getByText(/Trying again in \d+ s/).waitFor();
+    expect(await page.locator('.state').textContent()).toBe('running');
+    expect(await page.getByRole('button', { name: 'Pause' }).isDisabled()).toBe(true);
+    await serve({ port: server.port, view: finishedView() });
+    await page.locator('.state', { hasText: 'completed' }).waitFor();
+    await page.locator('.progress', { hasText: 'epoch 12 of 12' }).waitFor();
+    expect(await page.getByText('Connection lost').count()).toBe(0);
+  });
+
+  test('keeps what it knows when the run is over and the coordinator is gone', async () => {
+    const server = await startPageServer({ view: finishedView() });
+    const { page, complaints } = await open(server);
+    await page.locator('figure canvas').first().waitFor();
+    await server.close();
+    await page
+      .getByText('The run is over: completed. The coordinator is gone; what you see is what was known at')
+      .waitFor();
+    expect(await page.locator('figure canvas').count()).toBe(5);
+    expect(await page.locator('.section-workers tbody tr').count()).toBe(3);
+    expect(complaints).toEqual([]);
+  });
+
+  test('proves that a person knows the token, and asks for it once; a stop is confirmed', async () => {
+    const server = await serve();
+    const { page } = await open(server);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Token of the run').fill('the-token');
+    await dialog.getByRole('button', { name: 'Pause' }).click();
+    expect(await server.message('control')).toEqual({
+      kind: 'control',
+      control: 'pause',
+      count: 1,
+      proof: hmac('the-token', `pause ${NONCE} 1`),
+    });
+    await page.getByText('The run will pause.').waitFor();
+    await page.getByRole('button', { name: 'Stop after this epoch' }).click();
+    expect(await dialog.getByLabel('Token of the run').count()).toBe(0);
+    await dialog.getByRole('button', { name: 'Stop after this epoch' }).click();
+    await page.getByText('The run will stop.').waitFor();
+    expect(server.heard.at(-1)).toMatchObject({
+      control: 'stop',
+      count: 2,
+      proof: hmac('the-token', `stop ${NONCE} 2`),
+    });
+    expect(JSON.stringify(await page.evaluate(() => ({ ...localStorage, ...sessionStorage })))).not.toContain(
+      'the-token',
+    );
+  });
+
+  test('takes the view key from its address, and asks for it where that one is wrong', async () => {
+    const acceptsProof = (proof: string | undefined, nonce: string) => proof === hmac('right', `view ${nonce}`);
+    const server = await serve({ acceptsProof });
+    const { page } = await open(server, { fragment: '#view=wrong' });
+    await page.getByText('This is not the view key of the run.').waitFor();
+    expect(await page.locator('figure').count()).toBe(0);
+    await page.getByLabel('View key').fill('right');
+    await page.keyboard.press('Enter');
+    await page.locator('h1', { hasText: '2026-11-30-conv-pool-k3x9' }).waitFor();
+    const { page: second } = await open(server, { fragment: '#view=right' });
+    await second.locator('.key-figures').waitFor();
+    const { page: third } = await open(server);
+    await third.getByLabel('View key').waitFor();
+  });
+});
