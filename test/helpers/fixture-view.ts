@@ -1,14 +1,7 @@
 /** Views of runs as a coordinator would make them: three workers on Fashion-MNIST, finished or in the middle of epoch 7 of 12. */
+import type { Confusion, ConfusionCell } from '../../coordinator/reporting/confusion.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
-import type {
-  Confusion,
-  ConfusionCell,
-  EpochView,
-  EventView,
-  RunView,
-  StepPoint,
-  WorkerView,
-} from '../../coordinator/dashboard/run-view.ts';
+import type { EpochView, EventView, RunView, StepPoint, WorkerView } from '../../coordinator/dashboard/run-view.ts';
 
 const EPOCHS = 12;
 const STEPS_PER_EPOCH = 235;

@@ -6,7 +6,8 @@ import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { contentSecurityPolicy, pageHtml } from '../../coordinator/dashboard/html.ts';
 import type { FromPage, FromServer } from '../../coordinator/dashboard/page-messages.ts';
-import type { Confusion, RunView, ViewUpdate } from '../../coordinator/dashboard/run-view.ts';
+import type { Confusion } from '../../coordinator/reporting/confusion.ts';
+import type { RunView, ViewUpdate } from '../../coordinator/dashboard/run-view.ts';
 
 export interface PageServer {
   readonly port: number;

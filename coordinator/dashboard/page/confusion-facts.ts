@@ -1,5 +1,5 @@
 /** What a confusion matrix says: its rows, and which classes are taken for which. */
-import type { Confusion, ConfusionCell } from '../run-view.ts';
+import type { Confusion, ConfusionCell } from '../../reporting/confusion.ts';
 
 /** A cell, by its classes. */
 export type CellPlace = Pick<ConfusionCell, 'label' | 'predicted'>;

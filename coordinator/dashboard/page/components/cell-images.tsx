@@ -1,6 +1,6 @@
 /** CellImages: the samples of a cell of the matrix that have the largest losses, the worst first. */
 import { MOST_IMAGES } from '../../page-messages.ts';
-import type { ConfusionCell } from '../../run-view.ts';
+import type { ConfusionCell } from '../../../reporting/confusion.ts';
 import { classNameOf } from '../confusion-facts.ts';
 import type { CellPlace } from '../confusion-facts.ts';
 import { countOf } from '../../../../protocol/counts.ts';

@@ -4,7 +4,7 @@
  */
 import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
-import type { ConfusionCell } from '../../run-view.ts';
+import type { ConfusionCell } from '../../../reporting/confusion.ts';
 import { classNameOf, tintOf } from '../confusion-facts.ts';
 import type { CellPlace, ConfusionRow } from '../confusion-facts.ts';
 import { formatCount, formatPercent } from '../format.ts';

@@ -1,6 +1,7 @@
 /** ConfusionSection: which classes are taken for which after an epoch, and the images of a chosen cell. */
 import { useMemo } from 'preact/hooks';
-import type { Confusion, ConfusionCell, RunHead } from '../../run-view.ts';
+import type { Confusion, ConfusionCell } from '../../../reporting/confusion.ts';
+import type { RunHead } from '../../run-view.ts';
 import { accuracyOf, classNameOf, mostConfused, rowsOf } from '../confusion-facts.ts';
 import type { CellPlace } from '../confusion-facts.ts';
 import { formatCount, formatPercent } from '../format.ts';

@@ -3,7 +3,7 @@ import { computed, effect, signal } from '@preact/signals';
 import type { ReadonlySignal } from '@preact/signals';
 import { MOST_IMAGES } from '../../page-messages.ts';
 import type { FromPage, FromServer } from '../../page-messages.ts';
-import type { Confusion } from '../../run-view.ts';
+import type { Confusion } from '../../../reporting/confusion.ts';
 import type { CellPlace } from '../confusion-facts.ts';
 
 export interface ConfusionSources {
