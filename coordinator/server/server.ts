@@ -20,6 +20,7 @@ import type { ServerRefusal } from '../reporting/reported-event.ts';
 import { isOwnHost, isOwnOrigin } from './origin.ts';
 import type { OwnAddress } from './origin.ts';
 import type { PageSocket } from './page-socket.ts';
+import type { PublicUrl } from './public-url.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -63,6 +64,8 @@ export interface ServerOptions {
   readonly tls?: ServerTls | undefined;
   /** By what workers reach the server, where its user knows better. */
   readonly advertised?: AdvertisedAddress | undefined;
+  /** By what people reach its pages, where that is another address. */
+  readonly publicUrl?: PublicUrl | undefined;
   /** How many connections of the run's own workers may come on top of the limits on those that are not members yet. */
   readonly numWorkers?: number;
   /** Default: those of `LIMITS`. */
@@ -101,14 +104,23 @@ export async function startServer(
   { host, port }: ListenAddress,
   health: () => object,
   onConnection: (transport: Transport, isSameMachine: boolean) => unknown,
-  { tls, advertised, numWorkers = 0, limits = {}, pages = NONE, pageSockets = NONE, onRefused }: ServerOptions = {},
+  {
+    tls,
+    advertised,
+    publicUrl,
+    numWorkers = 0,
+    limits = {},
+    pages = NONE,
+    pageSockets = NONE,
+    onRefused,
+  }: ServerOptions = {},
 ): Promise<Server> {
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
     const page = pages.get(pathOf(request));
     if (page) page(request, response, own());
     else answer(request, response, health);
   });
-  const own = () => ({ listenHost: host, port: (http.address() as AddressInfo).port, advertised });
+  const own = () => ({ listenHost: host, port: (http.address() as AddressInfo).port, advertised, publicUrl });
   const connectionLimits = createConnectionLimits({
     maxPending: (limits.maxPending ?? LIMITS.maxPending) + numWorkers,
     maxPendingPerAddress: (limits.maxPendingPerAddress ?? LIMITS.maxPendingPerAddress) + numWorkers,

@@ -35,7 +35,8 @@ export function refuseView(
     return { status: 405, reason: `expected GET or HEAD, got ${method}`, headers: { allow: 'GET, HEAD' } };
   }
   if (!isOwnHost(headers.host, own)) {
-    const reason = 'the Host header names another server: use an address of this machine, or start it with --advertise';
+    const reason =
+      'the Host header names another server: use an address of this machine, or start it with --advertise or --public-url';
     return { status: 421, reason, headers: {} };
   }
   if (rule !== 'anyone' && !isKey(headers.authorization, rule.viewKey)) {

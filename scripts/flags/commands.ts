@@ -30,6 +30,7 @@ export interface TrainFlags extends RunFlags, EngineFlags {
 export interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
   listen: string;
   advertise?: string;
+  publicUrl?: string;
   workers: number;
   joinFile?: string;
   /** False with --no-token. */
@@ -85,6 +86,10 @@ export function addCoordinatorFlags(command: Command): Command {
       flag(
         '--advertise <host[:port]>',
         "name or address by which workers reach --listen. Default: this machine's addresses",
+      ),
+      flag(
+        '--public-url <url>',
+        "URL at which people reach the dashboard through a tunnel or a proxy. Default: this machine's addresses",
       ),
       flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
       tokenFileFlag(),

@@ -6,6 +6,7 @@ import type { AnnouncementOptions } from '../../coordinator/server/announce-comp
 import type { ServerRefusal } from '../../coordinator/reporting/reported-event.ts';
 import { createEntrance } from '../../coordinator/server/entrance.ts';
 import type { Entrance } from '../../coordinator/server/entrance.ts';
+import { parsePublicUrl } from '../../coordinator/server/public-url.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
 import { textPage } from '../../coordinator/server/text-page.ts';
 import { viewKeyOf } from '../../coordinator/server/view-access.ts';
@@ -37,6 +38,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
     );
   }
   const advertised = flags.advertise === undefined ? undefined : parseAdvertised(flags.advertise);
+  const publicUrl = flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl);
   const secret = givenToken === false ? undefined : runToken(tokenOf(givenToken, flags), flags.resumed?.path);
   const token = secret?.token;
   const tls = readServerTls(flags);
@@ -54,7 +56,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
   const pages = new Map([['/metrics', textPage({ ...prometheus, rule })]]);
   const onRefused = (reason: ServerRefusal) => prometheus.reporter.onEvent?.({ kind: 'refused', reason });
   const entrance = createEntrance((admit) =>
-    startServer(address, () => health(), admit, { tls, advertised, numWorkers, pages, onRefused }),
+    startServer(address, () => health(), admit, { tls, advertised, publicUrl, numWorkers, pages, onRefused }),
   );
   let hasListened = false;
   try {

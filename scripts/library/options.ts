@@ -48,6 +48,8 @@ export interface CoordinatorOptions extends RunOptions {
   readonly listen?: string | undefined;
   /** Name or address by which workers reach it. Default: this machine's addresses. */
   readonly advertise?: string | undefined;
+  /** http:// or https:// URL at which people reach the dashboard. Default: an address of this machine. */
+  readonly publicUrl?: string | undefined;
   /** File for the URL and the token, removed at the end. */
   readonly joinFile?: string | undefined;
   /** What workers must prove to know; `false`: nothing, with a loopback address only. Default: a fresh token. */

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { isOwnHost } from '../../../coordinator/server/origin.ts';
+import { parsePublicUrl } from '../../../coordinator/server/public-url.ts';
 import { startServer } from '../../../coordinator/server/server.ts';
 import { textPage } from '../../../coordinator/server/text-page.ts';
 import type { TextPageOptions } from '../../../coordinator/server/text-page.ts';
@@ -23,8 +24,10 @@ async function startPage(options: Partial<TextPageOptions> = {}) {
   });
   const address = { host: '127.0.0.1', port: 0 };
   const advertised = { host: 'trainer.example', port: 7878 };
+  const publicUrl = parsePublicUrl('https://runs.example:8443/seven');
   const never = () => new Promise(() => {});
-  const server = await startServer(address, () => ({}), never, { pages: new Map([['/metrics', page]]), advertised });
+  const pages = new Map([['/metrics', page]]);
+  const server = await startServer(address, () => ({}), never, { pages, advertised, publicUrl });
   onTestFinished(() => server.close());
   return (headers: Record<string, string> = {}, method = 'GET', path = '/metrics') =>
     new Promise<{ status: number; body: string; headers: Record<string, unknown> }>((resolve, reject) => {
@@ -60,7 +63,7 @@ describe('a page on loopback', () => {
     expect(await ask({}, 'GET', '/metric')).toMatchObject({ status: 404 });
   });
 
-  test('answers to names of this machine and to the advertised one, through a tunnel too', async () => {
+  test('answers to names of this machine, to the advertised one and that of the public URL, through a tunnel too', async () => {
     const ask = await startPage();
     for (const host of [
       'localhost',
@@ -69,6 +72,8 @@ describe('a page on loopback', () => {
       hostname(),
       'trainer.example',
       'TRAINER.example:80',
+      'runs.example:8443',
+      'RUNS.example',
     ]) {
       expect(await ask({ host }), host).toMatchObject({ status: 200 });
     }

@@ -129,6 +129,7 @@ describe('an address', () => {
     [['--listen', 'here'], '--listen here: expected HOST:PORT'],
     [['--listen', '*:7878'], '--listen *:7878: expected an address, got *: use 0.0.0.0:7878'],
     [['--listen', '192.0.2.1:0'], '--listen 192.0.2.1:0: this machine has no such address'],
+    [['--public-url', 'trainer:80'], '--public-url trainer:80: expected the http:// or https:// URL by which people'],
     [['--advertise', 'no:where:1'], '--advertise no:where:1: expected HOST or HOST:PORT'],
     [['--listen', '0.0.0.0:0', '--no-token'], '--no-token with --listen 0.0.0.0:0: expected a loopback'],
   ])('%j is refused', (flags, message) => expectRefusal(['coordinator', ...RUN, ...flags], message));
