@@ -20,6 +20,13 @@ test.each(['f32', 'int8'] as const)('a member may send its whole state or gradie
   expect(limits.maxUnreadMessages).toBe(6 + LIMITS.queueSlackMessages);
 });
 
+test('a member of a small model may send the predictions of a whole evaluation', () => {
+  const config = runConfig();
+  const replica = createReplica(planModel(TINY_MODEL), config.optimizer, config.seed);
+  const { layout } = createExchange(replica, 1, 4);
+  expect(memberLimitsOf(config, layout, replica.state, 80_000).maxPayloadBytes).toBe(80_000);
+});
+
 test.each([
   [120, 120_000],
   [3, LIMITS.silenceMs],
