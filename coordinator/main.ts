@@ -80,7 +80,7 @@ async function carryOut(options: RunOptions & { readonly firstFailure: FirstFail
 
   const startMs = performance.now();
   const seconds = () => from.seconds + (performance.now() - startMs) / 1000;
-  /** How long this process has waited for workers; asked while it may still wait. */
+  /** How long this process has waited for workers, or was paused; asked while it may still wait. */
   const waiting = { forFirstMs: 0, forAnyMs: () => 0 };
   const waitingSeconds = () => (from.waitingSeconds ?? 0) + (waiting.forFirstMs + waiting.forAnyMs()) / 1000;
   const { recordSteps = 0 } = options;

@@ -8,6 +8,7 @@ import type { DatasetSource } from './dataset/dataset-source.ts';
 import type { Membership } from './members/membership.ts';
 import type { Reporter } from './reporting/reporter.ts';
 import type { OpenRunOptions } from './run-directory/open-run.ts';
+import type { RunControl } from './run-control.ts';
 import type { CheckpointSettings } from './run-directory/run-checkpoints.ts';
 
 /** What a source of workers may use. */
@@ -49,6 +50,8 @@ export interface RunOptions extends OpenRunOptions {
   readonly ownsWorkers?: boolean;
   /** What a worker of this name said last, of workers that the program itself has started. Default: nothing is known. */
   readonly lastLinesOf?: ((worker: string) => readonly string[]) | undefined;
+  /** By which a person pauses and stops the run. Default: nobody does. */
+  readonly control?: RunControl | undefined;
   /** Given the model that the run ends with, if it has one: a copy, for the caller to keep. */
   onModel?(model: ModelFile): void;
   /**

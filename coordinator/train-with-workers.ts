@@ -12,8 +12,11 @@ import { createMembership } from './members/membership.ts';
 import { createRunMemory } from './members/shared-memory.ts';
 import { answerBytesOf, createPredictions } from './predictions.ts';
 import { confusionOf } from './reporting/confusion.ts';
+import { createPauses } from './pauses.ts';
+import { createRunControl } from './run-control.ts';
+import type { RunControl } from './run-control.ts';
 import { NO_WORKERS } from './reporting/reported-event.ts';
-import type { OnReissue } from './reporting/reported-event.ts';
+import type { ControlState, OnReissue } from './reporting/reported-event.ts';
 import type { WorkerEvent } from './reporting/reported-event.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRecord } from './run-directory/locked-run-directory.ts';
@@ -43,7 +46,7 @@ export interface RunParts extends Omit<RunOptions, 'dataset'> {
 /** Gathers the workers, trains, and lets them go. */
 export async function trainWithWorkers(parts: RunParts): Promise<'completed' | 'interrupted'> {
   const { config, samples, replica, directory, reporter, checkpoints, stepRecords, progress, waiting } = parts;
-  const { establish = establishAllReduce } = parts;
+  const { establish = establishAllReduce, control = createRunControl() } = parts;
   const failure = new AbortController();
   const signal = AbortSignal.any([parts.signal, failure.signal, directory.lost]);
   setMaxListeners(0, signal);
@@ -63,11 +66,12 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const split = config.validationSamples === undefined ? 'test' : 'validation';
   const isConfusionTold = reporter.onConfusion !== undefined || directory.path !== undefined;
   const predictions = isConfusionTold ? createPredictions(evaluation.numSamples, numClasses) : undefined;
+  const welcome = welcomeOf(config, directory.runId, samples);
   const membership = createMembership({
     memory,
     token: parts.token,
     limits: memberLimitsOf(config, exchange.layout, replica.state, answerBytesOf(predictions)),
-    welcome: welcomeOf(config, directory.runId, samples),
+    welcome,
     dataset: parts.served,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
@@ -85,15 +89,24 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const waitingFor = (numReady: number) =>
     `waiting for workers: ${numReady} of ${config.workers} ${numReady === 1 ? 'is' : 'are'} ready`;
   const onFailure = (error: Error) => failure.abort(error);
+  followControl(parts, control, failure);
   reporter.onPhase?.(waitingFor(0));
   const waitStartMs = performance.now();
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, samples, onFailure });
   let reason = 'the run has failed';
   let fleet: Fleet | undefined;
   try {
+    const stop = stopSignalOf(control);
     const members = await membership
-      .waitForWorkers(config.workers, joinTimeoutMs, signal)
+      .waitForWorkers(config.workers, joinTimeoutMs, AbortSignal.any([signal, stop]))
+      .catch((error: unknown) => {
+        if (error !== stop.reason) throw error;
+      })
       .finally(() => (waiting.forFirstMs = performance.now() - waitStartMs));
+    if (!members) {
+      reason = 'the run is interrupted';
+      return 'interrupted';
+    }
     reporter.onPhase?.('sending the state to the workers');
     const say = (line: string) => {
       directory.logger.info({}, line);
@@ -106,7 +119,9 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const gathered = createFleet(members, { replica, ...limits, signal, say, onAlone, onWorker });
     fleet = gathered;
     reporter.onEvent?.({ kind: 'gathering', census: () => gathered.census() });
-    waiting.forAnyMs = () => gathered.waitedMs;
+    const { patienceMs } = welcome;
+    const pauses = createPauses({ control, fleet: gathered, patienceMs, checkIn, interruption: parts.signal, signal });
+    waiting.forAnyMs = () => gathered.waitedMs + pauses.pausedMs;
     await synchronise(gathered, replica, stepTimeoutMs);
     reporter.onStart?.(config, members, directory.path, replica.step);
     const { allocateAverage } = memory;
@@ -127,6 +142,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       allReduce,
       replica,
       signal: parts.signal,
+      pauses,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
       onStepRecord:
@@ -169,8 +185,35 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     reason = `the run is ${status}`;
     return status;
   } finally {
+    control.training.end();
     fleet?.close();
     membership.dismiss(reason);
     await source.stop();
   }
+}
+
+/** Tells the log and the reporter of what a person asks for, from what was asked for already on. What fails ends the run. */
+function followControl({ directory, reporter }: RunParts, control: RunControl, failure: AbortController): void {
+  const tell = (state: ControlState) => {
+    directory.logger.info({}, `control: ${state}`);
+    try {
+      reporter.onEvent?.({ kind: 'control', state });
+    } catch (error) {
+      // Whoever has pressed the button is not to blame.
+      failure.abort(error);
+    }
+  };
+  control.onChange(tell);
+  if (control.state() !== 'running') tell(control.state());
+}
+
+/** Aborted when the run is to stop: where no epoch is at hand, that is at once. */
+function stopSignalOf(control: RunControl): AbortSignal {
+  const stop = new AbortController();
+  const check = () => {
+    if (control.training.isStopDue) stop.abort(new Error('stopped before the first epoch'));
+  };
+  control.onChange(check);
+  check();
+  return stop.signal;
 }

@@ -17,12 +17,14 @@ import type { Fleet } from './members/fleet.ts';
 import type { Predictions } from './predictions.ts';
 import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './reporting/epoch-recorder.ts';
-import type { Pace } from './reporting/epoch-recorder.ts';
+import type { EpochRecorder, Pace } from './reporting/epoch-recorder.ts';
 import type { EpochRecord, Progress, Reporter } from './reporting/reporter.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
 import type { SharesChoice } from './run-config.ts';
+import { NO_PAUSES } from './pauses.ts';
+import type { Pauses } from './pauses.ts';
 import { planStep } from './step/step-plan.ts';
 import type { StepPlan } from './step/step-plan.ts';
 
@@ -38,12 +40,14 @@ export interface TrainingContext {
   readonly replica: Replica;
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
+  /** What a person asks of the run. Default: nothing. */
+  readonly pauses?: Pauses;
   onProgress(progress: Progress): void;
   /** Told of every step as it is recorded; absent: no step is. */
   readonly onStepRecord?: Reporter['onStep'];
   /** Told what it does besides steps. */
   onPhase?(doing: string): void;
-  /** After every step that does not end an epoch, while workers compute; what it rejects with ends the run. */
+  /** After every step that does not end an epoch, while workers compute or before a pause; what it rejects with ends the run. */
   onStep?(step: StepDone): Promise<void>;
   /** Awaited before the next epoch begins. `unfinished`: the sums of one that was left before its end. */
   onEpoch(record: EpochRecord, unfinished?: EpochSums): Promise<void>;
@@ -61,13 +65,14 @@ export interface StepDone {
 }
 
 /**
- * Trains `replica` to the end of the configuration, or until the signal.
+ * Trains `replica` to the end of the configuration, or until the signal. A pause comes after the step at hand, as if that ended
+ * the epoch: every replica has it, and its members have nothing to do; then the epoch goes on.
  *
  * Rejects with `ProtocolError`, naming the worker, when the last worker is lost or misbehaves, and with ERR_NOT_FINITE when the
  * average holds a value that is no number; the replica then stands at the last step that was applied.
  */
 export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
-  const { config, numTrainSamples, fleet, allReduce, replica, signal } = context;
+  const { config, numTrainSamples, fleet, allReduce, replica, signal, pauses = NO_PAUSES } = context;
   const { members } = fleet;
   const stepSizes = stepSizesOf(config);
   const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
@@ -83,12 +88,25 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       updateRates(config.optimizer, learningRateAt(config.schedule, { step, epoch, totalSteps }), step),
   };
   const isInterrupted = (): boolean => signal.aborted;
+  const isToPause = (): boolean => pauses.isPauseDue;
+
+  /** With the time that it takes, also to find a member afterwards, kept out of the epoch's. */
+  const standStill = async (recorder: EpochRecorder) => {
+    recorder.paused();
+    await pauses.standStill();
+    while (members.length === 0 && !isInterrupted()) await fleet.whenAny();
+    recorder.resumed();
+  };
 
   const wireRatio = wireRatioOf(config.wire, replica.plan);
   let { carried } = context;
   let pace: Pace = { seconds: 0, steps: 0, evaluationSeconds: 0 };
 
-  while (replica.step < lastStep && !isInterrupted()) {
+  while (replica.step < lastStep && !isInterrupted() && !pauses.isStopDue) {
+    if (isToPause()) {
+      await pauses.standStill();
+      continue;
+    }
     while (fleet.members.length === 0) await fleet.whenAny();
     let plan = planStep(replica.step + 1, members, sizes);
     const { epoch } = plan;
@@ -110,18 +128,23 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
 
       const step = plan.step + plan.numSteps - 1;
       const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
-      const next = endsEpoch ? undefined : planStep(step + 1, members, sizes);
+      const isPauseDue = isToPause();
+      const next = endsEpoch || isPauseDue ? undefined : planStep(step + 1, members, sizes);
       allReduce.distribute(plan, next);
-      recorder.distributed(endsEpoch);
+      recorder.distributed(!next);
       // The workers have the update on its way; this replica applies it in the meantime.
       allReduce.apply(plan);
       recorder.applied();
       context.onProgress(recorder.progress());
-      if (!next) break;
-      await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
-      plan = next;
+      if (!next) recorder.confirmed(await allReduce.confirm());
+      if (!endsEpoch) await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
+      if (isPauseDue) await standStill(recorder);
+      if (endsEpoch || (isPauseDue && isInterrupted())) break;
+      plan = next ?? planStep(step + 1, members, sizes);
+      if (next) continue;
+      allReduce.open(plan);
+      recorder.opened();
     }
-    recorder.confirmed(await allReduce.confirm());
 
     const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
     context.onPhase?.(`evaluating epoch ${epoch}`);

@@ -171,10 +171,13 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         'update',
         'evaluate',
         'standBy',
+        'hold',
         'shutdown',
         ...RING_MESSAGES,
       ] as const),
     );
+    // That it came is all that it says.
+    if (message.kind === 'hold') continue;
     // A ring's step goes on beside the reading: only the end of the run, or of the ring, overtakes it.
     const overtakes = message.kind === 'shutdown' || message.kind === 'snapshot' || isRingMessage(message);
     if (ring.underWay && !overtakes) await ring.underWay;

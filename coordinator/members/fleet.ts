@@ -53,6 +53,8 @@ export interface Fleet {
   dismissSpare(): void;
   /** Gives an average to newcomers too, up to its last step: its messages, whose payloads are copied. */
   follow(lastStep: number, messages: () => readonly Message[]): void;
+  /** Tells all workers that the run waits, and that they are to keep waiting. A member that cannot be told is lost. */
+  hold(): void;
   /** How many workers there are now, by what they do. */
   census(): WorkerCensus;
   /** Milliseconds that were waited so far because there was no member. */
@@ -209,6 +211,18 @@ class RunFleet implements Fleet {
 
   follow(lastStep: number, messages: () => readonly Message[]): void {
     this.#newcomers.follow(lastStep, messages);
+  }
+
+  hold(): void {
+    for (const member of [...this.members]) {
+      try {
+        member.transport.send({ kind: 'hold' });
+      } catch (error) {
+        this.lose(member, undefined, error);
+      }
+    }
+    this.#newcomers.hold();
+    this.#waitingRoom.hold();
   }
 
   serve(service: FleetService): void {

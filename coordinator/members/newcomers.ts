@@ -91,6 +91,17 @@ export class Newcomers {
     }
   }
 
+  /** Tells all of them to keep waiting. */
+  hold(): void {
+    for (const newcomer of this.#newcomers) {
+      try {
+        this.#send(newcomer, { kind: 'hold' });
+      } catch (error) {
+        this.#fail(newcomer, error);
+      }
+    }
+  }
+
   /** Forgets all of them. */
   clear(): void {
     this.#newcomers.clear();

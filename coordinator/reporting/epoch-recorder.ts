@@ -13,17 +13,23 @@ import type { EpochRecord, EpochSoFar, Progress, Reporter } from './reporter.ts'
 import { stepRecordOf } from './step-record.ts';
 import { Traffic } from './traffic.ts';
 
-/** Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. */
+/**
+ * Calls come in the order of the loop: opened, then for each step reduced, distributed, applied; confirmed, close. An epoch
+ * that pauses is confirmed after the step at hand, then paused and resumed; with opened it goes on.
+ */
 export interface EpochRecorder {
   opened(): void;
   reduced(step: ReducedStep, plan: StepPlan): void;
-  /** `endsEpoch`: the step lasts until it is confirmed. */
-  distributed(endsEpoch: boolean): void;
+  /** `isLast`: of the epoch, or before a pause. The step lasts until it is confirmed. */
+  distributed(isLast: boolean): void;
   applied(): void;
   progress(): Progress;
   /** Of the steps so far, with those that were carried over. */
   readonly sums: () => EpochSums;
   confirmed(confirmations: readonly Confirmation[]): void;
+  /** The time from here until `resumed` is not the epoch's. */
+  paused(): void;
+  resumed(): void;
   /** `learningRate`: of the epoch's last step. */
   close(evaluated: EvaluationFigures, learningRate: number): EpochRecord;
 }
@@ -61,13 +67,15 @@ class RunEpochRecorder implements EpochRecorder {
   readonly #place: EpochPlace;
   readonly #carried: EpochSums;
   readonly #totals: { -readonly [K in keyof EpochSums]: EpochSums[K] };
-  readonly #startMs = performance.now();
+  /** Later by the time that the epoch stood still. */
+  #startMs = performance.now();
   readonly #traffic: Traffic;
   readonly #metrics: ReturnType<typeof openEpochMetrics>;
   #last: { readonly step: ReducedStep; readonly plan: StepPlan; readonly reducedMs: number } | undefined;
   #stepStartMs = this.#startMs;
   #ownApplyMs = 0;
   #endMs = this.#startMs;
+  #pausedMs: number | undefined;
 
   constructor(place: EpochPlace) {
     this.#place = place;
@@ -91,14 +99,14 @@ class RunEpochRecorder implements EpochRecorder {
     if (step.peerExchange) this.#traffic.exchanged(step.peerExchange);
   }
 
-  distributed(endsEpoch: boolean): void {
+  distributed(isLast: boolean): void {
     const sentMs = performance.now();
     const { step, reducedMs } = this.#last!;
     const { arrivals, peerExchange } = step;
     const moments = { startMs: this.#stepStartMs, reducedMs, sentMs, ownApplyMs: this.#ownApplyMs };
     this.#metrics.recordStep({ ...moments, arrivals, peerExchange });
     this.#stepStartMs = sentMs;
-    if (!endsEpoch) this.#settleStep(sentMs);
+    if (!isLast) this.#settleStep(sentMs);
   }
 
   applied(): void {
@@ -108,7 +116,7 @@ class RunEpochRecorder implements EpochRecorder {
   progress(): Progress {
     const { epoch, epochs, stepsPerEpoch, lastStep, pace } = this.#place;
     const { steps } = this.#totals;
-    const secondsSoFar = (performance.now() - this.#startMs) / 1000;
+    const secondsSoFar = (this.#nowMs() - this.#startMs) / 1000;
     const stepsLeft = lastStep - (epoch - 1) * stepsPerEpoch - steps;
     const secondsOfStep = (pace.seconds + secondsSoFar) / (pace.steps + this.#since().steps);
     const evaluationsLeft = Math.ceil(lastStep / stepsPerEpoch) - epoch + 1;
@@ -130,6 +138,20 @@ class RunEpochRecorder implements EpochRecorder {
     this.#metrics.recordConfirmation(this.#stepStartMs, confirmations, this.#ownApplyMs);
     this.#endMs = performance.now();
     this.#settleStep(this.#endMs);
+  }
+
+  paused(): void {
+    this.#pausedMs = performance.now();
+  }
+
+  resumed(): void {
+    const stoodMs = performance.now() - this.#pausedMs!;
+    this.#pausedMs = undefined;
+    this.#metrics.skip(stoodMs);
+    this.#startMs += stoodMs;
+    this.#endMs += stoodMs;
+    // No update is on its way: the members begin the next step at once.
+    this.#ownApplyMs = 0;
   }
 
   close({ loss, accuracy, evaluationSeconds }: EvaluationFigures, learningRate: number): EpochRecord {
@@ -173,6 +195,11 @@ class RunEpochRecorder implements EpochRecorder {
     };
   }
 
+  /** The epoch's clock: it stands still in a pause. */
+  #nowMs(): number {
+    return this.#pausedMs ?? performance.now();
+  }
+
   /** The step at hand ends: its record has all the time since the one before. */
   #settleStep(atMs: number): void {
     const span = this.#metrics.settle(atMs);
@@ -191,7 +218,7 @@ class RunEpochRecorder implements EpochRecorder {
   }
 
   #soFar(): EpochSoFar {
-    const { wallMs, breakdown, workers, slowest } = this.#metrics.sumUp(performance.now());
+    const { wallMs, breakdown, workers, slowest } = this.#metrics.sumUp(this.#nowMs());
     const { sent, received } = this.#traffic.total();
     return {
       ...partsInSeconds(breakdown),

@@ -7,7 +7,7 @@ export interface JsonReporter extends Reporter {
 }
 
 /**
- * Writes a line for each: `start`, `phase`, `worker`, `epoch`, `warning`, `end`. An epoch is the record that `epochs.jsonl`
+ * Writes a line for each: `start`, `phase`, `worker`, `control`, `epoch`, `warning`, `end`. An epoch is the record that `epochs.jsonl`
  * has, an end what `result.json` says.
  */
 export function createJsonReporter(stream: { write(text: string): unknown }): JsonReporter {
@@ -20,7 +20,7 @@ export function createJsonReporter(stream: { write(text: string): unknown }): Js
     },
     onPhase: (doing) => write('phase', { at: now(), doing }),
     onEvent(event) {
-      if (event.kind === 'worker') write('worker', { at: now(), ...event });
+      if (event.kind === 'worker' || event.kind === 'control') write(event.kind, { at: now(), ...event });
     },
     onEpoch: (record) => write('epoch', record),
     warn: (text) => write('warning', { at: now(), text }),

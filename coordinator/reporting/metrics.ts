@@ -30,6 +30,8 @@ export interface EpochMetrics {
   recordConfirmation(startMs: number, confirmations: readonly Confirmation[], ownApplyMs: number): void;
   /** The parts of the time up to `atMs` since the last call, or since the epoch's start. */
   settle(atMs: number): { wallMs: number; parts: StepParts };
+  /** The epoch stood still for this long, since the last time that was settled: its time is not the epoch's. */
+  skip(milliseconds: number): void;
   /** All up to `atMs`, while the epoch goes on. */
   sumUp(atMs: number): EpochTotals;
   /** Closes the epoch at `endMs` on the same clock. */
@@ -45,6 +47,8 @@ export interface EpochTotals {
 
 /** `members`: those at the start; others are added when they arrive. */
 export function openEpochMetrics(startMs: number, members: readonly Member[]): EpochMetrics {
+  /** Later by the time that the epoch stood still. */
+  let epochStartMs = startMs;
   let settled = NO_PARTS;
   let settledMs = startMs;
   /** Named parts of the time since then. */
@@ -71,7 +75,7 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     const totals = [...workers.values()];
     const isSlower = (a: WorkerTotals, b: WorkerTotals) => a.delayMs - b.delayMs || a.arrivalMs - b.arrivalMs;
     const slowest = totals.reduce((a, b) => (isSlower(b, a) > 0 ? b : a), totals[0]!);
-    return { wallMs: atMs - startMs, breakdown, workers: totals, slowest };
+    return { wallMs: atMs - epochStartMs, breakdown, workers: totals, slowest };
   };
 
   return {
@@ -98,6 +102,11 @@ export function openEpochMetrics(startMs: number, members: readonly Member[]): E
     },
 
     settle,
+
+    skip(milliseconds) {
+      epochStartMs += milliseconds;
+      settledMs += milliseconds;
+    },
 
     sumUp(atMs) {
       return totalsOfEpoch(atMs, plusParts(settled, withOther(parts, atMs - settledMs)));

@@ -3,8 +3,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { WORKER_STATES } from './reported-event.ts';
 import type { WorkerCensus } from './reported-event.ts';
 
-/** `waiting`: for workers, at the beginning or because none is left. */
-const RUN_STATES = ['waiting', 'training', 'evaluating', 'completed', 'failed', 'interrupted'] as const;
+/** `waiting`: for workers, at the beginning or because none is left. `paused`: by a person. */
+const RUN_STATES = ['waiting', 'training', 'evaluating', 'paused', 'completed', 'failed', 'interrupted'] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
 /** Powers of ten, and what lies between: seconds of steps from a tiny model on one machine to a large one over a slow link. */

@@ -43,6 +43,7 @@ class PrometheusReporter implements Reporter {
   #learningRate: number | undefined;
   #progress: Progress | undefined;
   #state: RunState = 'waiting';
+  #isPaused = false;
   #census: () => WorkerCensus = () => NO_WORKERS;
 
   constructor({ version, node }: BuildFacts, mostWorkers: number) {
@@ -84,6 +85,7 @@ class PrometheusReporter implements Reporter {
 
   readonly onEnd: NonNullable<Reporter['onEnd']> = ({ status }) => {
     this.#state = status;
+    this.#isPaused = false;
   };
 
   readonly onEvent = (event: ReportedEvent): void => {
@@ -102,6 +104,9 @@ class PrometheusReporter implements Reporter {
         return;
       case 'saved':
         this.metrics.checkpointTime.set(Date.now() / 1000);
+        return;
+      case 'control':
+        this.#isPaused = event.state === 'paused';
         return;
       case 'worker':
       case 'alone':
@@ -139,6 +144,7 @@ class PrometheusReporter implements Reporter {
   }
 
   #stateNow(): RunState {
+    if (this.#isPaused) return 'paused';
     return this.#state === 'training' && this.#census().working === 0 ? 'waiting' : this.#state;
   }
 

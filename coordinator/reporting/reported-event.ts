@@ -1,4 +1,4 @@
-/** ReportedEvent: what happens to a run besides steps and epochs: workers that come and go, refusals, reissued work, checkpoints. */
+/** ReportedEvent: what happens to a run besides steps and epochs: workers that come and go, refusals, reissued work, checkpoints, pauses. */
 import type { ProtocolErrorCode } from '../../protocol/errors.ts';
 
 /**
@@ -52,6 +52,9 @@ export interface WorkerEvent {
   readonly reason?: string;
 }
 
+/** What a run does that a person may pause and stop: see `RunControl`. */
+export type ControlState = 'running' | 'pausing' | 'paused' | 'stopping';
+
 export type ReportedEvent =
   /** Workers are counted by this function from here on, whenever somebody asks. */
   | { readonly kind: 'gathering'; readonly census: () => WorkerCensus }
@@ -64,4 +67,6 @@ export type ReportedEvent =
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'reissued'; readonly reason: ReissueReason; readonly numMicrobatches: number }
   /** A checkpoint with the state after this step is on the disk. */
-  | { readonly kind: 'saved'; readonly step: number };
+  | { readonly kind: 'saved'; readonly step: number }
+  /** A person has paused the run, had it go on, or had it end after its epoch. */
+  | { readonly kind: 'control'; readonly state: ControlState };

@@ -135,7 +135,7 @@ export interface RunResult {
   readonly seconds: number;
   /** Steps, evaluation and what is written. */
   readonly trainingSeconds: number;
-  /** For workers to join: at the beginning, and when none was left. */
+  /** For workers to join, at the beginning and when none was left; and paused. */
   readonly waitingSeconds: number;
   /** Of a completed run: whether the model does better than a guess, see `learning.ts`. Absent where that cannot be told. */
   readonly learned?: boolean;

@@ -63,7 +63,7 @@ export function summaryLines(result: RunResult, runDir: string | undefined): str
   const { status, steps, testAccuracy, validationAccuracy, trainingSeconds, waitingSeconds, error } = result;
   const test = testAccuracy === null ? '' : `, test acc ${testAccuracy.toFixed(4)}`;
   const accuracy = typeof validationAccuracy === 'number' ? `, validation acc ${validationAccuracy.toFixed(4)}` : test;
-  const waited = waitingSeconds >= 1 ? `, waited ${waitingSeconds.toFixed(1)} s for workers` : '';
+  const waited = waitingSeconds >= 1 ? `, waited ${waitingSeconds.toFixed(1)} s` : '';
   const time = `${countOf(steps, 'step')} in ${trainingSeconds.toFixed(1)} s`;
   return [
     `${status}: ${time}${accuracy}, parameters ${result.parametersSha256.slice(0, 12)}${waited}`,

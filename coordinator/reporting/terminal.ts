@@ -4,6 +4,7 @@ import { printableLines } from '../../protocol/errors.ts';
 import type { RunConfig } from '../run-config.ts';
 import { liveBlock, progressLine, WorkerStates } from './live-block.ts';
 import { createLiveDisplay } from './live-display.ts';
+import type { ControlState } from './reported-event.ts';
 import type { EpochRecord, EpochSoFar, Progress, Reporter } from './reporter.ts';
 import { breakdownLine, epochLine, summaryLines, workersInWords } from './run-lines.ts';
 import { columnsOf, formatDuration, wrapText } from './text.ts';
@@ -14,6 +15,14 @@ const LEAST_SECONDS = 1;
 
 /** Where no line is drawn again, nothing is silent for longer than this. */
 const PROGRESS_INTERVAL_SECONDS = 30;
+
+/** What is told when a person pauses a run, has it go on, or has it end. */
+const CONTROL_LINES: Readonly<Record<ControlState, string>> = {
+  pausing: 'pausing after the step at hand',
+  paused: 'paused: resume on the dashboard',
+  running: 'going on',
+  stopping: 'stopping after the epoch at hand',
+};
 
 export interface TerminalOptions {
   readonly stream: NodeJS.WriteStream;
@@ -45,6 +54,7 @@ export function createTerminalReporter({
   let progress: Progress | undefined;
   let progressMs = 0;
   let soFar: EpochSoFar | undefined;
+  let isPaused = false;
   let last: EpochRecord | undefined;
 
   const view = (columns: number, rows: number) => {
@@ -96,6 +106,13 @@ export function createTerminalReporter({
     },
     onEvent(event) {
       if (event.kind === 'worker') states.add(event);
+      if (event.kind !== 'control') return;
+      const text = CONTROL_LINES[event.state];
+      line(text);
+      // Until the next step the run does nothing else.
+      if (event.state === 'paused' || isPaused) doing = startOf(text);
+      isPaused = event.state === 'paused';
+      live?.draw();
     },
     onEpoch(record) {
       last = record;

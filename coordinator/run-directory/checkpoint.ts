@@ -61,7 +61,7 @@ const runPointSchema = z.strictObject({
   bestTestAccuracy: z.number().nullable(),
   /** The epoch of the best; absent in older files. */
   bestEpoch: count.optional(),
-  /** The run's wall time so far, and how much of it was waiting for workers; absent in older files. */
+  /** The run's wall time so far, and how much of it was waiting for workers, or paused; absent in older files. */
   seconds: z.number(),
   waitingSeconds: z.number().optional(),
 });

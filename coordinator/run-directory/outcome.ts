@@ -21,7 +21,7 @@ export interface ResultParts {
   readonly replica: Replica;
   /** In ISO 8601; undefined of a run that an older version began. */
   readonly startedAt: string | undefined;
-  /** Of the run so far, over all processes; and of those, waiting for workers. */
+  /** Of the run so far, over all processes; and of those, waiting for workers or paused. */
   readonly seconds: number;
   readonly waitingSeconds: number;
   readonly learned: boolean | undefined;

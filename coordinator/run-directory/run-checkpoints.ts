@@ -38,7 +38,7 @@ export interface RunCheckpointsOptions {
   readonly from: RunPoint;
   /** The run's wall time so far. */
   readonly seconds: () => number;
-  /** How much of it was waiting for workers. */
+  /** How much of it was waiting for workers, or paused. */
   readonly waitingSeconds: () => number;
   readonly say: (line: string) => void;
   /** Told of the step of each checkpoint that is on the disk. */

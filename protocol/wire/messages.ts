@@ -112,7 +112,10 @@ export const MESSAGES = {
       labelSmoothing: z.number().min(0).lt(1).optional(),
       /** What every worker does to training images, see `augmentation.ts`; absent for nothing. */
       augmentation: augmentationSchema.optional(),
-      /** The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. */
+      /**
+       * The longest that the coordinator may be silent, pings apart: it may be waiting for other workers. Where it waits for
+       * a person, it sends `hold`.
+       */
       patienceMs: count,
       /** The data, by the sha256 of its canonical form, see `data/canonical.ts`: a worker with other bytes has no part. */
       dataset: z.strictObject({ name: text, sha256, totalBytes: count }),
@@ -254,6 +257,12 @@ export const MESSAGES = {
   standBy: { code: 19, payload: 'none', header: z.strictObject({ reason: text }) },
 
   /**
+   * From the coordinator. At any time after ready, to a worker that waits for its next message: the run is paused, or waits,
+   * and the coordinator lives. The worker's patience begins anew; nothing else changes, and nothing is answered.
+   */
+  hold: { code: 20, payload: 'none', header: z.strictObject({}) },
+
+  /**
    * From the coordinator. Between epochs: evaluate these chunks of `evaluationBatch` samples, on the averages of the
    * weights where there are any.
    */
@@ -316,9 +325,12 @@ interface Payloads {
 
 export type MessageKind = keyof typeof MESSAGES;
 
+/** A header's fields. The schema of a header without any stands for a record whose every field is never there. */
+type FieldsOf<Header> = { readonly [F in keyof Header as string extends F ? never : F]: Header[F] };
+
 /** A message of kind K: its kind, its header's fields, and its payload if the kind has one. */
 export type MessageOf<K extends MessageKind> = {
-  [Kind in K]: { readonly kind: Kind } & Readonly<z.infer<(typeof MESSAGES)[Kind]['header']>> &
+  [Kind in K]: { readonly kind: Kind } & FieldsOf<z.infer<(typeof MESSAGES)[Kind]['header']>> &
     Payloads[(typeof MESSAGES)[Kind]['payload']];
 }[K];
 

@@ -1,5 +1,5 @@
 /** What a caller of the library is told of a run, and how the run's own reporter tells it. */
-import type { WorkerEvent } from '../../coordinator/reporting/reported-event.ts';
+import type { ControlState, WorkerEvent } from '../../coordinator/reporting/reported-event.ts';
 import type {
   EpochRecord,
   Progress,
@@ -53,6 +53,8 @@ export type RunEvent =
     }
   /** A worker has joined the run, is late, or was lost. */
   | ({ readonly kind: 'worker' } & WorkerEvent)
+  /** A person has paused the run, had it go on, or had it end after its epoch. */
+  | { readonly kind: 'control'; readonly state: ControlState }
   | { readonly kind: 'ended'; readonly result: RunResult; readonly runDir: string | undefined }
   /** The run was refused before it began, or ended by an internal error: the call rejects. No other event follows. */
   | { readonly kind: 'refused' };
@@ -88,7 +90,7 @@ export function reporterOf({ onEpoch, onStep, onEvent, logger }: RunCallbacks): 
     },
     onProgress: (progress) => onStep?.(progress),
     onEvent(event) {
-      if (event.kind === 'worker') onEvent?.(event);
+      if (event.kind === 'worker' || event.kind === 'control') onEvent?.(event);
     },
     onEpoch: (record) => onEpoch?.(record),
     onEnd: (result, runDir) => onEvent?.({ kind: 'ended', result, runDir }),

@@ -61,6 +61,7 @@ export function onTerminal({ quiet, json, progressInterval }: Pick<RunFlags, Ter
           reporter.onStart?.(event.config, event.workers, event.runDir, event.stepsDone);
           break;
         case 'worker':
+        case 'control':
           reporter.onEvent?.(event);
           break;
         case 'ended':

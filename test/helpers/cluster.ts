@@ -10,6 +10,9 @@ import type { Confusion } from '../../coordinator/reporting/confusion.ts';
 import type { EpochRecord, Progress } from '../../coordinator/reporting/reporter.ts';
 import type { OnReissue } from '../../coordinator/reporting/reported-event.ts';
 import type { StepRecord } from '../../coordinator/reporting/step-record.ts';
+import { createPauses } from '../../coordinator/pauses.ts';
+import { createRunControl } from '../../coordinator/run-control.ts';
+import type { RunControl } from '../../coordinator/run-control.ts';
 import { welcomeOf } from '../../coordinator/run-config.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import { synchronise } from '../../coordinator/members/fleet.ts';
@@ -136,6 +139,7 @@ export interface ClusterOptions {
   /** See `StarOptions`. */
   readonly lateMs?: number;
   readonly signal?: AbortSignal;
+  readonly control?: RunControl;
   /** How long the run waits for a worker when none is left. Default: not at all. */
   readonly waitMs?: number;
   readonly say?: (line: string) => void;
@@ -156,6 +160,7 @@ export interface ClusterOutcome {
   readonly epochs: EpochRecord[];
   /** Of each epoch. */
   readonly confusions: Confusion[];
+  readonly pausedMs: number;
   /** How each worker's session ended: the coordinator's reason, or what it was rejected with. */
   readonly sessions: PromiseSettledResult<string>[];
 }
@@ -170,8 +175,9 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     signal = new AbortController().signal,
   } = options;
   const replica = createReplica(planModel(config.model), config.optimizer, config.seed);
+  const welcome = welcomeOf(config, 'test', dataset);
   const membership = createMembership({
-    welcome: welcomeOf(config, 'test', dataset),
+    welcome,
     ...(served && { dataset: { ...served, name: 'served' } }),
     log: () => {},
   });
@@ -233,8 +239,12 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
       ? await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, onReissue: options.onReissue })
       : makeStar();
     membership.passNewcomers((member) => fleet.join(member));
+    const { patienceMs } = welcome;
+    const { control = createRunControl() } = options;
+    const pauses = createPauses({ control, fleet, patienceMs, checkIn() {}, interruption: signal, signal });
     const status = await train({
       config,
+      pauses,
       numTrainSamples: dataset.train.numSamples,
       numEvaluationSamples,
       predictions,
@@ -254,7 +264,7 @@ export async function runCluster(options: ClusterOptions): Promise<ClusterOutcom
     // As `trainWithWorkers` does.
     fleet.close();
     membership.dismiss('done');
-    return { status, replica, epochs, confusions, sessions: await settled() };
+    return { status, replica, epochs, confusions, pausedMs: pauses.pausedMs, sessions: await settled() };
   } finally {
     membership.dismiss('over');
     await settled();

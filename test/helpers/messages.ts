@@ -73,6 +73,7 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
     payload: Uint8Array.of(3, 4, 5, 6, 7, 8, 9, 10),
   },
   standBy: { kind: 'standBy', reason: 'all 2 microbatches of a step have a worker' },
+  hold: { kind: 'hold' },
   evaluate: { kind: 'evaluate', epoch: 1, firstChunk: 0, numChunks: 20, predictions: true },
   evaluation: {
     kind: 'evaluation',

@@ -23,7 +23,14 @@ const config = runConfig({ globalBatch: 8, microbatches: 2, epochs: 2 });
 export interface SmallRunOptions extends Partial<
   Pick<
     RunOptions,
-    'checkpointSettings' | 'isUnrecorded' | 'recordSteps' | 'reporter' | 'signal' | 'subscribers' | 'summonWorkers'
+    | 'checkpointSettings'
+    | 'control'
+    | 'isUnrecorded'
+    | 'recordSteps'
+    | 'reporter'
+    | 'signal'
+    | 'subscribers'
+    | 'summonWorkers'
   >
 > {
   /** Default: 2. */

@@ -5,6 +5,8 @@
 import type { Confusion } from '../../coordinator/reporting/confusion.ts';
 import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
+import { createRunControl } from '../../coordinator/run-control.ts';
+import type { RunControl } from '../../coordinator/run-control.ts';
 import { StorageError } from '../../coordinator/run-directory/storage-error.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
@@ -18,9 +20,9 @@ import type { LinkProfile, Network } from './network.ts';
 import { createRandom } from './random.ts';
 import { configOf, DATASET } from './run-config.ts';
 import { HARMLESS_STOP_MS } from './schedule.ts';
-import type { CoordinatorFault, Schedule, WorkerFault, WorkerSchedule } from './schedule.ts';
+import type { ControlSchedule, CoordinatorFault, Schedule, WorkerFault, WorkerSchedule } from './schedule.ts';
 import { liveAsWorker } from './worker-process.ts';
-import type { SimProcess, World } from './world.ts';
+import type { SimEvent, SimProcess, World } from './world.ts';
 
 /** A worker that lives, or has lived. */
 export interface SimWorker {
@@ -37,6 +39,7 @@ export interface SimWorker {
 interface SimCoordinator {
   readonly process: SimProcess;
   readonly interruption: AbortController;
+  readonly control: RunControl;
   /** Who lets workers in, while it listens. */
   membership?: Membership | undefined;
 }
@@ -66,6 +69,7 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   const disk = createDisk(world, RUN_FOLDER);
   const config = configOf(schedule);
   const coordinatorFaults = [...schedule.coordinatorFaults];
+  const controls = [...(schedule.controls ?? [])];
   const workers: SimWorker[] = [];
   const signals: AbortSignal[] = [];
   const confusions = new Map<number, Confusion>();
@@ -77,6 +81,9 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   let violation: string | undefined;
   let coordinator!: SimCoordinator;
   let begunWith: AllReduceKind | undefined;
+  let numResumes = 0;
+  /** Presses to come, which nobody waits for when the run is over. */
+  const buttons: SimEvent[] = [];
 
   const violate = (what: string) => (violation ??= what);
   network.onSend = (process) => onSend.get(process)?.();
@@ -86,12 +93,14 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
 
   const startCoordinator = (delayMs: number, isResumed: boolean) => {
     const process = world.createProcess(isResumed ? `coordinator${world.numEvents}` : 'coordinator');
-    const started: SimCoordinator = { process, interruption: new AbortController() };
+    const started: SimCoordinator = { process, interruption: new AbortController(), control: createRunControl() };
     coordinator = started;
     signals.push(started.interruption.signal);
     process.beforeEvent = (numEvents) => {
       if (coordinatorFaults[0] && numEvents >= coordinatorFaults[0].atEvent) failAs(coordinatorFaults.shift()!);
+      if (controls[0] && numEvents >= controls[0].atEvent) press(controls.shift()!, started);
     };
+    started.control.onChange((state) => tell('coordinator', `control: ${state}`));
     world.schedule(process, delayMs, 'start', () => {
       state.lastProgressMs = world.nowMs;
       liveAsCoordinator({
@@ -110,9 +119,11 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
         say: hear,
         onConfusion: (confusion) => confusions.set(confusion.epoch, confusion),
         onProgress: () => (state.lastProgressMs = world.nowMs),
+        control: started.control,
         signal: started.interruption.signal,
       }).then(
         ({ status, replica }) => {
+          for (const button of buttons) button.isCancelled = true;
           if (status === 'completed') trained = replica;
           else resumeAll();
         },
@@ -147,9 +158,27 @@ export function createCluster(world: World, schedule: Schedule, tell: (who: stri
   /** As a user does: resumes the run, and starts workers, for those of before were told to end. */
   const resumeAll = () => {
     startCoordinator(1000, true);
+    const marks = '"'.repeat(++numResumes);
     for (const [index, plan] of schedule.workers.entries()) {
-      startWorker({ ...plan, faults: [] }, `worker-${index}"`, 1000 + plan.startMs);
+      startWorker({ ...plan, faults: [] }, `worker-${index}${marks}`, 1000 + plan.startMs);
     }
+  };
+
+  /** A button of the dashboard: an event of its own, in the coordinator's process. */
+  const press = (asked: ControlSchedule, { process, control }: SimCoordinator) => {
+    tell('schedule', `control: ${JSON.stringify(asked)}`);
+    if (asked.kind === 'stop') {
+      // Workers may be about to join as it ends.
+      state.isCoordinatorExcused = true;
+      world.schedule(process, 0, 'stop', () => void control.stopAfterEpoch());
+      return;
+    }
+    world.schedule(process, 0, 'pause', () => void control.pause());
+    const resume = world.schedule(process, asked.pauseMs, 'resume', () => {
+      state.lastProgressMs = world.nowMs;
+      control.resume();
+    });
+    buttons.push(resume);
   };
 
   const failAs = (fault: CoordinatorFault) => {

@@ -6,6 +6,7 @@ import { createElasticRing } from '../../coordinator/all-reduce/ring/elastic-rin
 import type { AllReduceKind } from '../../coordinator/run-config.ts';
 import type { EstablishOptions } from '../../coordinator/all-reduce/establish.ts';
 import type { Fleet } from '../../coordinator/members/fleet.ts';
+import type { RunControl } from '../../coordinator/run-control.ts';
 import { trainWithWorkers } from '../../coordinator/train-with-workers.ts';
 import type { Membership } from '../../coordinator/members/membership.ts';
 import type { Confusion } from '../../coordinator/reporting/confusion.ts';
@@ -42,6 +43,7 @@ export interface CoordinatorLife {
   say(line: string): void;
   onProgress(): void;
   onConfusion(confusion: Confusion): void;
+  readonly control: RunControl;
   readonly signal: AbortSignal;
 }
 
@@ -79,6 +81,7 @@ export async function liveAsCoordinator(life: CoordinatorLife): Promise<RunEnd> 
       checkpointSettings: { keep: 2 },
       vectorMath: VECTOR_MATH,
       signal: life.signal,
+      control: life.control,
       reporter: { line: say, onProgress: () => life.onProgress() },
       warn: say,
       begunWith: life.begunWith,

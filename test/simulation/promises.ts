@@ -5,9 +5,10 @@ import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { Cluster } from './cluster.ts';
 import { RECORDS } from './coordinator-process.ts';
 import { expectedCells, expectedLoss } from './engine.ts';
+import { sumOfParts } from '../helpers/parts.ts';
 import { NUM_TEST, NUM_TRAIN } from './run-config.ts';
-import { CALM_WORKER } from './schedule.ts';
-import type { Schedule } from './schedule.ts';
+import { BEYOND_PATIENCE_MS, CALM_WORKER } from './schedule.ts';
+import type { ControlSchedule, Schedule } from './schedule.ts';
 import type { SimulationResult } from './simulate.ts';
 
 const EXPECTED_CELLS = expectedCells(NUM_TEST);
@@ -23,14 +24,18 @@ export function checkOutcome(schedule: Schedule, cluster: Cluster): string | und
 }
 
 /** Each epoch once, with every sample in it once. */
-function checkRecords({ epochs }: Schedule, { disk }: Cluster): string | undefined {
+function checkRecords({ epochs, controls = [] }: Schedule, { disk }: Cluster): string | undefined {
   const lines = (disk.readText(RECORDS) ?? '').trimEnd().split('\n');
   const records = lines.map((line) => JSON.parse(line) as EpochRecord);
   const numbers = records.map(({ epoch }) => epoch).join();
   if (numbers !== Array.from({ length: epochs }, (_, i) => i + 1).join()) {
     return `records of epochs ${numbers}, expected 1 to ${epochs}`;
   }
-  for (const { epoch, samples, loss, testLoss } of records) {
+  for (const record of records) {
+    const { epoch, samples, loss, testLoss, seconds } = record;
+    const parts = sumOfParts(record);
+    if (Math.abs(parts - seconds) > 1e-6) return `epoch ${epoch}: its parts are ${parts} s, expected ${seconds} s`;
+    if (seconds >= longestEpochSeconds(controls)) return `epoch ${epoch} has ${seconds} s: a pause counts as its time`;
     if (samples !== NUM_TRAIN) return `epoch ${epoch} has ${samples} samples, expected ${NUM_TRAIN}`;
     if (loss !== expectedLoss(NUM_TRAIN)) return `epoch ${epoch}: loss ${loss}: some sample did not count once`;
     if (testLoss !== expectedLoss(NUM_TEST)) return `epoch ${epoch}: test loss ${testLoss}: some did not count once`;
@@ -48,6 +53,11 @@ function checkConfusions({ epochs }: Schedule, { confusions }: Cluster): string 
   }
   return undefined;
 }
+/** Where the run was paused beyond a worker's patience, nothing else takes as long. */
+const longestEpochSeconds = (controls: readonly ControlSchedule[]): number => {
+  const wasPaused = controls.some((one) => one.kind === 'pause' && one.pauseMs >= BEYOND_PATIENCE_MS);
+  return wasPaused ? BEYOND_PATIENCE_MS / 1000 : Infinity;
+};
 
 /** All that live have ended, as the coordinator told them. */
 function checkWorkers({ workers, isCoordinatorExcused }: Cluster): string | undefined {

@@ -22,6 +22,14 @@ export type CoordinatorFault =
   /** Its disk is full: the run fails, and is resumed with room on the disk. Or its user interrupts it, and resumes it. */
   | { readonly kind: 'diskFull' | 'interrupt'; readonly atEvent: number };
 
+/**
+ * What a person asks of the run, as the coordinator is about to handle its `atEvent`-th event: to pause, and after that time to
+ * go on; or to stop after its epoch, upon which the run is resumed.
+ */
+export type ControlSchedule =
+  | { readonly kind: 'pause'; readonly atEvent: number; readonly pauseMs: number }
+  | { readonly kind: 'stop'; readonly atEvent: number };
+
 export interface WorkerSchedule {
   /** When its process starts. */
   readonly startMs: number;
@@ -60,10 +68,15 @@ export interface Schedule {
   readonly numAwaited: number;
   readonly workers: readonly WorkerSchedule[];
   readonly coordinatorFaults: readonly CoordinatorFault[];
+  /** In the order of their events. Default: nobody asks for anything. */
+  readonly controls?: readonly ControlSchedule[];
 }
 
 /** Stops that no deadline of the program is shorter than: a worker that was stopped for so long must not be lost. */
 export const HARMLESS_STOP_MS = 2400;
+
+/** Workers wait for 667 s, see `run-config.ts`. */
+export const BEYOND_PATIENCE_MS = 800_000;
 
 export function scheduleOf(seed: number): Schedule {
   const random = createRandom(seed, 'schedule');
@@ -92,7 +105,22 @@ export function scheduleOf(seed: number): Schedule {
     numAwaited,
     workers: isCalm ? workers : withSurvivor(withOneWrong(workers, mayBeWrong ? numAwaited : 0)),
     coordinatorFaults,
+    controls: controlsOf(seed),
   };
+}
+
+/** From a stream of its own: all else of a seed's schedule is what it was before there were pauses. */
+function controlsOf(seed: number): ControlSchedule[] {
+  const random = createRandom(seed, 'controls');
+  const numControls = random.chance(0.6) ? 0 : random.int(1, 3);
+  const controls = Array.from({ length: numControls }, (): ControlSchedule => {
+    const atEvent = random.int(1, random.pick([30, 100, 300]));
+    if (random.chance(0.15)) return { kind: 'stop', atEvent };
+    // Up to beyond what a step may take; now and then beyond a worker's patience, which costs some 1,000 events.
+    const pauseMs = random.chance(0.08) ? BEYOND_PATIENCE_MS : random.pick([3, 50, 400, 4000, 30_000]);
+    return { kind: 'pause', atEvent, pauseMs };
+  });
+  return controls.sort((a, b) => a.atEvent - b.atEvent);
 }
 
 function workerOf(
@@ -184,7 +212,8 @@ function withOneWrong(workers: readonly WorkerSchedule[], numAwaited: number): W
 
 /** Simpler schedules of the same kind: each lacks something, or has less of it. The boldest come first. */
 export function* simplerThan(schedule: Schedule): Generator<Schedule> {
-  const { workers, coordinatorFaults, numAwaited, microbatches, epochs } = schedule;
+  const { workers, coordinatorFaults, controls = [], numAwaited, microbatches, epochs } = schedule;
+  for (const index of controls.keys()) yield { ...schedule, controls: without(controls, index) };
   for (const index of coordinatorFaults.keys()) {
     yield { ...schedule, coordinatorFaults: without(coordinatorFaults, index) };
   }
@@ -220,15 +249,22 @@ export function* simplerThan(schedule: Schedule): Generator<Schedule> {
     }
   }
   for (const [at, fault] of coordinatorFaults.entries()) {
-    for (const atEvent of [fault.atEvent >> 1, fault.atEvent - 1]) {
-      if (atEvent < 1 || atEvent === fault.atEvent) continue;
-      yield {
-        ...schedule,
-        coordinatorFaults: coordinatorFaults.map((one, i) => (i === at ? { ...one, atEvent } : one)),
-      };
+    for (const atEvent of sooner(fault.atEvent)) {
+      yield { ...schedule, coordinatorFaults: coordinatorFaults.with(at, { ...fault, atEvent }) };
+    }
+  }
+  for (const [at, control] of controls.entries()) {
+    for (const atEvent of sooner(control.atEvent)) {
+      yield { ...schedule, controls: controls.with(at, { ...control, atEvent }) };
+    }
+    if (control.kind === 'pause' && control.pauseMs > 1) {
+      yield { ...schedule, controls: controls.with(at, { ...control, pauseMs: control.pauseMs >> 1 }) };
     }
   }
 }
+
+/** Earlier events: half as early, and one before. */
+const sooner = (atEvent: number): number[] => [atEvent >> 1, atEvent - 1].filter((one) => one >= 1 && one !== atEvent);
 
 const without = <T>(list: readonly T[], index: number): T[] => list.filter((_, i) => i !== index);
 

@@ -29,7 +29,8 @@ test.each(FAILED_ONCE)('every promise is kept where once %s', async (_fault, sch
 });
 
 test.each(FAILED_SEEDS)('every promise is kept under the schedule of seed %i, which once failed', async (seed) => {
-  await expectPromisesKept(scheduleOf(seed));
+  // Nobody paused runs then.
+  await expectPromisesKept({ ...scheduleOf(seed), controls: [] });
 });
 
 test(`every promise is kept under ${NUM_FIXED} schedules`, { timeout: HANGING_MS }, async () => {

@@ -38,12 +38,13 @@ const kindOf = ({ violation }: SimulationResult): string | undefined =>
 
 /** For people: what failed, the schedule, and what the program told. */
 export function describeFailure({ schedule, result }: Failure): string {
-  const { workers, coordinatorFaults, ...rest } = schedule;
+  const { workers, coordinatorFaults, controls = [], ...rest } = schedule;
   return [
     `violation: ${result.violation}`,
     `settings: ${JSON.stringify(rest)}`,
     ...workers.map((worker, index) => `  worker-${index}: ${JSON.stringify(worker)}`),
     ...coordinatorFaults.map((fault) => `  coordinator: ${JSON.stringify(fault)}`),
+    ...controls.map((control) => `  control: ${JSON.stringify(control)}`),
     `schedule: ${JSON.stringify(schedule)}`,
     'what was told, with virtual milliseconds:',
     ...result.said.map((line) => `  ${line}`),

@@ -3,8 +3,8 @@
  * program promises:
  *
  * - each step ends within a bounded time, and the run is completed, unless its only worker computes nonsense;
- * - no healthy worker is lost, and none of them ends with an error;
- * - each epoch is recorded once, with every sample counted once;
+ * - no healthy worker is lost, however long a person pauses the run, and none of them ends with an error;
+ * - each epoch is recorded once, with every sample counted once, and with a time that its parts add up to, without pauses;
  * - the parameters have the bits of an undisturbed run where equal bits are promised;
  * - when the run is over, nothing is left that waits.
  */
@@ -64,7 +64,8 @@ async function carryOut(schedule: Schedule, onHistory?: (line: string) => void):
   });
 
   const numFaults = [...schedule.coordinatorFaults, ...schedule.workers.flatMap(({ faults }) => faults)].length;
-  const boundMs = BOUND_MS + BOUND_PER_FAULT_MS * numFaults;
+  const pausesMs = (schedule.controls ?? []).reduce((sum, one) => sum + (one.kind === 'pause' ? one.pauseMs : 0), 0);
+  const boundMs = BOUND_MS + BOUND_PER_FAULT_MS * numFaults + pausesMs;
   const isOver = () => cluster.violation !== undefined || cluster.trained !== undefined || cluster.hasRightlyFailed;
   const isStuck = () => world.nowMs - cluster.lastProgressMs > boundMs;
   let violation: string | undefined;

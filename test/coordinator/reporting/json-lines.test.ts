@@ -22,3 +22,13 @@ test('a run as JSON lines: its start, what it does, the records of its epochs, i
   expect(told('end')).toEqual([{ kind: 'end', ...result, runDir }]);
   expect(told('warning')).toMatchObject([{ text: 'a warning' }]);
 });
+
+test('what a person asks of a run is a line of its own', () => {
+  const lines: unknown[] = [];
+  const json = createJsonReporter({ write: (line: string) => lines.push(JSON.parse(line)) });
+  json.onEvent!({ kind: 'control', state: 'paused' });
+  json.onEvent!({ kind: 'saved', step: 7 });
+  expect(lines).toMatchObject([
+    { kind: 'control', state: 'paused', at: expect.stringMatching(/^\d{4}-.*Z$/) as string },
+  ]);
+});

@@ -15,6 +15,7 @@ import { temporaryFolder } from '../../helpers/folder.ts';
 import { byLabel, parseMetrics } from '../../helpers/metrics-text.ts';
 import { beginOrResume } from '../../helpers/small-run.ts';
 import { never } from '../../helpers/sockets.ts';
+import { NO_WORKERS } from '../../../coordinator/reporting/reported-event.ts';
 
 const BUILD = { version: '1.2.3', node: 'v20' };
 
@@ -188,4 +189,27 @@ test('a run without a worker waits, and evaluates between its last step and the 
   working = 1;
   reporter.onPhase!('evaluating epoch 1');
   expect(await stateNow()).toEqual(['evaluating']);
+});
+
+test('a run that a person has paused is paused, until it goes on or ends', async () => {
+  const { reporter, text } = createPrometheus(BUILD);
+  const stateNow = async () => {
+    const states = Object.entries(byLabel(parseMetrics(await text()), 'gradsock_run_state'));
+    return states.filter(([, value]) => value === 1).map(([state]) => state);
+  };
+  reporter.onEvent!({ kind: 'gathering', census: () => ({ ...NO_WORKERS, working: 1 }) });
+  reporter.onStart!(...([{ epochs: 1 }, [], undefined, 0] as unknown as Parameters<NonNullable<Reporter['onStart']>>));
+  for (const [state, expected] of [
+    ['pausing', 'training'],
+    ['paused', 'paused'],
+    ['running', 'training'],
+    ['paused', 'paused'],
+    ['stopping', 'training'],
+    ['paused', 'paused'],
+  ] as const) {
+    reporter.onEvent!({ kind: 'control', state });
+    expect(await stateNow()).toEqual([expected]);
+  }
+  reporter.onEnd!({ status: 'interrupted' } as never, undefined);
+  expect(await stateNow()).toEqual(['interrupted']);
 });

@@ -243,6 +243,24 @@ describe('in a pipe, a run that has said nothing for 30 s', () => {
     expect(text()).toBe(whole);
   });
 
+  test('says that it is paused until its next step', () => {
+    vi.useFakeTimers();
+    const { stream, text } = fakeStream(false);
+    const reporter = createTerminalReporter({ stream, quiet: false });
+    reporter.onProgress!(progress);
+    for (const state of ['pausing', 'paused'] as const) reporter.onEvent!({ kind: 'control', state });
+    expect(text()).toBe('pausing after the step at hand\npaused: resume on the dashboard\n');
+    vi.advanceTimersByTime(30_000);
+    expect(text()).toContain('\npaused: resume on the dashboard, for 30 s so far\n');
+    reporter.onEvent!({ kind: 'control', state: 'running' });
+    expect(text()).toMatch(/\ngoing on\n$/);
+    reporter.onProgress!(progress);
+    reporter.onEvent!({ kind: 'control', state: 'stopping' });
+    vi.advanceTimersByTime(30_000);
+    expect(text()).toMatch(/\nstopping after the epoch at hand\nepoch 2\/5, .*\n$/);
+    reporter.onEnd!(completed, undefined);
+  });
+
   test('says nothing when quiet', () => {
     vi.useFakeTimers();
     const { stream, text } = fakeStream(false);
@@ -267,7 +285,7 @@ describe('the end of a run', () => {
     const { stream, text } = fakeStream(false);
     const waited = { ...result, seconds: 4.73, waitingSeconds: 3.5 };
     createTerminalReporter({ stream, quiet: false }).onEnd!(waited, 'runs/x');
-    expect(text()).toContain('failed: 3 steps in 1.2 s, parameters abababababab, waited 3.5 s for workers\n');
+    expect(text()).toContain('failed: 3 steps in 1.2 s, parameters abababababab, waited 3.5 s\n');
   });
 
   test('is told with the error and the run directory, also when quiet', () => {
