@@ -62,6 +62,9 @@ export function createEventLog(now: () => Date = () => new Date()): EventLog {
         case 'reissued':
           push(REASONS[event.reason], 'neutral', `reissued ${event.reason}`, event.numMicrobatches);
           return;
+        case 'control':
+          push(CONTROLLED[event.state], 'neutral', 'control');
+          return;
         case 'saved':
           push(`checkpoint of step ${event.step}`, 'good', 'saved');
           return;
@@ -76,6 +79,13 @@ export function createEventLog(now: () => Date = () => new Date()): EventLog {
 
 const CHANGES = { joined: 'has joined', late: 'is late: others do its work', lost: 'is lost' } as const;
 const TONES = { joined: 'good', late: 'bad', lost: 'bad' } as const;
+
+const CONTROLLED = {
+  running: 'the run goes on',
+  pausing: 'the run is to pause after this step',
+  paused: 'the run is paused',
+  stopping: 'the run is to end after this epoch',
+} as const;
 
 const REASONS: Readonly<Record<ReissueReason, string>> = {
   lost: 'their worker was lost',

@@ -120,6 +120,10 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
       onEvent(event) {
         if (event.kind === 'ready') rows.ready(event.worker, event.isBack);
         if (event.kind === 'worker') rows.changed(event);
+        if (event.kind === 'control') {
+          touch();
+          state = event.state;
+        }
         log.add(event);
       },
       onEnd(ended) {

@@ -57,7 +57,7 @@ export interface ServerOptions {
   /** By their paths, such as "/metrics". Default: none. */
   readonly pages?: { get(path: string): Page | undefined };
   /** WebSockets of pages, by their paths, such as "/live". Those of workers have all other paths. Default: none. */
-  readonly pageSockets?: { get(path: string): OnPageSocket | undefined };
+  readonly pageSockets?: { get(path: string): OnPageSocket | undefined } | undefined;
   /** Told of connections that the server itself ends. */
   readonly onRefused?: (reason: ServerRefusal) => void;
   /** Default: plain HTTP and WebSockets. */

@@ -20,11 +20,11 @@ export function coordinatorCommand(): Command {
   const command = new Command('coordinator').addHelpText('after', EXAMPLES);
   return addCoordinatorFlags(command).action(async (flags: CoordinatorFlags) => {
     const given = optionsGiven<CoordinatorFlags, TerminalFlag | 'tokenFile'>(command, ...TERMINAL_FLAGS, 'tokenFile');
-    const { runDir = true, token: mayHaveToken, ...options } = given;
+    const { runDir = true, dashboard = true, token: mayHaveToken, ...options } = given;
     const token = mayHaveToken === false ? false : givenToken(flags);
     const { callbacks, line, stream } = onTerminal(flags);
     const { finished } = await startCoordinator({
-      ...{ ...options, ...callbacks, runDir, token },
+      ...{ ...options, ...callbacks, runDir, dashboard, token },
       command: ownCommandLine(),
       onEvent(event) {
         callbacks.onEvent(event);

@@ -18,11 +18,11 @@ export function trainCommand(): Command {
   const command = new Command('train').addHelpText('after', EXAMPLES);
   return addTrainFlags(command).action(async (flags: TrainFlags) => {
     const given = optionsGiven<TrainFlags, TerminalFlag>(command, ...TERMINAL_FLAGS);
-    const { workers = 'auto', runDir = true, ...options } = given;
+    const { workers = 'auto', runDir = true, dashboard = true, ...options } = given;
     const token = givenToken({});
     const { callbacks } = onTerminal(flags);
     const { result } = await train({
-      ...{ ...options, ...callbacks, workers, runDir, token },
+      ...{ ...options, ...callbacks, workers, runDir, dashboard, token },
       command: ownCommandLine(),
     });
     process.exitCode = exitCodeOf(result);

@@ -25,6 +25,8 @@ export type BaselineFlags = RunFlags & EngineFlags;
 
 export interface TrainFlags extends RunFlags, EngineFlags {
   workers: number;
+  /** False with --no-dashboard; absent where a caller of the library says nothing. */
+  dashboard?: boolean;
 }
 
 export interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
@@ -36,6 +38,8 @@ export interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
   /** False with --no-token. */
   token?: boolean;
   joinTimeout: number;
+  /** As of `TrainFlags`. */
+  dashboard?: boolean;
 }
 
 export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
@@ -67,8 +71,11 @@ export function addTrainFlags(command: Command): Command {
   const workers = flag('--workers <n>', 'worker processes')
     .argParser(upTo(MOST_LOCAL_WORKERS))
     .default(defaultNumWorkers(), 'one per core, 2 to 4');
-  return addEngineFlags(addRunFlags(command, { distribution: [workers, ...allReduceFlags()] }));
+  const distribution = [workers, ...allReduceFlags()];
+  return addEngineFlags(addRunFlags(command, { distribution, joining: [dashboardFlag()] }));
 }
+
+const dashboardFlag = () => flag('--no-dashboard', "serve no page that shows the run, on the coordinator's port");
 
 /** One worker a core: at least two, for training across workers is what the command is for, at most four. */
 const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));
@@ -96,6 +103,7 @@ export function addCoordinatorFlags(command: Command): Command {
       flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
       flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
       ...serverTlsFlags(),
+      dashboardFlag(),
     ],
   });
 }

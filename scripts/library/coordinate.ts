@@ -22,13 +22,15 @@ import { runOptionsOf } from '../run/run-options.ts';
 import { readServerTls } from '../run/tls-files.ts';
 import { checkToken, keepToken, keepViewKey, runToken, tokenInFile } from '../run/token.ts';
 import type { CoordinatorOptions } from './options.ts';
+import { openRunDashboard, pageUrlOf } from './dashboard.ts';
 import { settleRun, trainedRun } from './run.ts';
 import type { TrainedRun } from './trained-run.ts';
 
 /** Carries out a run with workers that join it. Its signal is aborted by the caller. Rejects as `trainedRun`. */
 export async function coordinate(options: CoordinatorOptions): Promise<TrainedRun> {
-  const { token: givenToken, ...others } = options;
-  const run = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('coordinator')), others);
+  const { token: givenToken, dashboard: hasDashboard = false, ...others } = options;
+  const named = { ...others, dashboard: hasDashboard };
+  const run = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('coordinator')), named);
   const { flags, callbacks } = run;
   const { joinFile } = flags;
   const address = parseListenAddress(flags.listen);
@@ -51,26 +53,40 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
   // Loaded with a coordinator alone: it takes time.
   const { createPrometheus } = await import('../../coordinator/reporting/prometheus.ts');
   const prometheus = createPrometheus({ version: packageVersion(), node: process.version });
-  const viewKey = isLoopback(address) || token === undefined ? undefined : viewKeyOf(token);
+  // Behind a public URL, others may reach a port that listens on loopback alone.
+  const isPrivate =
+    isLoopback(address) && (publicUrl === undefined || isLoopback({ host: publicUrl.hostname, port: 0 }));
+  const viewKey = isPrivate || token === undefined ? undefined : viewKeyOf(token);
   const rule = viewKey === undefined ? 'anyone' : { viewKey };
-  const pages = new Map([['/metrics', textPage({ ...prometheus, rule })]]);
+  const { config } = runOptions;
+  const { command } = run;
+  const dashboard = hasDashboard
+    ? await openRunDashboard({ config, rule, token, command, resumed: flags.resumed })
+    : undefined;
+  const pages = new Map([...(dashboard?.pages ?? []), ['/metrics', textPage({ ...prometheus, rule })] as const]);
   const onRefused = (reason: ServerRefusal) => prometheus.reporter.onEvent?.({ kind: 'refused', reason });
-  const entrance = createEntrance((admit) =>
-    startServer(address, () => health(), admit, { tls, advertised, publicUrl, numWorkers, pages, onRefused }),
-  );
+  const serving = { tls, advertised, publicUrl, numWorkers, pages, pageSockets: dashboard?.pageSockets, onRefused };
+  const entrance = createEntrance((admit) => startServer(address, () => health(), admit, serving));
   let hasListened = false;
   try {
     const engine = { engine: 'auto', threads: 1 };
     const trained = await trainedRun(
       {
         ...runOptions,
-        subscribers: [...(runOptions.subscribers ?? []), prometheus.reporter],
+        subscribers: [
+          ...(runOptions.subscribers ?? []),
+          prometheus.reporter,
+          ...(dashboard ? [dashboard.subscriber] : []),
+        ],
+        ...(dashboard && { control: dashboard.control }),
         async prepare() {
           if (joinFile !== undefined) checkFileFolder('--join-file', joinFile);
           await entrance.take();
         },
-        async summonWorkers({ membership, runDir }) {
+        async summonWorkers(context) {
+          const { membership, runDir } = context;
           hasListened = true;
+          dashboard?.begin(context);
           if (token !== undefined && runDir !== undefined) await keepToken(runDir, token);
           if (viewKey !== undefined && runDir !== undefined) await keepViewKey(runDir, viewKey);
           health = () => ({ status: 'running', workers: membership.members.length });
@@ -84,10 +100,13 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
           const isTokenFresh = secret?.isFresh === true;
           const where = { joinUrl, urls, port, numWorkers, token, isTokenFresh, fingerprint: tls?.fingerprint };
           callbacks.onEvent?.({ kind: 'listening', runDir, ...where });
+          if (dashboard)
+            callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl, publicUrl), viewKey });
           return {
             async stop() {
               if (joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, warn);
-              await entrance.close();
+              // Pages are told how the run has ended: they stay until then.
+              await entrance.closeToWorkers();
             },
           };
         },
@@ -103,6 +122,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
     }
     return trained;
   } finally {
+    dashboard?.close();
     await entrance.close();
   }
 }

@@ -40,6 +40,11 @@ export type RunEvent =
   | { readonly kind: 'prepared' }
   /** A coordinator takes workers. */
   | ({ readonly kind: 'listening'; readonly runDir: string | undefined } & Listening)
+  /**
+   * A page shows the run: its address, and the key that it asks for where other machines reach it. A link that ends in
+   * "#view=KEY" opens the page with the key.
+   */
+  | { readonly kind: 'dashboard'; readonly url: string; readonly viewKey: string | undefined }
   /** What the run does from here on, besides steps: "waiting for workers: 1 of 2 are ready". */
   | { readonly kind: 'phase'; readonly doing: string }
   /** The first step is about to begin. */

@@ -39,6 +39,8 @@ export interface TrainOptions extends RunOptions, EngineOptions {
   readonly workers?: number | 'auto' | undefined;
   /** What worker processes prove to know. Default: a fresh token. */
   readonly token?: string | undefined;
+  /** Whether a page on a port of this machine shows the run; its address comes as the event `dashboard`. Default: false. */
+  readonly dashboard?: boolean | undefined;
 }
 
 export interface CoordinatorOptions extends RunOptions {
@@ -58,6 +60,8 @@ export interface CoordinatorOptions extends RunOptions {
   readonly tokenFile?: string | undefined;
   /** Longest wait for workers, in seconds. Default: 600. */
   readonly joinTimeout?: number | undefined;
+  /** Whether a page on the same port shows the run; its address comes as the event `dashboard`. Default: false. */
+  readonly dashboard?: boolean | undefined;
   /** Files in PEM: the certificate with its chain, and its key. Default: no encryption. */
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;

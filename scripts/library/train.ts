@@ -6,8 +6,9 @@ import { checkEngine } from '../../worker/engines/choose-engine.ts';
 import { addBaselineFlags, addTrainFlags } from '../flags/commands.ts';
 import type { BaselineFlags, TrainFlags } from '../flags/commands.ts';
 import { runOptionsOf } from '../run/run-options.ts';
-import { checkToken, runToken } from '../run/token.ts';
+import { checkToken, keepToken, runToken } from '../run/token.ts';
 import type { TrainOptions } from './options.ts';
+import { openRunDashboard, pageUrlOf } from './dashboard.ts';
 import { settleRun, trainedRun } from './run.ts';
 import type { SettledRun } from './run.ts';
 import type { TrainedRun } from './trained-run.ts';
@@ -26,9 +27,9 @@ const JOIN_TIMEOUT_SECONDS = 120;
  */
 export async function train(options: TrainOptions = {}): Promise<TrainedRun> {
   options.signal?.throwIfAborted();
-  const { workers, token, ...others } = options;
+  const { workers, token, dashboard = false, ...others } = options;
   if (workers === undefined) return trainInProcess(settleRun(addBaselineFlags(new Command('train')), others));
-  const named = workers === 'auto' ? others : { ...others, workers };
+  const named = { ...others, dashboard, ...(workers !== 'auto' && { workers }) };
   return trainInProcesses(settleRun(addTrainFlags(new Command('train')), named), token);
 }
 
@@ -60,18 +61,31 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
   let numMembers = () => 0;
   let lastLinesOf: (worker: string) => readonly string[] = () => [];
   const health = () => ({ status: 'running', workers: numMembers() });
+  const { config } = options;
+  const dashboard = flags.dashboard
+    ? await openRunDashboard({ config, token, rule: 'anyone', command: run.command, resumed: flags.resumed })
+    : undefined;
   const address = { host: '127.0.0.1', port: 0 };
-  const entrance = createEntrance((admit) => startServer(address, health, admit, { numWorkers }));
+  const serving = { numWorkers, ...(dashboard && { pages: dashboard.pages, pageSockets: dashboard.pageSockets }) };
+  const entrance = createEntrance((admit) => startServer(address, health, admit, serving));
   return trainedRun(
     {
       ...options,
+      ...(dashboard && { control: dashboard.control }),
+      subscribers: [...(options.subscribers ?? []), ...(dashboard ? [dashboard.subscriber] : [])],
       ownsWorkers: true,
       lastLinesOf: (worker) => lastLinesOf(worker),
       async prepare() {
         await checkEngine(flags.engine, flags.device);
         await entrance.take();
       },
-      summonWorkers({ membership, onFailure }) {
+      async summonWorkers(context) {
+        const { membership, onFailure, runDir } = context;
+        if (dashboard) {
+          dashboard.begin(context);
+          if (runDir !== undefined) await keepToken(runDir, token);
+          callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl), viewKey: undefined });
+        }
         numMembers = () => membership.members.length;
         entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
         const work = {
@@ -87,9 +101,12 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
         };
         const workers = workInProcesses(work, flags);
         lastLinesOf = (worker) => workers.lastLinesOf(worker);
-        return Promise.resolve({ stop: () => workers.stop() });
+        return { stop: () => workers.stop() };
       },
     },
     flags,
-  ).finally(() => entrance.close());
+  ).finally(() => {
+    dashboard?.close();
+    return entrance.close();
+  });
 }

@@ -70,12 +70,23 @@ export function onTerminal({ quiet, json, progressInterval }: Pick<RunFlags, Ter
         case 'refused':
           reporter.onRefused?.();
           break;
+        case 'dashboard':
+          line(dashboardLine(event, stream.isTTY));
+          break;
         case 'listening':
           break;
       }
     },
   };
   return { callbacks, line, stream };
+}
+
+/** The link to the page; with the key that it asks for only where lines go to a terminal. */
+function dashboardLine({ url, viewKey }: Extract<RunEvent, { kind: 'dashboard' }>, isTerminal: boolean): string {
+  if (viewKey === undefined) return `dashboard: ${url}`;
+  return isTerminal
+    ? `dashboard: ${url}#view=${viewKey}`
+    : `dashboard: ${url}, with the key in view-key of the run directory`;
 }
 
 /** Says what is out of the ordinary, also when quiet: then where failures of the program go. */
