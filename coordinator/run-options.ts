@@ -3,6 +3,7 @@ import type { Dataset } from '../protocol/data/dataset.ts';
 import type { ModelFile } from '../protocol/state/model-file.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { VectorMath } from '../protocol/vectors/vector-math.ts';
+import type { TracedSteps } from '../protocol/wire/moments.ts';
 import type { SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
 import type { DatasetSource } from './dataset/dataset-source.ts';
 import type { Membership } from './members/membership.ts';
@@ -31,6 +32,11 @@ export interface RunOptions extends OpenRunOptions {
   readonly checkpointSettings: CheckpointSettings;
   /** Steps between records of steps, which `steps.jsonl` has. Default: no step is recorded. */
   readonly recordSteps?: number | undefined;
+  /**
+   * Steps of which workers tell their moments, see `Reporter.onTrace`. Default of `steps`: the first 200 that this process takes.
+   * Default: none.
+   */
+  readonly trace?: { readonly steps?: TracedSteps | undefined } | undefined;
   /** Who hears of the run besides `reporter`, after it. Default: nobody. */
   readonly subscribers?: readonly Reporter[] | undefined;
   /** What it trains on. */

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import type { TracedSteps } from '../protocol/wire/moments.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { createFleet, synchronise } from './members/fleet.ts';
 import type { Fleet } from './members/fleet.ts';
@@ -18,6 +19,7 @@ import type { RunControl } from './run-control.ts';
 import { NO_WORKERS } from './reporting/reported-event.ts';
 import type { ControlState, OnReissue } from './reporting/reported-event.ts';
 import type { WorkerEvent } from './reporting/reported-event.ts';
+import { createStepTracer, DEFAULT_TRACED_STEPS } from './reporting/trace/step-tracer.ts';
 import { stepSizesOf, welcomeOf } from './run-config.ts';
 import type { LockedRecord } from './run-directory/locked-run-directory.ts';
 import type { RecordedRun } from './run-directory/resume.ts';
@@ -61,6 +63,8 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
 
   const exchange = createExchange(replica, config.localSteps, config.microbatches);
   const memory = createRunMemory(config, exchange.layout, parts.sharedMemory, (line) => directory.logger.warn(line));
+  const traced = parts.trace && tracedStepsOf(parts.trace, replica.step);
+  const tracer = traced && createStepTracer(traced, (moments) => reporter.onTrace?.(moments));
   const { evaluation } = samples;
   const { numClasses } = config.model;
   const split = config.validationSamples === undefined ? 'test' : 'validation';
@@ -71,7 +75,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     memory,
     token: parts.token,
     limits: memberLimitsOf(config, exchange.layout, replica.state, answerBytesOf(predictions)),
-    welcome,
+    welcome: { ...welcome, ...(traced && { trace: traced }) },
     dataset: parts.served,
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
@@ -129,7 +133,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const { vectorMath, ringObstacle, begunWith } = parts;
     const onReissue: OnReissue = (reason, numMicrobatches) =>
       reporter.onEvent?.({ kind: 'reissued', reason, numMicrobatches });
-    const how = { config, begunWith, vectorMath, ringObstacle, say, onReissue };
+    const how = { config, begunWith, vectorMath, ringObstacle, say, onReissue, onAsk: tracer?.asked };
     const { allReduce, kind } = await establish({ ...parties, ...how });
     if (!begunWith) await directory.recordAllReduce(kind);
     membership.passNewcomers((member) => gathered.join(member));
@@ -151,6 +155,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
           stepRecords?.add(record);
           reporter.onStep?.(record, contributions);
         }),
+      tracer,
       onPhase: (doing) => reporter.onPhase?.(doing),
       onStep: async (step) => {
         await checkpoints.stepDone(step);
@@ -217,3 +222,7 @@ function stopSignalOf(control: RunControl): AbortSignal {
   check();
   return stop.signal;
 }
+
+/** What is asked for, or the first steps that this process takes. */
+const tracedStepsOf = ({ steps }: NonNullable<RunOptions['trace']>, stepsDone: number): TracedSteps =>
+  steps ?? { firstStep: stepsDone + 1, lastStep: stepsDone + DEFAULT_TRACED_STEPS };

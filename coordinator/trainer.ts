@@ -19,6 +19,7 @@ import { wireRatioOf } from '../protocol/vectors/vector-codec.ts';
 import { createEpochRecorder } from './reporting/epoch-recorder.ts';
 import type { EpochRecorder, Pace } from './reporting/epoch-recorder.ts';
 import type { EpochRecord, Progress, Reporter } from './reporting/reporter.ts';
+import type { StepTracer } from './reporting/trace/step-tracer.ts';
 import { lastStepOf, stepSizesOf } from './run-config.ts';
 import type { RunConfig } from './run-config.ts';
 import { createSpeedShares, EQUAL_SHARES } from './step/shares.ts';
@@ -45,6 +46,8 @@ export interface TrainingContext {
   onProgress(progress: Progress): void;
   /** Told of every step as it is recorded; absent: no step is. */
   readonly onStepRecord?: Reporter['onStep'];
+  /** Told when what happens in a step; absent: nothing is traced. */
+  readonly tracer?: StepTracer | undefined;
   /** Told what it does besides steps. */
   onPhase?(doing: string): void;
   /** After every step that does not end an epoch, while workers compute or before a pause; what it rejects with ends the run. */
@@ -112,8 +115,8 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     const { epoch } = plan;
     const isValidated = config.validationSamples !== undefined;
     const run = { epochs: config.epochs, stepsPerEpoch: perEpoch, lastStep, isValidated };
-    const { onStepRecord } = context;
-    const place = { ...run, epoch, members, wireRatio, carried, pace, onStepRecord };
+    const { onStepRecord, tracer } = context;
+    const place = { ...run, epoch, members, wireRatio, carried, pace, onStepRecord, tracer };
     const recorder = createEpochRecorder(place);
     carried = undefined;
     allReduce.open(plan);

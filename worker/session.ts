@@ -32,6 +32,8 @@ import type { GradientTask } from './step/gradient-task.ts';
 import { joinRun } from './connection/join.ts';
 import { joinMemory } from './connection/join-memory.ts';
 import { createLocalContribution } from './step/local-steps.ts';
+import { createStepTrace } from './step/step-trace.ts';
+import type { StepTrace } from './step/step-trace.ts';
 import type { WorkerProgress } from './progress.ts';
 import { createRingMember, isRingMessage, RING_MESSAGES } from './ring/member.ts';
 import type { RingMember } from './ring/member.ts';
@@ -104,11 +106,12 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const contribution = localSteps > 1 ? createLocalContribution(parts) : createGradientContribution(parts);
     // What fails beside the reading ends the connection, and with it the reading.
     const onError = (error: unknown) => transport.close(asProtocolError(error));
-    ring = createRingMember({ ...parts, contribution, peers: options.peers, onError });
+    const trace = welcome.trace && createStepTrace(welcome.trace);
+    ring = createRingMember({ ...parts, contribution, peers: options.peers, onError, trace });
     const memory = { averages, allocate: allocate ?? allocateOwn };
     const { progress } = options;
     const work = { contribution, evaluateChunks: createEvaluator(parts), ring };
-    return await answerUntilShutdown({ ...parts, ...memory, ...work, ownsReplica, progress });
+    return await answerUntilShutdown({ ...parts, ...memory, ...work, ownsReplica, progress, trace });
   } catch (error) {
     const told = asProtocolError(error);
     const lastWord = told.code === 'ERR_CLOSED' ? await findShutdown(transport) : undefined;
@@ -155,10 +158,12 @@ interface SessionContext {
   readonly evaluateChunks: (request: MessageOf<'evaluate'>) => Promise<Evaluated>;
   readonly ring: RingMember;
   readonly progress: WorkerProgress | undefined;
+  /** In a run that is traced. */
+  readonly trace: StepTrace | undefined;
 }
 
 async function answerUntilShutdown(context: SessionContext): Promise<string> {
-  const { transport, welcome, ring, progress } = context;
+  const { transport, welcome, ring, progress, trace } = context;
   const task = createGradientTask(context);
   for (;;) {
     const message = await receiveKind(
@@ -178,6 +183,7 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
     );
     // That it came is all that it says.
     if (message.kind === 'hold') continue;
+    trace?.received();
     // A ring's step goes on beside the reading: only the end of the run, or of the ring, overtakes it.
     const overtakes = message.kind === 'shutdown' || message.kind === 'snapshot' || isRingMessage(message);
     if (ring.underWay && !overtakes) await ring.underWay;
@@ -251,12 +257,13 @@ function takeBucket(
 
 /** Applies an update and goes on with the next assignment, or proves the state that it led to. */
 async function applyUpdate(context: SessionContext, task: GradientTask, update: MessageOf<'update'>): Promise<void> {
-  const { transport, replica, ownsReplica, averages, exchange } = context;
+  const { transport, replica, ownsReplica, averages, exchange, trace } = context;
   const { step, numSteps = 1, rates, next, payload } = update;
   const startMs = performance.now();
   const average = averages.finish(payload);
   if (ownsReplica) exchange.apply(average, { step, numSteps, rates });
   const applyMs = performance.now() - startMs;
+  trace?.applied(startMs, startMs + applyMs);
   transport.recycle(payload);
   task.gradientsArrived();
   if (next) {
@@ -264,7 +271,12 @@ async function applyUpdate(context: SessionContext, task: GradientTask, update: 
     averages.expect(next.numBuckets);
     await task.compute(next, applyMs);
   } else {
-    transport.send({ kind: 'applied', step: step + numSteps - 1, applyMs, ...timedHash(replica) });
+    const moments = trace?.prove();
+    moments?.begin();
+    const hash = timedHash(replica);
+    moments?.end('hashed');
+    const timed = moments && { moments: moments.take() };
+    transport.send({ kind: 'applied', step: step + numSteps - 1, applyMs, ...hash, ...timed });
   }
 }
 

@@ -4,6 +4,7 @@
  * The training loop calls, for each epoch: open, then for each step collect, distribute and apply, at the end confirm.
  * What every all-reduce must do is checked by `test/contracts/all-reduce.contract.ts`.
  */
+import type { Moments } from '../../protocol/wire/moments.ts';
 import type { Sums } from '../../protocol/wire/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { Confirmation } from '../members/state-proof.ts';
@@ -18,7 +19,23 @@ export interface Arrival {
   readonly computeMs: number;
   readonly encodeMs: number;
   readonly applyMs: number;
+  /** In a run that is traced: its messages, in order of arrival. */
+  readonly timed?: readonly TimedMessage[];
 }
+
+/** A message with the moments that the worker tells, by the worker's clock. */
+export interface TimedMessage {
+  /** When it was here: `performance.now()` here. */
+  readonly atMs: number;
+  readonly moments: Moments;
+  /** What it is the answer of, and its payload. */
+  readonly numMicrobatches: number;
+  readonly numSamples: number;
+  readonly numBytes: number;
+}
+
+/** Told that a member is sent the opening of a step just now, or more of it. */
+export type OnAsk = (member: Member, step: number) => void;
 
 export interface ReducedStep {
   readonly totals: Sums;

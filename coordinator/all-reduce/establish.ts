@@ -11,7 +11,7 @@ import type { Fleet } from '../members/fleet.ts';
 import type { Member } from '../members/member.ts';
 import type { OnReissue } from '../reporting/reported-event.ts';
 import type { RunConfig } from '../run-config.ts';
-import type { AllReduce } from './all-reduce.ts';
+import type { AllReduce, OnAsk } from './all-reduce.ts';
 import { areLocal, chooseAllReduce, needsRoundTrip } from './choose.ts';
 import type { Choice } from './choose.ts';
 import type { AllReduceKind } from '../run-config.ts';
@@ -39,6 +39,8 @@ export interface EstablishOptions {
   readonly say: (line: string) => void;
   /** Told of microbatches that are asked for again. */
   readonly onReissue?: OnReissue | undefined;
+  /** Told when members are sent work. */
+  readonly onAsk?: OnAsk | undefined;
 }
 
 export interface Established {
@@ -97,16 +99,22 @@ export async function longestRoundTrip(members: readonly Pick<Member, 'transport
 }
 
 async function establish(wanted: AllReduceKind, options: EstablishOptions, why?: string): Promise<Established> {
-  const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say, onReissue } = options;
+  const { config, fleet, replica, exchange, allocateAverage, vectorMath, ringObstacle, say, onReissue, onAsk } =
+    options;
   const { wire } = config;
   const stepTimeoutMs = config.stepTimeoutSeconds * 1000;
   const makeStar = (serve?: Fleet['serve']) =>
-    createStar(fleet, replica, { stepTimeoutMs, wire, exchange, allocateAverage, serve, say, onReissue }, vectorMath);
+    createStar(
+      fleet,
+      replica,
+      { stepTimeoutMs, wire, exchange, allocateAverage, serve, say, onReissue, onAsk },
+      vectorMath,
+    );
   if (wanted === 'star') return { allReduce: makeStar(), kind: 'star' };
   if (ringObstacle !== undefined) {
     say(`all-reduce: star, because ${ringObstacle}`);
     return { allReduce: makeStar(), kind: 'star' };
   }
-  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, onReissue, why });
+  const allReduce = await createElasticRing({ fleet, replica, stepTimeoutMs, makeStar, say, onReissue, onAsk, why });
   return { allReduce, kind: allReduce.isGivenUp ? 'star' : 'ring' };
 }

@@ -2,6 +2,7 @@
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Replica } from '../../protocol/state/replica.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
+import type { Moments } from '../../protocol/wire/moments.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Member } from './member.ts';
 
@@ -11,6 +12,8 @@ export interface Confirmation {
   readonly atMs: number;
   readonly applyMs: number;
   readonly hashMs: number;
+  /** After a step that is traced: when what was done, by the member's clock. */
+  readonly moments?: Moments;
 }
 
 /** What a member may still send of a step when it owes the proof of the state after it. */
@@ -36,7 +39,7 @@ export async function confirmMember(
     if ('payload' in answer) transport.recycle(answer.payload);
     answer = await receiveKind(transport, timeoutMs, 'applied', ...PARTS);
   }
-  const { step, parametersSha256, applyMs, hashMs } = answer;
+  const { step, parametersSha256, applyMs, hashMs, moments } = answer;
   const atMs = performance.now();
   if (step !== replica.step || parametersSha256 !== replica.parametersSha256()) {
     throw new ProtocolError(
@@ -44,7 +47,7 @@ export async function confirmMember(
       `its parameters at step ${step} are not the coordinator's at step ${replica.step}`,
     );
   }
-  return { member, atMs, applyMs, hashMs };
+  return { member, atMs, applyMs, hashMs, ...(moments && { moments }) };
 }
 
 /** Gives a member the whole state, which must not change until this settles. Rejects when it does not prove that it has it. */

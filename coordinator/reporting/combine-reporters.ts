@@ -18,6 +18,7 @@ export function combineReporters<R extends Reporter>(first: R, others: readonly 
     ...(hearsSteps && { onStep: (record, parts) => all.forEach((one) => one.onStep?.(record, parts)) }),
     // Absent in the same way: then workers are asked for no predictions.
     ...(hearsConfusions && { onConfusion: (confusion) => all.forEach((one) => one.onConfusion?.(confusion)) }),
+    onTrace: (moments) => all.forEach((one) => one.onTrace?.(moments)),
     onEpoch: (record) => all.forEach((one) => one.onEpoch?.(record)),
     onEvent: (event) => all.forEach((one) => one.onEvent?.(event)),
     onEnd: (result, runDir) => all.forEach((one) => one.onEnd?.(result, runDir)),

@@ -11,6 +11,7 @@ import { partsInSeconds } from './flat-parts.ts';
 import { openEpochMetrics } from './metrics.ts';
 import type { EpochRecord, EpochSoFar, Progress, Reporter } from './reporter.ts';
 import { stepRecordOf } from './step-record.ts';
+import type { StepTracer } from './trace/step-tracer.ts';
 import { Traffic } from './traffic.ts';
 
 /**
@@ -57,6 +58,8 @@ interface EpochPlace {
   readonly carried?: EpochSums | undefined;
   /** Told of every step, when it is distributed, and of the epoch's last when it is confirmed. Absent: none is recorded. */
   readonly onStepRecord?: Reporter['onStep'];
+  /** Told the moments of the loop. Absent: nothing is traced. */
+  readonly tracer?: StepTracer | undefined;
 }
 
 export function createEpochRecorder(place: EpochPlace): EpochRecorder {
@@ -87,10 +90,13 @@ class RunEpochRecorder implements EpochRecorder {
 
   opened(): void {
     this.#stepStartMs = performance.now();
+    this.#place.tracer?.opened([this.#startMs, this.#stepStartMs]);
   }
 
   reduced(step: ReducedStep, plan: StepPlan): void {
-    this.#last = { step, plan, reducedMs: performance.now() };
+    const reducedMs = performance.now();
+    this.#last = { step, plan, reducedMs };
+    this.#place.tracer?.reduced(plan, step, reducedMs);
     this.#totals.lossSum += step.totals.lossSum;
     this.#totals.numCorrect += step.totals.numCorrect;
     this.#totals.numSamples += step.totals.numSamples;
@@ -101,6 +107,7 @@ class RunEpochRecorder implements EpochRecorder {
 
   distributed(isLast: boolean): void {
     const sentMs = performance.now();
+    this.#place.tracer?.distributed(sentMs);
     const { step, reducedMs } = this.#last!;
     const { arrivals, peerExchange } = step;
     const moments = { startMs: this.#stepStartMs, reducedMs, sentMs, ownApplyMs: this.#ownApplyMs };
@@ -110,7 +117,9 @@ class RunEpochRecorder implements EpochRecorder {
   }
 
   applied(): void {
-    this.#ownApplyMs = performance.now() - this.#stepStartMs;
+    const appliedMs = performance.now();
+    this.#ownApplyMs = appliedMs - this.#stepStartMs;
+    this.#place.tracer?.applied(appliedMs);
   }
 
   progress(): Progress {
@@ -137,6 +146,7 @@ class RunEpochRecorder implements EpochRecorder {
   confirmed(confirmations: readonly Confirmation[]): void {
     this.#metrics.recordConfirmation(this.#stepStartMs, confirmations, this.#ownApplyMs);
     this.#endMs = performance.now();
+    this.#place.tracer?.confirmed(confirmations, this.#endMs);
     this.#settleStep(this.#endMs);
   }
 

@@ -5,6 +5,7 @@ import type { PartsInSeconds } from './flat-parts.ts';
 import type { Contribution } from './contributions.ts';
 import type { ReportedEvent } from './reported-event.ts';
 import type { StepRecord } from './step-record.ts';
+import type { TracedMoments } from './trace/step-tracer.ts';
 
 /**
  * One line of `epochs.jsonl`. Losses are means over samples, in nats; accuracies are fractions. Each name stands for one
@@ -180,6 +181,8 @@ export interface Reporter {
    * where a reporter has this method, or where the run has a directory.
    */
   onConfusion?(confusion: Confusion): void;
+  /** Of every step that is traced, and of the proof after an epoch's last: who did what, and when. */
+  onTrace?(moments: TracedMoments): void;
   onEpoch?(record: EpochRecord): void;
   onEnd?(result: RunResult, runDir: string | undefined): void;
   /** At any time, also before `onStart`. */

@@ -11,6 +11,7 @@ import { augmentationSchema } from '../data/augmentation.ts';
 import { modelSpecSchema } from '../state/model-spec.ts';
 import { sharedMemoryOfferSchema } from './shared-memory.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../vectors/optimizer.ts';
+import { momentsSchema, tracedStepsSchema } from './moments.ts';
 import { ringMessages } from './ring-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
@@ -121,6 +122,8 @@ export const MESSAGES = {
       dataset: z.strictObject({ name: text, sha256, totalBytes: count }),
       /** For a worker on the coordinator's machine: memory that both may use. See `shared-memory.ts`. */
       sharedMemory: sharedMemoryOfferSchema.optional(),
+      /** In a run that is traced: the steps of which the worker tells its moments. */
+      trace: tracedStepsSchema.optional(),
     }),
   },
 
@@ -169,7 +172,14 @@ export const MESSAGES = {
   applied: {
     code: 7,
     payload: 'none',
-    header: z.strictObject({ step: index, parametersSha256: sha256, applyMs: durationMs, hashMs: durationMs }),
+    header: z.strictObject({
+      step: index,
+      parametersSha256: sha256,
+      applyMs: durationMs,
+      hashMs: durationMs,
+      /** After a step that is traced. */
+      moments: momentsSchema.optional(),
+    }),
   },
 
   /**
@@ -196,6 +206,8 @@ export const MESSAGES = {
       encodeMs: durationMs,
       /** Time spent applying the update that opened this step. */
       applyMs: durationMs,
+      /** Of a step that is traced, and of the one after it, which has the end of it. */
+      moments: momentsSchema.optional(),
     }),
   },
 

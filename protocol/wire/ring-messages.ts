@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { updateRatesSchema } from '../vectors/optimizer.ts';
+import { momentsSchema } from './moments.ts';
 
 const index = z.int().min(0);
 const count = z.int().min(1);
@@ -100,6 +101,8 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
         encodeMs: durationMs,
         /** Time spent applying the average of the step before, on receipt of this one's opening. */
         applyMs: durationMs,
+        /** Of a step that is traced, and of the one after it, which has the end of it. */
+        moments: momentsSchema.optional(),
       }),
     },
 
@@ -129,6 +132,8 @@ export function ringMessages<Assignment extends z.ZodObject, Sums extends z.ZodO
         /** Of frames on the links to both neighbours, since the last ringDone. */
         bytesSent: index,
         bytesReceived: index,
+        /** As in ringSum. */
+        moments: momentsSchema.optional(),
       }),
     },
 

@@ -10,7 +10,7 @@ import { openModel } from '../../coordinator/run-directory/open-model.ts';
 import type { AllReduceChoice, RunConfig, SharesChoice } from '../../coordinator/run-config.ts';
 import { isIdentity } from '../../protocol/data/augmentation.ts';
 import type { Augmentation } from '../../protocol/data/augmentation.ts';
-import { count, flag, index, notNegative, positive, seconds, secondsOrNone, upTo } from './values.ts';
+import { count, flag, index, notNegative, positive, seconds, secondsOrNone, steps, upTo } from './values.ts';
 import { dataDirFlag, dataFlags } from './data.ts';
 import { microbatchFlags } from './distribution.ts';
 import { inGroup } from './groups.ts';
@@ -63,6 +63,9 @@ export interface RunFlags extends Recipe {
   keepCheckpoints: number;
   recordSteps?: number;
   tensorboard?: boolean;
+  trace?: boolean;
+  /** `A-B` */
+  traceSteps?: string;
   resume?: string;
   data: string;
   dataDir?: string;
@@ -151,6 +154,11 @@ function fileFlags(): readonly Option[] {
     )
       .argParser(index)
       .preset('1'),
+    flag(
+      '--trace',
+      'write trace.json.gz to the run directory: when each worker did what in the first 200 steps, for Perfetto',
+    ),
+    flag('--trace-steps <a-b>', 'steps to trace, with --trace. Default: the first 200 that are taken').argParser(steps),
     flag('--no-tensorboard', 'write no event files for TensorBoard to the run directory'),
     flag(
       '--notify <url>',

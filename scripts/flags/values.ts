@@ -23,6 +23,14 @@ export const between0And1 = (text: string): number =>
 export const fraction = (text: string): number =>
   float32(parseNumber(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1));
 
+/** Steps from A to B, as `A-B` or, of one, as `A`; returned as they are written. */
+export function steps(text: string): string {
+  const [, first, last = first] = /^\s*(\d+)(?:\s*-\s*(\d+))?\s*$/.exec(text) ?? [];
+  const [from, to] = [Number(first), Number(last)];
+  if (Number.isSafeInteger(to) && from >= 1 && from <= to) return `${from}-${to}`;
+  throw new InvalidArgumentError('Expected steps A-B, whole numbers from 1, A at most B.');
+}
+
 /** A wait that is not none; and one that may be. */
 export const seconds = (text: string): number =>
   waitable(parseNumber(text, 'a number of seconds above 0', (n) => n > 0));

@@ -4,9 +4,11 @@ import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
 import { createMlflowSubscriber } from '../../coordinator/reporting/mlflow.ts';
 import { createNotifier } from '../../coordinator/reporting/notify.ts';
 import type { Reporter } from '../../coordinator/reporting/reporter.ts';
+import { createTrace } from '../../coordinator/reporting/trace/trace.ts';
 import { createTensorboard } from '../../coordinator/reporting/tensorboard/tensorboard.ts';
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
@@ -15,7 +17,7 @@ import { MLFLOW_VARIABLE, runConfigOf } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { reporterOf } from '../library/events.ts';
 import type { RunCallbacks } from '../library/events.ts';
-import { runOrigin } from '../process.ts';
+import { packageVersion, runOrigin } from '../process.ts';
 import { checkWorkers } from '../flags/resume.ts';
 
 /** What a run is made of beside its flags. */
@@ -47,6 +49,7 @@ export async function runOptionsOf(
   const { callbacks, command, isUnrecorded, numWorkers } = setting;
   const warn = (line: string) => callbacks.logger?.warn?.(line);
   if (resumed) checkWorkers(resumed, numWorkers);
+  const trace = traceOf(flags, isUnrecorded);
   const reporter = reporterOf(callbacks);
   const { config, dataset } = await configOf(flags, setting, reporter.line)
     .finally(() => callbacks.signal?.throwIfAborted())
@@ -62,6 +65,7 @@ export async function runOptionsOf(
     resumed,
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     recordSteps,
+    trace,
     subscribers: subscribersOf(flags, isUnrecorded, warn),
     runDir,
     isUnrecorded,
@@ -76,16 +80,33 @@ export async function runOptionsOf(
 
 /** Who hears of the run besides its reporter. */
 function subscribersOf(
-  { notify, mlflow: uri, tensorboard, recordSteps }: RunFlags,
+  { notify, mlflow: uri, tensorboard, recordSteps, trace }: RunFlags,
   isUnrecorded: boolean,
   warn: (line: string) => void,
 ): Reporter[] {
   const mlflow = uri !== undefined && isOtherStore(uri) ? undefined : uri;
   return [
     ...(tensorboard === false || isUnrecorded ? [] : [createTensorboard({ recordSteps, warn })]),
+    ...(trace === true ? [createTrace({ version: packageVersion(), warn })] : []),
     ...(notify === undefined ? [] : [createNotifier({ url: notify, warn })]),
     ...(mlflow === undefined ? [] : [createMlflowSubscriber({ uri: mlflow, environment: process.env, warn })]),
   ];
+}
+
+/** The steps to trace, if any are. Throws `ConfigError` where the trace would be written nowhere. */
+function traceOf({ trace, traceSteps }: RunFlags, isUnrecorded: boolean): RunOptions['trace'] {
+  if (trace !== true) {
+    if (traceSteps === undefined) return undefined;
+    throw new ConfigError(`--trace-steps ${traceSteps}: expected --trace with it: add that, or leave both out`);
+  }
+  if (isUnrecorded) {
+    throw new ConfigError(
+      'trace: expected a run directory to write the trace to, got none: give runDir, or leave trace out',
+    );
+  }
+  if (traceSteps === undefined) return {};
+  const [firstStep, lastStep] = traceSteps.split('-').map(Number) as [number, number];
+  return { steps: { firstStep, lastStep } };
 }
 
 /** MLflow's variable may name a folder or a database, which MLflow's own client writes to: that is no server. */

@@ -31,6 +31,7 @@ export interface SmallRunOptions extends Partial<
     | 'signal'
     | 'subscribers'
     | 'summonWorkers'
+    | 'trace'
   >
 > {
   /** Default: 2. */

@@ -10,6 +10,7 @@ import type { VectorMath } from '../../protocol/vectors/vector-math.ts';
 import type { Assignment, Sums } from '../../protocol/wire/messages.ts';
 import { assignedMicrobatches, viewVector } from '../step/contribution.ts';
 import type { BatchSizes, Contribution } from '../step/contribution.ts';
+import type { StepMoments } from '../step/step-trace.ts';
 
 /** Values that are not encoded: those that the layout has, and the loss. */
 export const numExactValues = ({ numBuffers }: Pick<VectorLayout, 'numBuffers'>): number => numBuffers + 1;
@@ -29,8 +30,13 @@ export interface LocalSum {
   readonly encodeMs: number;
 }
 
-/** Returns a function that computes an assignment's contributions and adds them up: subtrees, then roots in order. */
-export function createLocalSum(options: LocalSumOptions): (assignment?: Assignment) => Promise<LocalSum> {
+type ComputeSum = (assignment?: Assignment, moments?: StepMoments) => Promise<LocalSum>;
+
+/**
+ * Returns a function that computes an assignment's contributions and adds them up: subtrees, then roots in order. `moments`
+ * are told of each microbatch.
+ */
+export function createLocalSum(options: LocalSumOptions): ComputeSum {
   const { welcome, contribution, vectorMath } = options;
   const { layout } = contribution;
   const lossAt = layout.numParameters + layout.numBuffers;
@@ -44,7 +50,7 @@ export function createLocalSum(options: LocalSumOptions): (assignment?: Assignme
   };
   const takeVector = () => free.pop() ?? new Float32Array(lossAt + 1);
 
-  return async (assignment) => {
+  return async (assignment, moments) => {
     const startMs = performance.now();
     if (last) free.push(last);
     last = undefined;
@@ -57,7 +63,9 @@ export function createLocalSum(options: LocalSumOptions): (assignment?: Assignme
       for (let index = range.first; index < range.first + range.count; index++) {
         const vector = takeVector();
         const travelling = viewVector(vector.subarray(0, lossAt), layout);
+        moments?.begin();
         const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, travelling);
+        moments?.end('computed');
         computeMs += ofMicrobatchMs;
         microbatches.push(sums);
         vector[lossAt] = sums.lossSum;

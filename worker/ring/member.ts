@@ -37,7 +37,7 @@ export interface RingMember {
 }
 
 export function createRingMember(options: RingMemberOptions): RingMember {
-  const { transport, replica, peers, onError } = options;
+  const { transport, replica, peers, onError, trace } = options;
   const setUp = createRingSetUp(transport, peers);
   let ring: { links: RingLinks; steps: RingSteps } | undefined;
   let underWay: Promise<void> | undefined;
@@ -64,11 +64,15 @@ export function createRingMember(options: RingMemberOptions): RingMember {
   const prove = ({ sendState }: MessageOf<'ringProve'>): void => {
     const applyMs = ring?.steps.commit() ?? 0;
     const { step } = replica;
+    const moments = trace?.prove();
+    moments?.begin();
     const startMs = performance.now();
     const parametersSha256 = replica.parametersSha256();
     const hashMs = performance.now() - startMs;
+    moments?.end('hashed');
+    const timed = moments && { moments: moments.take() };
     if (sendState) transport.send({ kind: 'snapshot', step, parametersSha256, payload: replica.state });
-    transport.send({ kind: 'applied', step, parametersSha256, applyMs, hashMs });
+    transport.send({ kind: 'applied', step, parametersSha256, applyMs, hashMs, ...timed });
   };
 
   return {

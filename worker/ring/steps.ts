@@ -17,6 +17,7 @@ import { PeerLost } from './links.ts';
 import type { RingLinks } from './links.ts';
 import { createLocalSum, numExactValues } from './local-sum.ts';
 import type { LocalSumOptions } from './local-sum.ts';
+import type { StepTrace } from '../step/step-trace.ts';
 import { planPieces } from './pieces.ts';
 import type { Sizes } from './pieces.ts';
 import { createRingReduce } from './reduce.ts';
@@ -26,6 +27,8 @@ export interface RingStepsOptions extends Omit<LocalSumOptions, 'welcome'> {
   readonly welcome: LocalSumOptions['welcome'] & Pick<MessageOf<'welcome'>, 'wire'>;
   readonly replica: Replica;
   readonly exchange: Exchange;
+  /** Told when what is done. Default: nobody asks. */
+  readonly trace?: StepTrace | undefined;
 }
 
 export interface RingSteps {
@@ -39,7 +42,7 @@ export interface RingSteps {
 }
 
 export function createRingSteps(options: RingStepsOptions, links: RingLinks, stepTimeoutMs: number): RingSteps {
-  const { transport, welcome, replica, exchange, vectorMath } = options;
+  const { transport, welcome, replica, exchange, vectorMath, trace } = options;
   const { layout } = exchange;
   const sizes = { numParameters: layout.numParameters, numExact: numExactValues(layout) };
   limitUnread(links, sizes);
@@ -55,7 +58,9 @@ export function createRingSteps(options: RingStepsOptions, links: RingLinks, ste
     applyHeld();
     reduce.commit();
     applyHeld = undefined;
-    return performance.now() - startMs;
+    const endMs = performance.now();
+    trace?.applied(startMs, endMs);
+    return endMs - startMs;
   };
 
   return {
@@ -65,14 +70,19 @@ export function createRingSteps(options: RingStepsOptions, links: RingLinks, ste
       if (replica.step !== step - 1) {
         throw new ProtocolError('ERR_STATE_MISMATCH', `step ${step} does not follow step ${replica.step}`, { step });
       }
-      const { vector, microbatches, computeMs, encodeMs } = await computeSum(assignment);
+      const moments = trace?.open(step);
+      const timed = () => moments && { moments: moments.take() };
+      const { vector, microbatches, computeMs, encodeMs } = await computeSum(assignment, moments);
       if (links.areClosed()) return;
       const firstMicrobatch = assignment?.firstMicrobatch ?? 0;
-      transport.send({ kind: 'ringSum', step, firstMicrobatch, microbatches, computeMs, encodeMs, applyMs });
+      const sum = { step, firstMicrobatch, microbatches, computeMs, encodeMs, applyMs };
+      transport.send({ kind: 'ringSum', ...sum, ...timed() });
       try {
+        moments?.begin();
         const exchanged = await reduce.average(vector, step, exchange.divisorOf(numSamples));
+        moments?.end('exchanged');
         if (links.areClosed()) return;
-        transport.send({ kind: 'ringDone', step, ...exchanged, ...links.takeBytes() });
+        transport.send({ kind: 'ringDone', step, ...exchanged, ...links.takeBytes(), ...timed() });
         if (!exchanged.isFinite) return;
       } catch (error) {
         if (links.areClosed()) return;

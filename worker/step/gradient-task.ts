@@ -11,6 +11,7 @@ import { assignedMicrobatches, viewVector } from './contribution.ts';
 import type { BatchSizes, Contribution, ContributionVector } from './contribution.ts';
 import { createGradientEncoder } from './gradient-encoder.ts';
 import { createGradientSender } from './gradient-sender.ts';
+import type { StepTrace } from './step-trace.ts';
 
 export interface GradientTask {
   /** Computes and sends an assignment's gradients; `applyMs` is what the update before it took, for the record. */
@@ -30,10 +31,12 @@ interface TaskOptions {
   readonly vectorMath: VectorMath;
   /** Where what travels lies. Default: in the process's own memory. */
   readonly allocate?: PayloadAllocator;
+  /** Told when what is done. Default: nobody asks. */
+  readonly trace?: StepTrace | undefined;
 }
 
 export function createGradientTask(options: TaskOptions): GradientTask {
-  const { transport, welcome, vectorMath, contribution } = options;
+  const { transport, welcome, vectorMath, contribution, trace } = options;
   const { layout } = contribution;
   const encoder = createGradientEncoder(welcome.wire, layout, vectorMath, options.allocate);
   const sender = createGradientSender(transport);
@@ -67,13 +70,16 @@ export function createGradientTask(options: TaskOptions): GradientTask {
       // What was carried over from vectors that were not finite is not, either.
       if (assignment.isRepeat) encoder.reset();
 
+      const moments = trace?.open(step);
       let microbatches: Sums[] = [];
       let computeMs = 0;
       let whatIsNotFinite: string | undefined;
       let startMs = performance.now();
       for (let index = range.first; index < range.first + range.count; index++) {
         const vector = viewsOf(encoder.take());
+        moments?.begin();
         const { computeMs: ofMicrobatchMs, ...sums } = await contribution.compute(assignment, index, vector);
+        moments?.end('computed');
         microbatches.push(sums);
         computeMs += ofMicrobatchMs;
         if (assignment.isRepeat) whatIsNotFinite ??= contribution.describeNonFinite(sums, vector);
@@ -88,7 +94,9 @@ export function createGradientTask(options: TaskOptions): GradientTask {
           microbatches = [];
           continue;
         }
+        moments?.begin();
         const payloads = encoder.encode(root.value.values, assignment.numBuckets);
+        moments?.end('encoded');
         const encodeMs = performance.now() - startMs - computeMs;
         const place = { step, firstMicrobatch, numMicrobatches: count };
         const last = payloads.pop()!;
@@ -96,7 +104,8 @@ export function createGradientTask(options: TaskOptions): GradientTask {
           (payload, bucket) => ({ kind: 'gradientBucket', ...place, bucket, payload }) as const,
         );
         const rest = { kind: 'gradient', ...place, microbatches, computeMs, encodeMs, applyMs, payload: last } as const;
-        sender.send([...parts, rest], !isMore && index === range.first + range.count - 1);
+        const timed = moments ? { ...rest, moments: moments.take() } : rest;
+        sender.send([...parts, timed], !isMore && index === range.first + range.count - 1);
         microbatches = [];
         computeMs = 0;
         startMs = performance.now();

@@ -19,7 +19,7 @@ import type { OnReissue } from '../../reporting/reported-event.ts';
 import { createDeadlines } from '../../step/deadlines.ts';
 import type { Deadlines } from '../../step/deadlines.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { AllReduce, ReducedStep } from '../all-reduce.ts';
+import type { AllReduce, OnAsk, ReducedStep } from '../all-reduce.ts';
 import type { Confirmation } from '../../members/state-proof.ts';
 import { createRing } from './ring.ts';
 import type { Ring } from './ring.ts';
@@ -40,6 +40,8 @@ export interface ElasticRingOptions {
   readonly say: (line: string) => void;
   /** Told of microbatches that are asked for again: those of steps that are taken again. */
   readonly onReissue?: OnReissue | undefined;
+  /** Told when members are sent work. */
+  readonly onAsk?: OnAsk | undefined;
   /** Why it is a ring, told when the first one stands; nothing where it was asked for. */
   readonly why?: string | undefined;
 }
@@ -159,7 +161,7 @@ class RingOrStar implements ElasticRing {
 
   /** Forms a ring of all members; returns why not, if there can be none. */
   async #formRing(): Promise<string | undefined> {
-    const { fleet, replica, stepTimeoutMs, say } = this.#options;
+    const { fleet, replica, stepTimeoutMs, say, onAsk } = this.#options;
     const [sumDeadlines, exchangeDeadlines] = [this.#sumDeadlines, this.#exchangeDeadlines];
     fleet.serve(HOLD_NEWCOMERS);
     for (;;) {
@@ -174,7 +176,8 @@ class RingOrStar implements ElasticRing {
       conversation.stand(replica.step);
       const inOrder = await setUpRing(members, { conversation, stepTimeoutMs, apart: this.#retries.apart });
       if (inOrder) {
-        this.#current = { conversation, ring: createRing(inOrder, { conversation, sumDeadlines, exchangeDeadlines }) };
+        const ring = createRing(inOrder, { conversation, sumDeadlines, exchangeDeadlines, onAsk });
+        this.#current = { conversation, ring };
         const because = this.#why === undefined ? '' : `, because ${this.#why}`;
         say(`all-reduce: ring of ${countOf(inOrder.length, 'worker')}${because}`);
         this.#why = undefined;

@@ -79,9 +79,10 @@ async function prove(
       const message = `a state of step ${found}, expected the one of step ${step}`;
       throw new ProtocolError('ERR_STATE_MISMATCH', message, { step });
     }
-    const { parametersSha256, applyMs, hashMs } = applied;
+    const { parametersSha256, applyMs, hashMs, moments } = applied;
     if (snapshot) checkState(snapshot, parametersSha256, replica);
-    return { member, atMs, applyMs, hashMs, parametersSha256, ...(snapshot && { snapshot }) };
+    const told = { ...(snapshot && { snapshot }), ...(moments && { moments }) };
+    return { member, atMs, applyMs, hashMs, parametersSha256, ...told };
   } catch (error) {
     fleet.lose(member, step, error);
     return undefined;

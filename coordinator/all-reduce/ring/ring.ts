@@ -14,7 +14,7 @@ import type { Member } from '../../members/member.ts';
 import type { Deadlines } from '../../step/deadlines.ts';
 import { assignmentOf } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { Arrival, PeerExchange, ReducedStep } from '../all-reduce.ts';
+import type { Arrival, OnAsk, PeerExchange, ReducedStep, TimedMessage } from '../all-reduce.ts';
 import type { RingEnd, Conversation, Wait } from './conversation.ts';
 
 export interface RingOptions {
@@ -22,6 +22,8 @@ export interface RingOptions {
   /** For a member's own sum, and for the exchange after the last sum. */
   readonly sumDeadlines: Deadlines;
   readonly exchangeDeadlines: Deadlines;
+  /** Told when members are sent work. */
+  readonly onAsk?: OnAsk | undefined;
 }
 
 export interface Ring {
@@ -40,7 +42,7 @@ export interface Ring {
 
 /** `members` are connected to each other, see `set-up.ts`. */
 export function createRing(members: readonly Member[], options: RingOptions): Ring {
-  const { conversation, sumDeadlines, exchangeDeadlines } = options;
+  const { conversation, sumDeadlines, exchangeDeadlines, onAsk } = options;
 
   /** What one member tells of a step; undefined when the ring has ended before it was through. */
   const follow = async (member: Member, plan: StepPlan, ledger: Ledger, longestSumMs: number) => {
@@ -64,7 +66,8 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
       return undefined;
     }
     checkStep(done, plan, member);
-    return { arrival, done, doneMs: performance.now() };
+    const doneMs = performance.now();
+    return { arrival: { ...arrival, ...timedOf(sum, done, { ...arrival, doneMs }) }, done, doneMs };
   };
 
   /** The next message of a kind; a complaint about a neighbour ends the ring. */
@@ -95,6 +98,7 @@ export function createRing(members: readonly Member[], options: RingOptions): Ri
       const steps = { step, rates, ...(numSteps > 1 && { numSteps }) };
       conversation.tell(members, step, (member) => {
         const assignment = assignmentOf(plan, member);
+        if (assignment) onAsk?.(member, step);
         // Between workers vectors are cut in another way, see `worker/ring/pieces.ts`.
         const work = assignment ? { assignment: { ...assignment, numBuckets: 1 } } : {};
         return { kind: 'ringStep', ...steps, numSamples, ...work };
@@ -153,6 +157,18 @@ function enterSum(ledger: Ledger, plan: StepPlan, member: Member, sum: MessageOf
     throw new ProtocolError('ERR_SHAPE_MISMATCH', message, { worker: member.id, step });
   }
   return microbatches.reduce((total, { numSamples }) => total + numSamples, 0);
+}
+
+/** What a member tells of its moments: of its sum, and of the exchange. */
+function timedOf(
+  { moments, microbatches }: MessageOf<'ringSum'>,
+  { moments: afterwards }: MessageOf<'ringDone'>,
+  { atMs, doneMs, numSamples }: { readonly atMs: number; readonly doneMs: number; readonly numSamples: number },
+): { readonly timed?: readonly TimedMessage[] } {
+  if (!moments || !afterwards) return {};
+  // Its sum goes to a neighbour.
+  const sum = { atMs, moments, numMicrobatches: microbatches.length, numSamples, numBytes: 0 };
+  return { timed: [sum, { atMs: doneMs, moments: afterwards, numMicrobatches: 0, numSamples: 0, numBytes: 0 }] };
 }
 
 function checkStep({ kind, step }: MessageOf<'ringSum' | 'ringDone'>, plan: StepPlan, { id }: Member): void {

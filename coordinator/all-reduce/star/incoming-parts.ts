@@ -13,7 +13,7 @@ import type { Part } from '../../members/state-proof.ts';
 import type { Deadlines } from '../../step/deadlines.ts';
 import type { Ledger } from '../../step/ledger.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { Arrival } from '../all-reduce.ts';
+import type { Arrival, TimedMessage } from '../all-reduce.ts';
 import type { SupersededAnswers } from './superseded.ts';
 
 /** A member found that a part's sum is not finite. */
@@ -37,7 +37,7 @@ export interface IncomingOptions {
 }
 
 /** An arrival whose answers are still coming. */
-type OpenArrival = { -readonly [K in keyof Arrival]: Arrival[K] };
+type OpenArrival = { -readonly [K in keyof Omit<Arrival, 'timed'>]: Arrival[K] } & { timed?: TimedMessage[] };
 
 /** The bucket of a part that a member sends next. */
 interface Place {
@@ -189,6 +189,11 @@ export class IncomingParts {
     arrival.computeMs += result.computeMs;
     arrival.encodeMs += result.encodeMs;
     arrival.applyMs = result.applyMs;
+    const before = arrival.numSamples;
     for (const { numSamples } of result.microbatches) arrival.numSamples += numSamples;
+    if (!result.moments) return;
+    const numBytes = result.payload.byteLength;
+    const counts = { numMicrobatches: result.numMicrobatches, numSamples: arrival.numSamples - before, numBytes };
+    (arrival.timed ??= []).push({ atMs: arrival.atMs, moments: result.moments, ...counts });
   }
 }

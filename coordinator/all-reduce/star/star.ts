@@ -30,7 +30,7 @@ import type { Deadlines, Pace } from '../../step/deadlines.ts';
 import { Ledger } from '../../step/ledger.ts';
 import { assignmentOfRange, planRepeat } from '../../step/step-plan.ts';
 import type { StepPlan } from '../../step/step-plan.ts';
-import type { AllReduce, ReducedStep } from '../all-reduce.ts';
+import type { AllReduce, OnAsk, ReducedStep } from '../all-reduce.ts';
 import { areLocal } from '../choose.ts';
 import { createAverageMemories } from './averages.ts';
 import type { AverageMemories } from './averages.ts';
@@ -57,6 +57,8 @@ export interface StarOptions {
   readonly say?: (line: string) => void;
   /** Told of microbatches that are asked for again. */
   readonly onReissue?: OnReissue | undefined;
+  /** Told when members are sent work. */
+  readonly onAsk?: OnAsk | undefined;
 }
 
 /** `replica` is the coordinator's: its parameters are what every member's must equal. */
@@ -94,6 +96,7 @@ class Star implements AllReduce {
   readonly #pace: Pace;
   readonly #say: (line: string) => void;
   readonly #onReissue: OnReissue | undefined;
+  readonly #onAsk: OnAsk | undefined;
   readonly #superseded = new SupersededAnswers();
   /** Members whose last update opened no step for them: they owe a proof instead of gradients. */
   readonly #owingProof = new Set<Member>();
@@ -113,6 +116,7 @@ class Star implements AllReduce {
     this.#pace = createPace(lateMs);
     this.#say = say;
     this.#onReissue = options.onReissue;
+    this.#onAsk = options.onAsk;
     serve({
       numBuckets: averages.numBuckets,
       onMember: (member) => {
@@ -146,6 +150,7 @@ class Star implements AllReduce {
     for (const member of [...this.#fleet.members]) {
       const share = next?.shares.get(member);
       if (!share) this.#owingProof.add(member);
+      else this.#onAsk?.(member, next!.step);
       this.#sendTo(member, step, { ...update, ...(share && { next: this.#openingOf(next!, share) }) });
     }
     const sent = this.#sent;
@@ -265,6 +270,7 @@ class Star implements AllReduce {
 
   /** Tells a member to compute these microbatches. */
   #ask(member: Member, plan: StepPlan, range: Range): void {
+    this.#onAsk?.(member, plan.step);
     this.#sendTo(member, plan.step, { kind: 'step', assignment: this.#openingOf(plan, range) });
   }
 
