@@ -48,3 +48,18 @@ test('--no-tensorboard turns event files off, and so does its variable', () => {
 test.each(['-1', '1.5', 'often', ''])('--record-steps %j is refused', (value) => {
   expect(() => flagsOf(`--record-steps=${value}`)).toThrow('Expected a whole number from 0');
 });
+
+test('--trace-steps takes A-B and, for one step, A', () => {
+  expect(flagsOf().trace).toBeUndefined();
+  expect(flagsOf('--trace', '--trace-steps', '10-20')).toMatchObject({ trace: true, traceSteps: '10-20' });
+  expect(flagsOf('--trace-steps', ' 7 ').traceSteps).toBe('7-7');
+  vi.stubEnv('GRADSOCK_TRACE_STEPS', '3-4');
+  expect(flagsOf().traceSteps).toBe('3-4');
+});
+
+test.each(['0-4', '5-4', '1-', '-3', '1-2-3', 'all', '', '1-1e99', '1-99999999999999999999'])(
+  '--trace-steps %j is refused',
+  (value) => {
+    expect(() => flagsOf(`--trace-steps=${value}`)).toThrow('Expected steps A-B');
+  },
+);

@@ -10,6 +10,7 @@ import { createPredictor } from '../../../scripts/inference/predictor.ts';
 import { readEpochs, readResult } from '../../helpers/cli.ts';
 import { curvesOf } from '../../helpers/event-files.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
+import { readTrace } from '../../helpers/trace-file.ts';
 import { barsData } from './bars.ts';
 
 const MODEL: ModelSpec = {
@@ -205,4 +206,23 @@ test('a model that is loaded says what its run had, and what the predictor of th
   );
   await predictor.dispose();
   await model.dispose();
+});
+
+describe('a trace', () => {
+  test('is written to the run directory', async () => {
+    const runDir = join(temporaryFolder(), 'run');
+    await train({ ...RUN, epochs: 1, runDir, trace: true, traceSteps: '2-3' });
+    expect(readTrace(join(runDir, 'trace.json.gz')).otherData).toMatchObject({ firstStep: 2, lastStep: 3 });
+  });
+
+  test('needs a run directory, and its steps need it', async () => {
+    await expect(train({ ...RUN, trace: true })).rejects.toThrow(
+      new ConfigError(
+        'trace: expected a run directory to write the trace to, got none: give runDir, or leave trace out',
+      ),
+    );
+    await expect(train({ ...RUN, runDir: join(temporaryFolder(), 'run'), traceSteps: '1-2' })).rejects.toThrow(
+      '--trace-steps 1-2: expected --trace with it: add that, or leave both out',
+    );
+  });
 });
