@@ -35,15 +35,11 @@ export function createStepTrace(steps: TracedSteps): StepTrace {
   /** The last step that was opened and is traced. */
   let last: number | undefined;
 
-  const collect = (): StepMoments => {
-    const moments = createStepMoments(receivedMs, applied);
+  /** The moments of a message; what was applied before is told now, or never. */
+  const collect = (isTold: boolean): StepMoments | undefined => {
+    const moments = isTold ? createStepMoments(receivedMs, applied) : undefined;
     applied = undefined;
     return moments;
-  };
-
-  const forget = (): undefined => {
-    applied = undefined;
-    return undefined;
   };
 
   return {
@@ -56,12 +52,12 @@ export function createStepTrace(steps: TracedSteps): StepTrace {
     open(step) {
       const endsTraced = last !== undefined && last !== step;
       last = isTraced(steps, step) ? step : undefined;
-      return last !== undefined || endsTraced ? collect() : forget();
+      return collect(last !== undefined || endsTraced);
     },
     prove() {
       const endsTraced = last !== undefined;
       last = undefined;
-      return endsTraced ? collect() : forget();
+      return collect(endsTraced);
     },
   };
 }

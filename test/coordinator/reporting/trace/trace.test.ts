@@ -186,7 +186,7 @@ test('the file is whole after every epoch, as a killed run leaves it, and a resu
   expect(traceOf(runDir, 'trace-2.json.gz').otherData).toMatchObject({ firstStep: 4, lastStep: 6 });
 });
 
-test('a file that cannot be written ends no run, and is told once', async () => {
+test('a file that cannot be written ends no run, and is told once', () => {
   const runDir = newRunDir();
   const warnings: string[] = [];
   const trace = createTrace({ version: '', warn: (line) => warnings.push(line) });
