@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Of all files in the package, uncompressed. */
-const MOST_BYTES = 2 * 2 ** 20;
+/** Of all files in the package, uncompressed. The bundle of the dashboard's page is 0.13 MiB of it. */
+const MOST_BYTES = 2.5 * 2 ** 20;
 
 interface Packed {
   readonly files: readonly { readonly path: string }[];
@@ -32,6 +32,8 @@ describe('the package', () => {
     expect(paths).toEqual(
       expect.arrayContaining([
         'dist/scripts/cli.js',
+        'dist/assets/dashboard.js',
+        'dist/assets/dashboard.css',
         'dist/scripts/build-native.js',
         'dist/scripts/survey/survey-process.js',
         'dist/scripts/sweep/trial-process.js',

@@ -57,6 +57,9 @@ async function violationsOf(page: Page): Promise<string[]> {
 const overflowOf = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
+/** Of a box's width. */
+const middleOf = (box: { x: number; width: number } | null): number => (box ? box.x + box.width / 2 : NaN);
+
 describe.skipIf(BROWSER_PATH === undefined)('the page of a run in a browser', () => {
   beforeAll(async () => {
     browser = await launchBrowser();
@@ -89,6 +92,8 @@ describe.skipIf(BROWSER_PATH === undefined)('the page of a run in a browser', ()
     await page.locator('[data-place="6 0"]').click();
     await page.locator('.cell-images img').first().waitFor();
     expect(await overflowOf(page)).toBe(0);
+    const [name, cell] = [page.getByRole('columnheader', { name: 'Ankle boot' }), page.locator('[data-place="9 9"]')];
+    expect(middleOf(await name.boundingBox())).toBeCloseTo(middleOf(await cell.boundingBox()), 0);
     expect(await violationsOf(page)).toEqual([]);
     await page.getByLabel('Theme').selectOption('dark');
     expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe('dark');

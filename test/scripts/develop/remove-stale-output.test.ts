@@ -13,7 +13,15 @@ test('what has no source any more is removed, what was not compiled stays', () =
   const folder = temporaryFolder();
   const output = join(folder, 'dist');
   write(folder, 'worker/session.ts');
-  const stays = ['worker/session.js', 'worker/session.js.map', 'worker/native/addon.node', 'build-report.json'];
+  write(folder, 'dashboard/page.tsx');
+  const stays = [
+    'dashboard/page.js',
+    'assets/dashboard.js',
+    'worker/session.js',
+    'worker/session.js.map',
+    'worker/native/addon.node',
+    'build-report.json',
+  ];
   for (const path of [...stays, 'worker/tls.js', 'worker/tls.js.map']) write(output, path);
   expect(removeStaleOutput(output, folder).sort()).toEqual(['worker/tls.js', 'worker/tls.js.map']);
   const left = readdirSync(output, { recursive: true, encoding: 'utf8' });

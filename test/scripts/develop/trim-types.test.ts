@@ -12,7 +12,8 @@ test('the declarations that the library leads to are left, with imports of compi
   };
   write('library/index.d.ts', "export { a } from './a.ts';\nexport type { Z } from 'zod';\n");
   write('library/a.d.ts', "import type { B } from '../b.ts';\nexport declare const a: import('./c.ts').C & B;\n");
-  write('library/c.d.ts', "export type { A } from './a.ts';\n");
+  write('library/c.d.ts', "export type { A } from './a.ts';\nexport type { E } from './e.tsx';\n");
+  write('library/e.d.ts', 'export type E = 1;\n');
   write('b.d.ts', 'export type B = 1;\n');
   write('other/d.d.ts', 'export type D = 1;\n');
   write('other/d.js', '');
@@ -20,6 +21,7 @@ test('the declarations that the library leads to are left, with imports of compi
     'b.d.ts',
     'library/a.d.ts',
     'library/c.d.ts',
+    'library/e.d.ts',
     'library/index.d.ts',
   ]);
   expect(readFileSync(join(output, 'library/a.d.ts'), 'utf8')).toBe(

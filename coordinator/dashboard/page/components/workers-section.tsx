@@ -25,9 +25,6 @@ export function WorkersSection({ workers }: { readonly workers: readonly WorkerV
             <tr>
               <th scope="col">Worker</th>
               <th scope="col">State</th>
-              <th scope="col">Engine</th>
-              <th scope="col">Device</th>
-              <th scope="col">Share</th>
               <th scope="col" class="number">
                 Compute
               </th>
@@ -38,9 +35,12 @@ export function WorkersSection({ workers }: { readonly workers: readonly WorkerV
               >
                 Delay
               </th>
+              <th scope="col">Share</th>
               <th scope="col" class="number">
                 Samples
               </th>
+              <th scope="col">Engine</th>
+              <th scope="col">Device</th>
               <th scope="col" class="number">
                 Reconnects
               </th>
@@ -71,18 +71,18 @@ function WorkerRow({ worker }: { readonly worker: WorkerView }) {
         <span class={`dot dot-${state}`} />
         {state}
       </td>
+      <td class="number">{formatMs(computeMs)}</td>
+      <td class="number">{formatMs(delayMs)}</td>
+      <td class="share">
+        <meter min={0} max={1} value={share} aria-label={`Share of the samples of ${name}`} />
+        <span>{formatPercent(share, 0)}</span>
+      </td>
+      <td class="number">{formatCount(numSamples)}</td>
       <td>{engine}</td>
       <td>
         {device}
         {threads !== undefined && <span class="note">, {countOf(threads, 'thread')}</span>}
       </td>
-      <td class="share">
-        <meter min={0} max={1} value={share} aria-label={`Share of the samples of ${name}`} />
-        <span>{formatPercent(share, 0)}</span>
-      </td>
-      <td class="number">{formatMs(computeMs)}</td>
-      <td class="number">{formatMs(delayMs)}</td>
-      <td class="number">{formatCount(numSamples)}</td>
       <td class="number">{formatCount(numReconnects)}</td>
       <td>{host ?? '–'}</td>
     </tr>

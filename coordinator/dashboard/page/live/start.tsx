@@ -8,7 +8,7 @@ import { drawChart } from './canvas-chart.ts';
 import { connect } from './connection.ts';
 import { createStore } from './store.ts';
 
-/** A hidden page is not drawn, and its updates are applied as seldom as this. */
+/** A hidden page has no frames: its updates are applied as seldom as this. */
 const HIDDEN_MS = 1000;
 
 export function startLive({ socket = 'live' }: LivePageData, root: HTMLElement): void {
@@ -20,10 +20,7 @@ export function startLive({ socket = 'live' }: LivePageData, root: HTMLElement):
     send: (message) => {
       connection.send(message);
     },
-    nextFrame(callback) {
-      if (document.hidden) window.setTimeout(callback, HIDDEN_MS);
-      else window.requestAnimationFrame(callback);
-    },
+    nextFrame,
   });
   const connection = connect({
     url: url.href,
@@ -50,4 +47,15 @@ export function startLive({ socket = 'live' }: LivePageData, root: HTMLElement):
     </ChartDrawer.Provider>,
     root,
   );
+}
+
+/** Calls back once: with the next frame, or after a while without one. */
+function nextFrame(callback: () => void): void {
+  const once = () => {
+    window.cancelAnimationFrame(frame);
+    window.clearTimeout(timer);
+    callback();
+  };
+  const frame = window.requestAnimationFrame(once);
+  const timer = window.setTimeout(once, HIDDEN_MS);
 }

@@ -56,7 +56,7 @@ describe('the page of a run, made in Node', () => {
     const document = render({ view: runningView() });
     const rows = [...document.querySelectorAll('.section-workers tbody tr')].map(({ textContent }) => textContent);
     expect(rows).toHaveLength(3);
-    expect(rows[2]).toMatch(/attic-pi.*late.*native.*4 threads.*17 %.*22\.9 ms.*2\.90 ms.*61,400.*192\.168\.1\.13/s);
+    expect(rows[2]).toMatch(/attic-pi.*late.*22\.9 ms.*2\.90 ms.*17 %.*61,400.*native.*4 threads.*1.*192\.168\.1\.13/s);
     expect(textOf(document, '.events li:first-child')).toContain('most accurate so far');
   });
 
