@@ -27,7 +27,7 @@ export interface PageAssets {
 let built: PageAssets | undefined;
 
 /** The built ones, read once. Throws `ConfigError` where there was no build. */
-export function pageAssets(): PageAssets {
+function pageAssets(): PageAssets {
   if (!built) {
     const folder = join(findPackageRoot(dirname(fileURLToPath(import.meta.url))), 'dist/assets');
     try {
