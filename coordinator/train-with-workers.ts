@@ -85,7 +85,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       if (config.workers > 1) reporter.line(`${name} is ready, ${numReady} of ${config.workers}`);
       reporter.onPhase?.(waitingFor(numReady));
     },
-    onMember: (worker, isBack) => reporter.onEvent?.({ kind: 'ready', worker, isBack }),
+    onMember: (worker, isBack) => reporter.onEvent?.({ kind: 'ready', worker, isBack, host: worker.transport.peer }),
     onRefused: (reason) => reporter.onEvent?.({ kind: 'refused', reason }),
   });
   const census = () => ({ ...NO_WORKERS, waiting: membership.members.length });

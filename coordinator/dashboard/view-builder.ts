@@ -118,7 +118,7 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
       },
       onEpoch: closeEpoch,
       onEvent(event) {
-        if (event.kind === 'ready') rows.ready(event.worker, event.isBack);
+        if (event.kind === 'ready') rows.ready(event.worker, event.host, event.isBack);
         if (event.kind === 'worker') rows.changed(event);
         if (event.kind === 'control') {
           touch();

@@ -41,6 +41,8 @@ export interface ViewersOptions {
   readonly maxQueueBytes?: number;
   /** Time between updates. Default: 250. */
   readonly intervalMs?: number;
+  /** The longest silence: a page that hears nothing for longer takes the connection for lost. Default: 5,000. */
+  readonly silenceMs?: number;
 }
 
 export interface Viewers {
@@ -64,19 +66,23 @@ interface Viewer {
 }
 
 const INTERVAL_MS = 250;
+const SILENCE_MS = 5000;
 
 export function createViewers(options: ViewersOptions): Viewers {
   const { run, rule, maxViewers = LIMITS.maxViewers, maxQueueBytes = LIMITS.viewerQueueBytes } = options;
-  const { intervalMs = INTERVAL_MS } = options;
+  const { intervalMs = INTERVAL_MS, silenceMs = SILENCE_MS } = options;
   const viewers = new Set<Viewer>();
   let timer: NodeJS.Timeout | undefined;
   /** What all that are not behind have been sent. */
   let shown: RunView | undefined;
+  let saidMs = performance.now();
 
   const update = () => {
     if (!shown) return;
     const next = run.view();
-    const change = updateBetween(shown, next);
+    const nowMs = performance.now();
+    const change = updateBetween(shown, next) ?? (nowMs - saidMs >= silenceMs ? {} : undefined);
+    if (change) saidMs = nowMs;
     shown = next;
     const text = change && JSON.stringify({ kind: 'update', update: change } satisfies FromServer);
     for (const viewer of viewers) {

@@ -8,7 +8,7 @@ import type { WorkerView } from './run-view.ts';
 const MOST_ROWS = 256;
 
 export interface WorkerRows {
-  ready(worker: ReadyWorker, isBack: boolean): void;
+  ready(worker: ReadyWorker, host: string, isBack: boolean): void;
   changed(event: WorkerEvent): void;
   /** What `steps` steps have added up to, by worker. */
   worked(sums: ReadonlyMap<string, WorkerSums>, steps: number): void;
@@ -30,10 +30,10 @@ export function createWorkerRows(): WorkerRows {
   };
 
   return {
-    ready({ id, name, engine, device }, isBack) {
+    ready({ id, name, engine, device, threads }, host, isBack) {
       const numReconnects = (known.get(id)?.numReconnects ?? 0) + (isBack ? 1 : 0);
       forgetReplaced(known, { id, name });
-      set(id, { name, engine, device, numReconnects, state: 'waiting' });
+      set(id, { name, engine, device, threads, host, numReconnects, state: 'waiting' });
     },
     changed({ id, name, host, change }) {
       set(id, { name, host, state: change === 'joined' ? 'working' : change });

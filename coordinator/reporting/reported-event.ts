@@ -35,6 +35,7 @@ export interface ReadyWorker {
   readonly name: string;
   readonly engine: string;
   readonly device: string;
+  readonly threads: number;
 }
 
 /** A worker's coming or going while the run is under way. */
@@ -58,8 +59,11 @@ export type ControlState = 'running' | 'pausing' | 'paused' | 'stopping';
 export type ReportedEvent =
   /** Workers are counted by this function from here on, whenever somebody asks. */
   | { readonly kind: 'gathering'; readonly census: () => WorkerCensus }
-  /** A worker is ready, and may join. `isBack`: it was before, on a connection that it has lost. */
-  | { readonly kind: 'ready'; readonly worker: ReadyWorker; readonly isBack: boolean }
+  /**
+   * A worker is ready, and may join. `isBack`: it was before, on a connection that it has lost. `host`: its address, as the
+   * coordinator sees it.
+   */
+  | { readonly kind: 'ready'; readonly worker: ReadyWorker; readonly isBack: boolean; readonly host: string }
   /** A worker has joined the steps, is late, or was lost. */
   | ({ readonly kind: 'worker' } & WorkerEvent)
   /** No worker is left: after step `step` the run waits so long for one to join. */

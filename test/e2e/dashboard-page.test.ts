@@ -1,10 +1,9 @@
 /** The dashboard's page in a real browser, as the build made it, before a server that speaks a coordinator's messages. */
 import { createHmac } from 'node:crypto';
-import axe from 'axe-core';
-import type { AxeResults, RunOptions } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { pageHtml } from '../../coordinator/dashboard/html.ts';
+import { overflowOf, violationsOf } from '../helpers/axe.ts';
 import { BROWSER_PATH, launchBrowser } from '../helpers/browser.ts';
 import { finishedView, fixtureConfusion, runningView } from '../helpers/fixture-view.ts';
 import { NONCE, startPageServer } from '../helpers/page-server.ts';
@@ -41,21 +40,6 @@ async function open(server: PageServer, { fragment = '', width = 1280 } = {}) {
 }
 
 const hmac = (secret: string, text: string): string => createHmac('sha256', secret).update(text).digest('hex');
-
-/** What axe finds wrong, with the places. */
-async function violationsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const options: RunOptions = { resultTypes: ['violations'] };
-  const { violations } = await page.evaluate(
-    (given) => (globalThis as unknown as { axe: { run(options: RunOptions): Promise<AxeResults> } }).axe.run(given),
-    options,
-  );
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
-
-/** How far the page reaches beyond its window, in pixels. */
-const overflowOf = (page: Page): Promise<number> =>
-  page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
 /** Of a box's width. */
 const middleOf = (box: { x: number; width: number } | null): number => (box ? box.x + box.width / 2 : NaN);

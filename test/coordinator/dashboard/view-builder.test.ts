@@ -41,7 +41,7 @@ function tell(each: (view: () => RunView) => void): RunView {
   };
   said();
   for (const worker of WORKERS) {
-    reporter.onEvent!({ kind: 'ready', worker, isBack: false });
+    reporter.onEvent!({ kind: 'ready', worker, isBack: false, host: '10.0.0.1' });
     said();
   }
   reporter.onStart!(runConfig({ epochs: 2 }), WORKERS, '/runs/run-1', 0);

@@ -242,6 +242,14 @@ test('a page that does not take what it is sent misses updates, and gets the who
   expect(kindsOf(slow)).toEqual(['update']);
 });
 
+test('a page hears something also while nothing changes, so that it notices a connection that is lost', async () => {
+  const { url } = await startRun({ silenceMs: 20 });
+  const page = await openPage(url);
+  page.send({ kind: 'look' });
+  await page.next('view');
+  for (let i = 0; i < 2; i++) expect((await page.next('update')).update).toEqual({});
+});
+
 test('an upgrade request of a page that ends half-way does no harm', async () => {
   const { server, url } = await startRun();
   const half = request({ port: server.port, path: '/live', headers: { connection: 'Upgrade', upgrade: 'websocket' } });

@@ -134,14 +134,14 @@ test('the workers of a run, what one of them lost, and its checkpoint are scrape
   expect(savedAt).toBeLessThanOrEqual(Date.now() / 1000);
 });
 
-const workerOf = (id: string, engine = 'native') => ({ id, name: `name of ${id}`, engine, device: 'cpu' });
+const workerOf = (id: string, engine = 'native') => ({ id, name: `name of ${id}`, engine, device: 'cpu', threads: 1 });
 
 test('labels come from members alone, a bounded number of them', async () => {
   const { reporter, text } = createPrometheus(BUILD, 2);
   for (const id of ['w1', 'w2', 'w3', 'w4']) {
-    reporter.onEvent!({ kind: 'ready', worker: workerOf(id), isBack: false });
+    reporter.onEvent!({ kind: 'ready', worker: workerOf(id), isBack: false, host: '10.0.0.1' });
   }
-  reporter.onEvent!({ kind: 'ready', worker: workerOf('w4'), isBack: true });
+  reporter.onEvent!({ kind: 'ready', worker: workerOf('w4'), isBack: true, host: '10.0.0.1' });
   const values = parseMetrics(await text());
   expect(byLabel(values, 'gradsock_worker_samples_total')).toEqual({ w1: 0, w2: 0, other: 0 });
   expect(byLabel(values, 'gradsock_worker_reconnects_total')).toEqual({ w1: 0, w2: 0, other: 1 });
@@ -150,8 +150,13 @@ test('labels come from members alone, a bounded number of them', async () => {
 
 test('a worker that comes back is one worker, with the engine that it has now; a name cannot break a line', async () => {
   const { reporter, text } = createPrometheus(BUILD);
-  reporter.onEvent!({ kind: 'ready', worker: { ...workerOf('w1'), name: 'a "b"\\' }, isBack: false });
-  reporter.onEvent!({ kind: 'ready', worker: { ...workerOf('w1', 'onnx'), name: 'a "b"\\' }, isBack: true });
+  reporter.onEvent!({ kind: 'ready', worker: { ...workerOf('w1'), name: 'a "b"\\' }, isBack: false, host: '10.0.0.1' });
+  reporter.onEvent!({
+    kind: 'ready',
+    worker: { ...workerOf('w1', 'onnx'), name: 'a "b"\\' },
+    isBack: true,
+    host: '10.0.0.1',
+  });
   const values = parseMetrics(await text());
   expect(values.get('gradsock_worker_reconnects_total{worker="w1"}')).toBe(1);
   expect([...values.keys()].filter((key) => key.startsWith('gradsock_worker_info'))).toEqual([

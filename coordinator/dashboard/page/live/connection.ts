@@ -35,6 +35,8 @@ const MOST_DELAY_MS = 10_000;
 const DELAY_AFTER_END_MS = 30_000;
 /** From the attempt to the view: a server that accepts and stays silent is given up. */
 const GREETING_MS = 10_000;
+/** Once there is a view, the server says something every 5 s. After this long a connection without a word is given up. */
+const SILENCE_MS = 20_000;
 
 /** The pause before the next attempt, doubled with each failure. `random`: 0 to 1; pages do not all come back at once. */
 export function retryDelayMs(numFailures: number, hasEnded: boolean, random: number): number {
@@ -47,11 +49,13 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
   let socket: WebSocket | undefined;
   let timer: number | undefined;
   let numFailures = 0;
+  let isOpen = false;
   let refused: Extract<FromServer, { kind: 'refused' }> | undefined;
 
   const start = () => {
     window.clearTimeout(timer);
     refused = undefined;
+    isOpen = false;
     onState({ kind: 'connecting' });
     const opened = new WebSocket(url);
     socket = opened;
@@ -76,9 +80,13 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
     } else if (message.kind === 'refused') {
       refused = message;
     } else if (message.kind === 'view') {
-      window.clearTimeout(timer);
       numFailures = 0;
+      isOpen = true;
       onState({ kind: 'open' });
+    }
+    if (isOpen) {
+      window.clearTimeout(timer);
+      timer = window.setTimeout(() => lose(from), SILENCE_MS);
     }
     onMessage(message);
   };
