@@ -129,7 +129,8 @@ export function createViewBuilder(facts: RunFacts): ViewBuilder {
       onEnd(ended) {
         touch();
         [result, state, doing] = [ended, ended.status, undefined];
-        log.say(ended.error ? `failed: ${ended.error.message}` : ended.status, ended.error ? 'bad' : 'neutral');
+        const text = ended.error ? `failed: ${ended.error.message}` : ended.status;
+        log.say(text, ended.error ? 'bad' : 'neutral', ended.endedAt);
       },
       onRefused() {
         touch();
