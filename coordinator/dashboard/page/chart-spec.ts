@@ -23,6 +23,8 @@ export interface ChartSpec {
   readonly description: string;
   /** Epochs that are done, ascending. */
   readonly x: readonly number[];
+  /** What `x` is, where it is not epochs. */
+  readonly xTitle?: string;
   readonly series: readonly ChartSeries[];
   /** Whether the series are bands on top of each other, the first at the bottom; then every series has all values. */
   readonly isStacked: boolean;
@@ -34,7 +36,7 @@ export interface ChartSpec {
   readonly tick: (value: number) => string;
 }
 
-export type ChartId = 'loss' | 'accuracy' | 'parts' | 'throughput' | 'bytes';
+export type ChartId = 'loss' | 'accuracy' | 'parts' | 'throughput' | 'bytes' | 'efficiency';
 
 const MOST_ROWS = 30;
 
@@ -91,7 +93,7 @@ const epochText = (epochs: number): string => String(Number(epochs.toPrecision(4
 
 /** The chart as a table of at most 30 rows: those of epochs that are whole first of all, as there all series have values. */
 export function tableOf(chart: ChartSpec): { readonly head: readonly string[]; readonly rows: readonly string[][] } {
-  const head = ['Epoch', ...chart.series.map(({ label }) => label)];
+  const head = [chart.xTitle ?? 'Epoch', ...chart.series.map(({ label }) => label)];
   const all = chart.x.map((_, row) => row);
   const numValues = (row: number) => chart.series.filter(({ values }) => values[row] !== null).length;
   const most = Math.max(0, ...all.map(numValues));

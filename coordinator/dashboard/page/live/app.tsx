@@ -12,11 +12,13 @@ import { ThemeToggle } from './theme-toggle.tsx';
 
 export interface AppProps {
   readonly store: Store;
+  /** The address of the list of runs; undefined where there is none. */
+  readonly home: string | undefined;
   readonly onKey: (key: string) => void;
   readonly onRetry: () => void;
 }
 
-export function App({ store, onKey, onRetry }: AppProps) {
+export function App({ store, home, onKey, onRetry }: AppProps) {
   const view = store.view.value;
   const connection = store.connection.value;
   const epoch = store.confusion.epoch.value;
@@ -59,6 +61,11 @@ export function App({ store, onKey, onRetry }: AppProps) {
         images={store.confusion.images.value}
         actions={
           <div class="actions">
+            {home !== undefined && (
+              <a class="home" href={home}>
+                All runs
+              </a>
+            )}
             <Controls controls={store.controls} state={view.now.state} isOpen={connection.kind === 'open'} />
             <ThemeToggle />
           </div>

@@ -13,19 +13,23 @@ export type ConnectionState =
   /** A key is needed before anything else. `refusal`: why the last one would not do. */
   | { readonly kind: 'needs-key'; readonly refusal?: string };
 
-export interface ConnectionOptions {
+/** What a server of any of the pages greets with, and refuses by. */
+type Greeting = Extract<FromServer, { kind: 'hello' | 'refused' }>;
+type Look = Extract<FromPage, { kind: 'look' }>;
+
+export interface ConnectionOptions<In> {
   readonly url: string;
   /** The view key, if known: asked before every attempt. */
   readonly viewKey: () => string | undefined;
   /** Whether the run has ended: a server that is gone then is no surprise, and is seldom asked for. */
   readonly hasEnded: () => boolean;
   readonly onState: (state: ConnectionState) => void;
-  readonly onMessage: (message: FromServer) => void;
+  readonly onMessage: (message: In) => void;
 }
 
-export interface Connection {
+export interface Connection<Out> {
   /** Does nothing while there is no connection: the page asks again for what it wants when there is one. */
-  send(message: FromPage): void;
+  send(message: Out): void;
   /** Connects now, if there is no connection. */
   retry(): void;
 }
@@ -45,10 +49,18 @@ export function retryDelayMs(numFailures: number, hasEnded: boolean, random: num
   return Math.max(FIRST_DELAY_MS, delay * (0.75 + 0.25 * random));
 }
 
-export function connect({ url, viewKey, hasEnded, onState, onMessage }: ConnectionOptions): Connection {
+/** `In`: what the server sends, `Out`: what the page sends besides its look. Default: of a page of one run. */
+export function connect<In extends { readonly kind: string } = FromServer, Out extends object = FromPage>({
+  url,
+  viewKey,
+  hasEnded,
+  onState,
+  onMessage,
+}: ConnectionOptions<In>): Connection<Out> {
   let socket: WebSocket | undefined;
   let timer: number | undefined;
   let numFailures = 0;
+  /** Whether the server has sent more than its greeting. */
   let isOpen = false;
   let refused: Extract<FromServer, { kind: 'refused' }> | undefined;
 
@@ -61,14 +73,14 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
     socket = opened;
     timer = window.setTimeout(() => lose(opened), GREETING_MS);
     opened.addEventListener('message', ({ data }) => {
-      const message = parse(data);
+      const message = parse(data) as In | Greeting | undefined;
       if (opened === socket && message) take(opened, message);
     });
     opened.addEventListener('close', () => lose(opened));
   };
 
-  const take = (from: WebSocket, message: FromServer) => {
-    if (message.kind === 'hello') {
+  const take = (from: WebSocket, message: In | Greeting) => {
+    if (isGreeting(message, 'hello')) {
       const key = viewKey();
       if (message.needsKey && key === undefined) {
         refused = { kind: 'refused', reason: 'key', text: '' };
@@ -76,10 +88,10 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
         return;
       }
       const proof = message.needsKey && key !== undefined ? viewProof(key, message.nonce) : undefined;
-      from.send(JSON.stringify({ kind: 'look', ...(proof !== undefined && { proof }) } satisfies FromPage));
-    } else if (message.kind === 'refused') {
+      from.send(JSON.stringify({ kind: 'look', ...(proof !== undefined && { proof }) } satisfies Look));
+    } else if (isGreeting(message, 'refused')) {
       refused = message;
-    } else if (message.kind === 'view') {
+    } else if (!isOpen) {
       numFailures = 0;
       isOpen = true;
       onState({ kind: 'open' });
@@ -88,7 +100,7 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
       window.clearTimeout(timer);
       timer = window.setTimeout(() => lose(from), SILENCE_MS);
     }
-    onMessage(message);
+    onMessage(message as In);
   };
 
   const lose = (lost: WebSocket) => {
@@ -117,11 +129,21 @@ export function connect({ url, viewKey, hasEnded, onState, onMessage }: Connecti
   };
 }
 
+/** Pages have different messages, and the same greetings. */
+function isGreeting<K extends Greeting['kind']>(
+  message: { readonly kind: string },
+  kind: K,
+): message is Extract<Greeting, { kind: K }> {
+  return message.kind === kind;
+}
+
 /** Undefined for what is no message. */
-function parse(data: unknown): FromServer | undefined {
+function parse(data: unknown): { readonly kind: string } | undefined {
   try {
     const message: unknown = JSON.parse(String(data));
-    return typeof message === 'object' && message !== null && 'kind' in message ? (message as FromServer) : undefined;
+    return typeof message === 'object' && message !== null && 'kind' in message
+      ? (message as { kind: string })
+      : undefined;
   } catch {
     return undefined;
   }

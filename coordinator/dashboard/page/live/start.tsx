@@ -11,7 +11,7 @@ import { createStore } from './store.ts';
 /** A hidden page has no frames: its updates are applied as seldom as this. */
 const HIDDEN_MS = 1000;
 
-export function startLive({ socket = 'live' }: LivePageData, root: HTMLElement): void {
+export function startLive({ socket = 'live', home }: LivePageData, root: HTMLElement): void {
   const url = new URL(socket, document.baseURI);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.hash = '';
@@ -43,7 +43,12 @@ export function startLive({ socket = 'live' }: LivePageData, root: HTMLElement):
   root.replaceChildren();
   render(
     <ChartDrawer.Provider value={drawChart}>
-      <App store={store} onKey={onKey} onRetry={() => connection.retry()} />
+      <App
+        store={store}
+        home={home === undefined ? undefined : `${home}${location.hash}`}
+        onKey={onKey}
+        onRetry={() => connection.retry()}
+      />
     </ChartDrawer.Provider>,
     root,
   );
