@@ -1,5 +1,6 @@
 /** What every command of the program shares: exit codes, interruption, and the record of what was run. */
 import { readFileSync } from 'node:fs';
+import { arch, cpus, release, type } from 'node:os';
 import { ConfigError, describeError, printableLines, ProtocolError } from '../protocol/errors.ts';
 import { describeStraySystemError, isSystemError } from '../protocol/system-errors.ts';
 import type { RunResult } from '../coordinator/reporting/reporter.ts';
@@ -72,10 +73,13 @@ export function exitCodeOf({ status }: RunResult): number {
 
 /** For a run's `config.json`: which program, on what, and the command line that began it, where one did. */
 export function runOrigin(engine: object, command: string | undefined): object {
-  return {
-    ...engine,
-    origin: { gradsock: packageVersion(), node: process.version, ...(command !== undefined && { command }) },
+  const [cpu] = cpus();
+  const machine = {
+    system: `${type()} ${release()} ${arch()}`,
+    ...(cpu && { cpu: `${cpus().length} x ${cpu.model.trim()}` }),
   };
+  const said = command !== undefined && { command };
+  return { ...engine, origin: { gradsock: packageVersion(), node: process.version, ...machine, ...said } };
 }
 
 /** The arguments of this process, for {@link runOrigin}. */

@@ -48,6 +48,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'list the runs of a folder, or say what differs between two',
     load: async () => (await import('./commands/runs.ts')).runsCommand(),
   },
+  show: {
+    description: 'show the runs of a folder in a browser, finished and running ones, and compare them',
+    load: async () => (await import('./commands/show.ts')).showCommand(),
+  },
+  report: {
+    description: "make a run's report.html again, or one of several runs side by side",
+    load: async () => (await import('./commands/report.ts')).reportCommand(),
+  },
   engines: {
     description: 'list, probe and time the engines of this machine, and say which one --engine auto takes',
     load: async () => (await import('./commands/engines.ts')).enginesCommand(),

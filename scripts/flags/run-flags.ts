@@ -66,6 +66,7 @@ export interface RunFlags extends Recipe {
   trace?: boolean;
   /** `A-B` */
   traceSteps?: string;
+  report?: boolean;
   resume?: string;
   data: string;
   dataDir?: string;
@@ -160,6 +161,7 @@ function fileFlags(): readonly Option[] {
     ),
     flag('--trace-steps <a-b>', 'steps to trace, with --trace. Default: the first 200 that are taken').argParser(steps),
     flag('--no-tensorboard', 'write no event files for TensorBoard to the run directory'),
+    flag('--no-report', 'write no report.html and no curves to the run directory when the run ends'),
     flag(
       '--notify <url>',
       'where to post when the run begins, ends, fails or has no worker left: a topic of ntfy, or a webhook of Slack',

@@ -2,7 +2,7 @@
 import { Resvg } from '@resvg/resvg-js';
 import type { ResvgRenderOptions } from '@resvg/resvg-js';
 
-/** Pixels of the image for each of the drawing: enough for a dense screen. */
+/** Enough for a dense screen. */
 const ZOOM = 2;
 
 const SAMPLE = '<svg xmlns="http://www.w3.org/2000/svg" width="50" height="20"><text y="15">text</text></svg>';
@@ -13,9 +13,15 @@ export interface Png {
   readonly warning?: string;
 }
 
-/** `loadSystemFonts`: false to do as if there were none. */
-export function toPng(svg: string, { loadSystemFonts = true } = {}): Png {
-  const options: ResvgRenderOptions = { fitTo: { mode: 'zoom', value: ZOOM }, font: { loadSystemFonts } };
+export interface PngOptions {
+  /** False to do as if no font were installed. Default: true. */
+  readonly loadSystemFonts?: boolean;
+  /** Pixels of the image for each of the drawing. Default: 2. */
+  readonly zoom?: number;
+}
+
+export function toPng(svg: string, { loadSystemFonts = true, zoom = ZOOM }: PngOptions = {}): Png {
+  const options: ResvgRenderOptions = { fitTo: { mode: 'zoom', value: zoom }, font: { loadSystemFonts } };
   const bytes = new Resvg(svg, options).render().asPng();
   // Where there is no font, text takes no room.
   if (new Resvg(SAMPLE, options).innerBBox() !== undefined) return { bytes };

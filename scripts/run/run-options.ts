@@ -18,6 +18,9 @@ import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { reporterOf } from '../library/events.ts';
 import type { RunCallbacks } from '../library/events.ts';
 import { packageVersion, runOrigin } from '../process.ts';
+import { holdOpen } from '../report/held-data.ts';
+import type { HeldData } from '../report/held-data.ts';
+import { createRunReport } from '../report/run-report.ts';
 import { checkWorkers } from '../flags/resume.ts';
 
 /** What a run is made of beside its flags. */
@@ -58,6 +61,7 @@ export async function runOptionsOf(
       throw error;
     });
   callbacks.onEvent?.({ kind: 'prepared' });
+  const held = holdOpen(dataset);
   const recorded = { engine, device, threads, checkpointEvery, keepCheckpoints, recordSteps };
   return {
     config,
@@ -66,10 +70,10 @@ export async function runOptionsOf(
     checkpointSettings: { every: checkpointEvery, keep: keepCheckpoints },
     recordSteps,
     trace,
-    subscribers: subscribersOf(flags, isUnrecorded, warn),
+    subscribers: subscribersOf(flags, { isUnrecorded, warn, data: held }),
     runDir,
     isUnrecorded,
-    dataset,
+    dataset: held.source,
     vectorMath: fastestVectorMath(),
     sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
     reporter,
@@ -78,16 +82,22 @@ export async function runOptionsOf(
   };
 }
 
+interface SubscriberSetting {
+  readonly isUnrecorded: boolean;
+  readonly warn: (line: string) => void;
+  readonly data: HeldData;
+}
+
 /** Who hears of the run besides its reporter. */
 function subscribersOf(
-  { notify, mlflow: uri, tensorboard, recordSteps, trace }: RunFlags,
-  isUnrecorded: boolean,
-  warn: (line: string) => void,
+  { notify, mlflow: uri, tensorboard, recordSteps, trace, report }: RunFlags,
+  { isUnrecorded, warn, data }: SubscriberSetting,
 ): Reporter[] {
   const mlflow = uri !== undefined && isOtherStore(uri) ? undefined : uri;
   return [
     ...(tensorboard === false || isUnrecorded ? [] : [createTensorboard({ recordSteps, warn })]),
     ...(trace === true ? [createTrace({ version: packageVersion(), warn })] : []),
+    ...(report === false || isUnrecorded ? [] : [createRunReport({ data, warn })]),
     ...(notify === undefined ? [] : [createNotifier({ url: notify, warn })]),
     ...(mlflow === undefined ? [] : [createMlflowSubscriber({ uri: mlflow, environment: process.env, warn })]),
   ];

@@ -37,6 +37,16 @@ export function diffRuns(a: string, b: string): { configuration: Difference[]; r
   };
 }
 
+/** Of several configurations, each value that is not the same in all, as JSON; null where one has no such field. */
+export function differingFields(configs: readonly object[]): { field: string; values: (string | null)[] }[] {
+  const flat = configs.map((config) => flatten(config));
+  const fields = [...new Set(flat.flatMap((one) => [...one.keys()]))];
+  return fields
+    .filter((field) => !OWN.includes(field.split('.')[0]!))
+    .map((field) => ({ field, values: flat.map((one) => one.get(field) ?? null) }))
+    .filter(({ values }) => values.some((value) => value !== values[0]));
+}
+
 /** Every value under its path. Lists are values. */
 function flatten(value: object, path = ''): Map<string, string> {
   const fields = new Map<string, string>();

@@ -77,9 +77,17 @@ export function runTrial({ trial, runDir, objective, env, isHopeless }: TrialOpt
 }
 
 /** A run that has begun is resumed, also where it has no checkpoint yet: it then begins again. */
-function commandOf({ flags }: Trial, runDir: string): string[] {
-  if (existsSync(join(runDir, 'config.json'))) return ['baseline', '--resume', runDir];
-  return ['baseline', ...argumentsOf({ keepCheckpoints: KEPT_CHECKPOINTS, ...flags }), '--run-dir', runDir];
+function commandOf({ flags: { report = false, ...flags } }: Trial, runDir: string): string[] {
+  // The sweep has a report of all; that of one run can be made afterwards.
+  const noReport = report === true ? [] : ['--no-report'];
+  if (existsSync(join(runDir, 'config.json'))) return ['baseline', '--resume', runDir, ...noReport];
+  return [
+    'baseline',
+    ...argumentsOf({ keepCheckpoints: KEPT_CHECKPOINTS, ...flags }),
+    ...noReport,
+    '--run-dir',
+    runDir,
+  ];
 }
 
 function statusOf(trial: Trial, { code, words }: TrialEnd, isStopped: boolean): TrialRecord['status'] | undefined {

@@ -14,6 +14,8 @@ const COMMANDS = [
   'evaluate',
   'export',
   'runs',
+  'show',
+  'report',
   'engines',
   'sweep',
 ];
