@@ -65,12 +65,8 @@ interface Reading {
 function openReading(folder: string): Reading {
   const file = (name: string) => join(folder, name);
   const builder = createViewBuilder({ name: basename(resolve(folder)) });
-  const files = {
-    epochs: openGrownLines(file('epochs.jsonl')),
-    steps: openGrownLines(file('steps.jsonl')),
-    log: openGrownLines(file('log.jsonl'), { lastBytes: LOG_BYTES }),
-  };
-  const merge = createMerge(builder);
+  const records = openRecords(folder, builder);
+  const log = openGrownLines(file('log.jsonl'), { lastBytes: LOG_BYTES });
   let configText: string | undefined;
   let resultText: string | undefined;
   let state: RunState | undefined;
@@ -104,19 +100,39 @@ function openReading(folder: string): Reading {
     builder,
     async readOn() {
       await readConfig();
-      const { lines, isWhole } = await newLinesOf(files.epochs);
-      const epochs = lines.flatMap((line) => epochRecordOf(line) ?? []);
-      const steps = await files.steps.read((line) => merge.step(stepRecordOf(line), epochs));
-      merge.epochs(epochs);
-      const log = await files.log.read((line) => {
+      const areWhole = await records.readOn();
+      const isLogWhole = await log.read((line) => {
         const event = eventOf(line);
         if (event) builder.say(event.text, event.tone, event.at);
       });
-      for (const epoch of confusionsIn(folder)) merge.confusion(epoch);
       const isSame = await readEnd();
-      if (state === 'running') merge.showProgress();
-      return isWhole && steps !== 'cut' && log !== 'cut' && isSame;
+      if (state === 'running') records.showProgress();
+      return areWhole && isLogWhole !== 'cut' && isSame;
     },
+  };
+}
+
+/** Tells the builder what the folder of a run has of epochs, steps and confusion matrices. Rejects for nothing there. */
+export async function tellRecords(folder: string, builder: ViewBuilder): Promise<void> {
+  await openRecords(folder, builder).readOn();
+}
+
+function openRecords(folder: string, builder: ViewBuilder) {
+  const epochLines = openGrownLines(join(folder, 'epochs.jsonl'));
+  const stepLines = openGrownLines(join(folder, 'steps.jsonl'));
+  const merge = createMerge(builder);
+  return {
+    /** Returns false where what was read before has been cut off. */
+    async readOn(): Promise<boolean> {
+      const { lines, isWhole } = await newLinesOf(epochLines);
+      const epochs = lines.flatMap((line) => epochRecordOf(line) ?? []);
+      const steps = await stepLines.read((line) => merge.step(stepRecordOf(line), epochs));
+      merge.epochs(epochs);
+      for (const epoch of confusionsIn(folder)) merge.confusion(epoch);
+      return isWhole && steps !== 'cut';
+    },
+    /** Where a run stands that is under way, by its last record. */
+    showProgress: () => merge.showProgress(),
   };
 }
 

@@ -86,7 +86,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
         async summonWorkers(context) {
           const { membership, runDir } = context;
           hasListened = true;
-          dashboard?.begin(context);
+          await dashboard?.begin(context);
           if (token !== undefined && runDir !== undefined) await keepToken(runDir, token);
           if (viewKey !== undefined && runDir !== undefined) await keepViewKey(runDir, viewKey);
           health = () => ({ status: 'running', workers: membership.members.length });

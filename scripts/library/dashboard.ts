@@ -16,7 +16,7 @@ export interface RunDashboard {
   readonly pages: ReadonlyMap<string, Page>;
   readonly pageSockets: ReadonlyMap<string, OnPageSocket>;
   /** The run has its directory and its data. */
-  begin(context: Pick<SummonContext, 'runDir' | 'samples'>): void;
+  begin(context: Pick<SummonContext, 'runDir' | 'samples'>): Promise<void>;
   /** Sends pages what has changed last, and lets them go. */
   close(): void;
 }
@@ -31,6 +31,7 @@ export interface RunDashboardOptions extends Pick<RunOptions, 'config' | 'resume
 /** Its modules are loaded here: a run without a dashboard starts sooner. */
 export async function openRunDashboard(options: RunDashboardOptions): Promise<RunDashboard> {
   const { createDashboard } = await import('../../coordinator/dashboard/dashboard.ts');
+  const { tellRecords } = await import('../../coordinator/dashboard/view-of-folder.ts');
   const { createSampleImages } = await import('../../coordinator/dashboard/sample-images.ts');
   const { config, rule, token, command, resumed } = options;
   const control = createRunControl();
@@ -46,8 +47,10 @@ export async function openRunDashboard(options: RunDashboardOptions): Promise<Ru
     control,
     pages: dashboard.pages,
     pageSockets: dashboard.pageSockets,
-    begin({ runDir, samples }) {
+    async begin({ runDir, samples }) {
       dashboard.builder.configure(config, runDir === undefined ? {} : { name: basename(runDir) });
+      // What a resumed run has done before. Its folder is cut back to the checkpoint by now.
+      if (resumed && runDir !== undefined) await tellRecords(runDir, dashboard.builder);
       dashboard.showImages(createSampleImages(samples.evaluation, config.model.input));
     },
     close: () => dashboard.close(),

@@ -82,7 +82,7 @@ async function trainInProcesses(run: SettledRun<TrainFlags>, givenToken: string 
       async summonWorkers(context) {
         const { membership, onFailure, runDir } = context;
         if (dashboard) {
-          dashboard.begin(context);
+          await dashboard.begin(context);
           if (runDir !== undefined) await keepToken(runDir, token);
           callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl), viewKey: undefined });
         }
