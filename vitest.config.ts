@@ -30,6 +30,8 @@ function tier(name: string, include: readonly string[], options: TierOptions = {
 const CONTRACTS = ['test/**/contract.test.ts', 'test/worker/engines/**/*.test.ts'];
 const SIMULATION = ['test/simulation/**/*.test.ts'];
 const E2E = ['test/e2e/**/*.test.ts'];
+/** Pages in a real browser, which npm cannot install. */
+const BROWSER = ['test/browser/**/*.test.ts'];
 const TOOLS = ['test/tools/**/*.test.ts'];
 /** On a GPU, or on one in software, which npm cannot install. */
 const GPU = ['test/worker/engines/onnx/webgpu.test.ts'];
@@ -42,7 +44,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       tier('unit', ['test/**/*.test.ts'], {
-        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...TOOLS, ...MOCKING],
+        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...BROWSER, ...TOOLS, ...MOCKING],
         isolate: false,
       }),
       tier('unit, isolated', MOCKING),
@@ -50,6 +52,7 @@ export default defineConfig({
       // Each schedule creates new closures, which V8 would optimise again each time. The options save a third of the time.
       tier('simulation', SIMULATION, { execArgv: ['--always-sparkplug', '--interrupt-budget=600000'] }),
       tier('e2e', E2E),
+      tier('browser', BROWSER),
       tier('tools', TOOLS),
       tier('gpu', GPU),
     ],

@@ -1,6 +1,6 @@
 /**
- * Viewers: the pages that look at a run, each over a WebSocket. They are sent the run's view, then what changes of it, a few
- * times a second. However many there are, and whatever they send, the run pays a bounded price:
+ * Viewers: the pages that look at a run, each over a WebSocket. They are sent the run's view, then what changes of it, once a
+ * second. However many there are, and whatever they send, the run pays a bounded price:
  *
  * - a view and its changes are made once for all of them;
  * - a page that does not take what it is sent misses updates, and gets the whole view when it is ready;
@@ -39,7 +39,7 @@ export interface ViewersOptions {
   /** Default: those of `LIMITS`. */
   readonly maxViewers?: number;
   readonly maxQueueBytes?: number;
-  /** Time between updates. Default: 250. */
+  /** Time between updates. Default: 1,000. */
   readonly intervalMs?: number;
   /** The longest silence: a page that hears nothing for longer takes the connection for lost. Default: 5,000. */
   readonly silenceMs?: number;
@@ -65,7 +65,8 @@ interface Viewer {
   secondMs: number;
 }
 
-const INTERVAL_MS = 250;
+/** A page that draws more often would take time from workers on its own machine. */
+const INTERVAL_MS = 1000;
 const SILENCE_MS = 5000;
 
 export function createViewers(options: ViewersOptions): Viewers {

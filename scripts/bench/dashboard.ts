@@ -1,64 +1,61 @@
 /**
- * `npm run bench:dashboard`: what a step takes with the dashboard's page open, beside the same run without a dashboard. How
- * it is measured, and results: docs/results/dashboard.md.
+ * `npm run bench:dashboard`: what a step takes while the dashboard's page is open, beside the same run's steps while it is not.
+ * How it is measured, and results: docs/results/dashboard.md.
  */
-import { Command } from 'commander';
 import { cpus } from 'node:os';
+import { Command } from 'commander';
 import { countOf } from '../../protocol/counts.ts';
-import { parseCount } from '../flags/run-flags.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 import { parseNames } from '../flags/lists.ts';
+import { parseCount } from '../flags/run-flags.ts';
 import { runMain } from '../process.ts';
+import { formatMs, formatTable } from '../tables/table.ts';
 import { quantile } from '../tables/statistics.ts';
-import { formatTable } from '../tables/table.ts';
-import { timedRun } from './dashboard/timed-run.ts';
-import type { Viewing } from './dashboard/timed-run.ts';
+import { toggledRun } from './dashboard/toggled-run.ts';
+import type { BlockPair, Viewing } from './dashboard/toggled-run.ts';
 
 interface Flags {
   models: string[];
   pairs: number;
-  epochs: number;
   viewing: Viewing[];
 }
 
+const WAYS = ['none', 'reader', 'browser'] as const satisfies Viewing[];
+
+const parseViewing = (text: string): Viewing[] =>
+  parseNames(text).map((name) => {
+    const way = WAYS.find((one) => one === name);
+    if (!way) throw new ConfigError(`--viewing ${name}: expected some of ${WAYS.join(',')}`);
+    return way;
+  });
+
 const command = new Command('bench:dashboard')
-  .description('times steps of two local workers with the dashboard open, in pairs with runs that have none')
+  .description('times steps of two local workers with the dashboard open and closed, in turn')
   .option('--models <names>', 'models', parseNames, ['dense', 'conv-pool'])
-  .option('--pairs <n>', 'pairs of runs of each', parseCount, 9)
-  .option('--epochs <n>', 'epochs of a run; the first is not counted', parseCount, 4)
-  .option(
-    '--viewing <ways>',
-    'reader: a program that takes what a page is sent, as if the page were on another machine; browser: Chromium, on the same cores',
-    (text: string) => parseNames(text) as Viewing[],
-    ['reader', 'browser'],
-  );
+  .option('--pairs <n>', 'blocks of epochs with the page open, each between two without', parseCount, 9)
+  .option('--viewing <ways>', 'who looks: nobody, a program, Chromium on the same cores', parseViewing, [...WAYS]);
 
 await runMain(async () => {
-  const median = (values: readonly number[]) => quantile(values, 0.5);
-  const { models, pairs, epochs, viewing } = command.parse().opts<Flags>();
+  const { models, pairs, viewing } = command.parse().opts<Flags>();
   const rows: string[][] = [];
   for (const model of models) {
-    for (const way of viewing) {
-      const ratios: number[] = [];
-      const [withPage, without]: [number[], number[]] = [[], []];
-      for (let i = 0; i < pairs; i++) {
-        // Which of a pair goes first alternates: neither gains from what the other leaves behind.
-        const order = i % 2 === 0 ? ([way, 'none'] as const) : (['none', way] as const);
-        const ms = new Map<Viewing, number>();
-        for (const each of order) ms.set(each, await timedRun({ model, epochs, viewing: each }));
-        withPage.push(ms.get(way)!);
-        without.push(ms.get('none')!);
-        ratios.push(ms.get(way)! / ms.get('none')!);
-        process.stderr.write(`${model}, ${way}, pair ${i + 1}: ${ratios.at(-1)!.toFixed(3)}\n`);
-      }
-      const sorted = [...ratios].sort((a, b) => a - b);
-      rows.push([
-        ...[model, way, median(without).toFixed(2), median(withPage).toFixed(2), median(ratios).toFixed(3)],
-        `${sorted[0]!.toFixed(3)} to ${sorted.at(-1)!.toFixed(3)}`,
-      ]);
-    }
+    for (const way of viewing) rows.push([model, way, ...figuresOf(await toggledRun({ model, pairs, viewing: way }))]);
   }
-  const head = ['model', 'page', 'without, ms', 'with, ms', 'median of pairs', 'pairs'];
   const [processor] = cpus();
-  process.stdout.write(`${countOf(pairs, 'pair')}, ${countOf(cpus().length, 'core')} of ${processor?.model.trim()}\n`);
-  process.stdout.write(`${formatTable(head, 2, rows)}\n`);
+  const machine = `${countOf(cpus().length, 'core')} of ${processor?.model.trim() ?? 'an unknown processor'}`;
+  const headings = ['model', 'page', 'closed, ms', 'open, ms', 'open / closed', 'quartiles'];
+  process.stdout.write(`${countOf(pairs, 'pair')}, ${machine}\n${formatTable(headings, 2, rows)}\n`);
 });
+
+/** Medians of steps and of the pairs' ratios, and the quartiles of these. */
+function figuresOf(pairs: readonly BlockPair[]): string[] {
+  const median = (of: (pair: BlockPair) => number) => quantile(pairs.map(of), 0.5);
+  const ratios = pairs.map(({ openMs, closedMs }) => openMs / closedMs);
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(3));
+  return [
+    formatMs(median(({ closedMs }) => closedMs)),
+    formatMs(median(({ openMs }) => openMs)),
+    middle!,
+    `${low} to ${high}`,
+  ];
+}

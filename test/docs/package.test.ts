@@ -68,12 +68,11 @@ describe('the package', () => {
     expect(paths.filter((path) => unwanted.test(path) && !isWanted(path))).toEqual([]);
   });
 
+  // Screenshots are in the repository alone: with them the package would be half as large again.
   test('has each page that its README and its index of pages link to', () => {
     for (const page of ['README.md', 'docs/README.md']) {
       const text = readFileSync(join(ROOT, page), 'utf8');
-      const links = [...text.matchAll(/\]\((?!https?:)([^)#\s]+\.(?:md|svg|png))(?:#[^)]*)?\)/g)].map(
-        ([, link]) => link!,
-      );
+      const links = [...text.matchAll(/\]\((?!https?:)([^)#\s]+\.(?:md|svg))(?:#[^)]*)?\)/g)].map(([, link]) => link!);
       expect(links.length).toBeGreaterThan(10);
       expect(paths).toEqual(expect.arrayContaining(links.map((link) => normalize(join(page, '..', link)))));
     }

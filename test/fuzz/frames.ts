@@ -294,10 +294,12 @@ const fields = fc
       string,
       unknown,
     ][];
-    const at = which % entries.length;
-    if (action === 'replace') entries[at] = [entries[at]![0], value];
+    const at = which % Math.max(1, entries.length);
+    // Of a message without fields there is only one thing that can be wrong.
+    if (action === 'add' || entries.length === 0) entries.push([name, value]);
+    else if (action === 'replace') entries[at] = [entries[at]![0], value];
     else if (action === 'remove') entries.splice(at, 1);
-    else entries.push([action === 'add' ? name : entries[at]![0], value]);
+    else entries.push([entries[at]![0], value]);
     // By hand: an object would lose fields that come twice.
     const bytes = [
       claim([0xde, 2], entries.length),

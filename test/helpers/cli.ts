@@ -28,9 +28,12 @@ export interface Cli {
   killGroup(signal: NodeJS.Signals): void;
 }
 
+/** Most tests look at a run's other files: those of reports ask for one by an empty value. */
+export const NO_REPORT = { GRADSOCK_NO_REPORT: '1' };
+
 /** Starts `gradsock ARGS`; ended with its children when the test is over, if it has not ended by then. */
 export function startCli(args: readonly string[], env: Record<string, string> = {}, program = PROGRAM): Cli {
-  return startCommand([process.execPath, program, ...args], { ...process.env, ...env });
+  return startCommand([process.execPath, program, ...args], { ...process.env, ...NO_REPORT, ...env });
 }
 
 /** Starts any command in the same way, with this environment alone. */

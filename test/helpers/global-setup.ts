@@ -39,8 +39,6 @@ export async function setup(): Promise<() => void> {
   const home = mkdtempSync(join(tmpdir(), 'gradsock-home-'));
   const answers = mkdtempSync(join(tmpdir(), 'gradsock-answers-'));
   Object.assign(process.env, { HOME: home, FASHION_MNIST_DIR: FASHION_MNIST_FOLDER, [ANSWERS_VARIABLE]: answers });
-  // Most tests look at a run's other files; those of reports ask for one.
-  process.env['GRADSOCK_NO_REPORT'] = '1';
   return () => {
     for (const folder of [home, answers]) rmSync(folder, { recursive: true, force: true });
   };

@@ -1,6 +1,7 @@
 /** The program in the test's own process: for commands that end by themselves, in a tenth of the time of a process. */
 import { vi } from 'vitest';
 import { runProgram } from '../../scripts/program.ts';
+import { NO_REPORT } from './cli.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const;
 
@@ -19,7 +20,7 @@ export async function runInProcess(args: readonly string[], env: Readonly<Record
   const { exitCode } = process;
   const mostListeners = process.getMaxListeners();
   process.setMaxListeners(0);
-  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  for (const [name, value] of Object.entries({ ...NO_REPORT, ...env })) vi.stubEnv(name, value);
   try {
     process.exitCode = 0;
     await runProgram(args);

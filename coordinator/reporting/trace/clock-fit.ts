@@ -51,7 +51,7 @@ export interface ClockLine {
  * The greatest drift that is thought possible: 500 ppm, by which NTP may slew a clock. Quartz alone is within 100 ppm. Without
  * a limit, few messages would fit absurd lines.
  */
-export const MOST_DRIFT = 500e-6;
+const MOST_DRIFT = 500e-6;
 
 /**
  * Where the margin is nearly the same, the least drift is taken: what noise there is among a few messages would look like a

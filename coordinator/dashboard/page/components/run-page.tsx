@@ -17,6 +17,7 @@ import { Failure } from './failure.tsx';
 import { KeyFigures } from './key-figures.tsx';
 import { RunHeader } from './run-header.tsx';
 import { Section } from './section.tsx';
+import { Verdict } from './verdict.tsx';
 import { WorkersSection } from './workers-section.tsx';
 
 export interface RunPageProps {
@@ -46,7 +47,7 @@ export function RunPage({ view, confusion, images = NO_IMAGES, svgs = NO_SVGS, a
       </header>
       <main id="main" tabIndex={-1}>
         {error && <Failure error={error} />}
-        {now.verdict !== undefined && <p class="verdict">{now.verdict}</p>}
+        {now.verdict !== undefined && <Verdict text={now.verdict} />}
         <KeyFigures view={view} />
         {useMemo(
           () => (

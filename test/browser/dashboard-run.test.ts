@@ -20,7 +20,7 @@ test.skipIf(BROWSER_PATH === undefined)(
     const { url: bare, token } = splitJoinUrl(url);
     const worker = startCli(['worker', url, '--name', 'desk']);
     const link = /http:\S+/.exec(await coordinator.line(/^dashboard: /))![0];
-    expect(link).toBe(`${bare.replace('ws:', 'http:').replace(/\/?$/, '/')}`);
+    expect(link).toBe(bare.replace('ws:', 'http:').replace(/\/?$/, '/'));
     await coordinator.line(/^epoch 2,/);
 
     const browser = await launchBrowser();
@@ -65,15 +65,15 @@ test.skipIf(BROWSER_PATH === undefined)(
     const port = new URL(link).port;
     const back = startCli(['coordinator', '--resume', runDir, '--listen', `127.0.0.1:${port}`]);
     const resumedAt = Number(/^epoch (\d+)/.exec(await back.line(/^epoch \d+,/))![1]);
-  await state.filter({ hasText: 'running' }).waitFor();
-  // Curves and matrices begin with the first epoch of all, not with the first one after the return.
-  expect(resumedAt).toBeGreaterThan(1);
-  await page.getByLabel('Epoch').fill('0');
-  await page.locator('.section-confusion', { hasText: 'epoch 1:' }).waitFor();
-  await page.locator('.chart-loss summary').click();
-  expect(await page.locator('.chart-loss table tbody tr').first().textContent()).toMatch(/^[01]\D/);
+    await state.filter({ hasText: 'running' }).waitFor();
+    // Curves and matrices begin with the first epoch of all, not with the first one after the return.
+    expect(resumedAt).toBeGreaterThan(1);
+    await page.getByRole('slider', { name: 'Epoch' }).fill('0');
+    await page.locator('.section-confusion', { hasText: 'epoch 1:' }).waitFor();
+    await page.locator('.chart-loss summary').click();
+    expect(await page.locator('.chart-loss table tbody').locator('th, td').first().textContent()).toBe('1');
 
-  await page.getByRole('button', { name: 'Stop after this epoch' }).click();
+    await page.getByRole('button', { name: 'Stop after this epoch' }).click();
     await dialog.getByRole('button', { name: 'Stop after this epoch' }).click();
     expect(await back.exit).toBe(130);
     expect(await worker.exit).toBe(0);
