@@ -9,6 +9,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isOwnHost } from './origin.ts';
 import type { OwnAddress } from './origin.ts';
+import type { PublicUrl } from './public-url.ts';
+import { isLoopback } from './server.ts';
+import type { ListenAddress } from './server.ts';
 
 /** `anyone`: who reaches the server, as it listens on a loopback address. */
 export type ViewRule = 'anyone' | { readonly viewKey: string };
@@ -18,6 +21,14 @@ export interface ViewRefusal {
   readonly status: 401 | 405 | 421;
   readonly reason: string;
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Whether pages ask for a view key: others than the users of this machine may reach them, by the address that is listened on,
+ * or behind a public URL that is no loopback address.
+ */
+export function needsViewKey(address: ListenAddress, publicUrl: PublicUrl | undefined): boolean {
+  return !isLoopback(address) || (publicUrl !== undefined && !isLoopback({ host: publicUrl.hostname, port: 0 }));
 }
 
 /** HMAC-SHA256(token, "gradsock view"): 64 hexadecimal digits. */

@@ -1,9 +1,11 @@
 /** `gradsock show [FOLDER]`: the runs of a folder in a browser, finished and running ones. */
 import { Command } from 'commander';
 import { parseAdvertised } from '../../coordinator/server/addresses.ts';
-import { isLoopback, parseListenAddress } from '../../coordinator/server/server.ts';
-import { viewKeyOf } from '../../coordinator/server/view-access.ts';
+import { parsePublicUrl } from '../../coordinator/server/public-url.ts';
+import { parseListenAddress } from '../../coordinator/server/server.ts';
+import { needsViewKey, viewKeyOf } from '../../coordinator/server/view-access.ts';
 import { countOf } from '../../protocol/counts.ts';
+import { publicUrlFlag } from '../flags/commands.ts';
 import { flag } from '../flags/values.ts';
 import { interruptSignal } from '../process.ts';
 import { givenToken, runToken, TOKEN_VARIABLE } from '../run/token.ts';
@@ -23,6 +25,7 @@ Examples:
 interface Flags {
   listen: string;
   advertise?: string;
+  publicUrl?: string;
 }
 
 const write = (text: string) => process.stdout.write(`${text}\n`);
@@ -36,15 +39,17 @@ export function showCommand(): Command {
     .addOption(
       flag('--advertise <host>', "name or address by which browsers reach it. Default: this machine's addresses"),
     )
+    .addOption(publicUrlFlag())
     .addHelpText('after', EXAMPLES)
-    .action(async (folder: string, { listen, advertise }: Flags) => {
+    .action(async (folder: string, { listen, advertise, publicUrl: givenUrl }: Flags) => {
       const address = parseListenAddress(listen);
       const advertised = advertise === undefined ? undefined : parseAdvertised(advertise);
+      const publicUrl = givenUrl === undefined ? undefined : parsePublicUrl(givenUrl);
       const token = givenToken({});
-      const viewKey = isLoopback(address) ? undefined : viewKeyOf(runToken(token).token);
+      const viewKey = needsViewKey(address, publicUrl) ? viewKeyOf(runToken(token).token) : undefined;
       const signal = interruptSignal(() => {});
       const rule = viewKey === undefined ? 'anyone' : { viewKey };
-      const server = await startShow({ folder, address, rule, advertised });
+      const server = await startShow({ folder, address, rule, advertised, publicUrl });
       try {
         if (viewKey !== undefined) write('warning: this is not encrypted: what is shown can be read on the way');
         const fragment = viewKey === undefined ? '' : `#view=${viewKey}`;

@@ -75,6 +75,13 @@ export function addTrainFlags(command: Command): Command {
   return addEngineFlags(addRunFlags(command, { distribution, joining: [dashboardFlag()] }));
 }
 
+/** Of commands that serve pages. */
+export const publicUrlFlag = (): Option =>
+  flag(
+    '--public-url <url>',
+    "URL at which people reach the dashboard through a tunnel or a proxy. Default: this machine's addresses",
+  );
+
 const dashboardFlag = () => flag('--no-dashboard', "serve no page that shows the run, on the coordinator's port");
 
 /** One worker a core: at least two, for training across workers is what the command is for, at most four. */
@@ -94,10 +101,7 @@ export function addCoordinatorFlags(command: Command): Command {
         '--advertise <host[:port]>',
         "name or address by which workers reach --listen. Default: this machine's addresses",
       ),
-      flag(
-        '--public-url <url>',
-        "URL at which people reach the dashboard through a tunnel or a proxy. Default: this machine's addresses",
-      ),
+      publicUrlFlag(),
       flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
       tokenFileFlag(),
       flag('--no-token', 'let everyone in who can connect; only with a loopback address'),

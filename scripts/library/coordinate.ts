@@ -9,7 +9,7 @@ import type { Entrance } from '../../coordinator/server/entrance.ts';
 import { parsePublicUrl } from '../../coordinator/server/public-url.ts';
 import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
 import { textPage } from '../../coordinator/server/text-page.ts';
-import { viewKeyOf } from '../../coordinator/server/view-access.ts';
+import { needsViewKey, viewKeyOf } from '../../coordinator/server/view-access.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
@@ -53,10 +53,7 @@ export async function coordinate(options: CoordinatorOptions): Promise<TrainedRu
   // Loaded with a coordinator alone: it takes time.
   const { createPrometheus } = await import('../../coordinator/reporting/prometheus.ts');
   const prometheus = createPrometheus({ version: packageVersion(), node: process.version });
-  // Behind a public URL, others may reach a port that listens on loopback alone.
-  const isPrivate =
-    isLoopback(address) && (publicUrl === undefined || isLoopback({ host: publicUrl.hostname, port: 0 }));
-  const viewKey = isPrivate || token === undefined ? undefined : viewKeyOf(token);
+  const viewKey = needsViewKey(address, publicUrl) && token !== undefined ? viewKeyOf(token) : undefined;
   const rule = viewKey === undefined ? 'anyone' : { viewKey };
   const { config } = runOptions;
   const { command } = run;

@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { contentSecurityPolicy, pageHtml } from '../../coordinator/dashboard/html.ts';
 import type { FromServer } from '../../coordinator/dashboard/page-messages.ts';
 import type { PageSocket } from '../../coordinator/server/page-socket.ts';
+import type { PublicUrl } from '../../coordinator/server/public-url.ts';
 import { startServer } from '../../coordinator/server/server.ts';
 import type { ListenAddress, OnPageSocket, Page } from '../../coordinator/server/server.ts';
 import type { AdvertisedAddress } from '../../coordinator/server/addresses.ts';
@@ -23,6 +24,7 @@ export interface ShowOptions {
   readonly address: ListenAddress;
   readonly rule: ViewRule;
   readonly advertised?: AdvertisedAddress | undefined;
+  readonly publicUrl?: PublicUrl | undefined;
   /** Time between looks at a folder. Default: 1000. */
   readonly everyMs?: number;
 }
@@ -30,6 +32,8 @@ export interface ShowOptions {
 export interface ShowServer {
   /** Addresses of the list, the likeliest first, without the key: "http://127.0.0.1:7879/". */
   readonly urls: readonly [string, ...string[]];
+  /** On which it listens. */
+  readonly port: number;
   /** Runs that were there at the start. */
   readonly numRuns: number;
   close(): Promise<void>;
@@ -53,6 +57,7 @@ export async function startShow({
   address,
   rule,
   advertised,
+  publicUrl,
   everyMs = 1000,
 }: ShowOptions): Promise<ShowServer> {
   const listing = await openRunListing(folder);
@@ -94,7 +99,7 @@ export async function startShow({
       if (refusal) {
         const { status, reason, headers } = refusal;
         answer(response, status, `${reason}\n`, { ...headers, 'content-type': 'text/plain' });
-      } else if (!parts) answer(response, 404, pageHtml({ title: 'not found', body: NOT_FOUND }));
+      } else if (!parts) answer(response, 404, pageHtml({ title: 'not found', body: notFound(path) }));
       // Whether a run is there is told over the connection, to those who may know it.
       else answer(response, 200, request.method === 'HEAD' ? '' : pageHtml(parts));
     };
@@ -108,10 +113,14 @@ export async function startShow({
       pages: { get: (path) => (path === '/healthz' ? undefined : pageAt(path)) },
       pageSockets: { get: pageSocketAt },
       advertised,
+      publicUrl,
     },
   );
   return {
-    urls: server.joinUrls.map((url) => `${url.replace(/^ws/, 'http')}/`) as [string, ...string[]],
+    urls: publicUrl
+      ? [publicUrl.href]
+      : (server.joinUrls.map((url) => `${url.replace(/^ws/, 'http')}/`) as [string, ...string[]]),
+    port: server.port,
     numRuns,
     async close() {
       lists.close();
@@ -122,7 +131,9 @@ export async function startShow({
   };
 }
 
-const NOT_FOUND = '<main><h1>There is no such page</h1><p><a href="/">All runs</a></p></main>';
+/** The way to the list is relative, as the server may be below a path of a proxy. */
+const notFound = (path: string): string =>
+  `<main><h1>There is no such page</h1><p><a href="./${'../'.repeat(path.split('/').length - 2)}">All runs</a></p></main>`;
 
 const NO_SCRIPT =
   '<noscript><main><p>This page needs scripts: it is drawn in the browser. A run’s report.html does not.</p></main></noscript>';

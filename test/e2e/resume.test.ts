@@ -249,16 +249,17 @@ describe('a full disk', () => {
     if (mounted.status !== 0) skip(`no tmpfs can be mounted here: ${mounted.stderr || 'there is no mount'}`);
     onTestFinished(() => void spawnSync('umount', [folder]));
     const runDir = join(folder, 'run');
-    const { code, output } = await runCli(['baseline', ...run, '--checkpoint-every', '100', '--run-dir', runDir]);
+    // The second one is due after step 260 of 384: long before the next epoch ends, whose line would find no room either.
+    const { code, output } = await runCli(['baseline', ...run, '--checkpoint-every', '130', '--run-dir', runDir]);
     expect(code, output).toBe(1);
     expect(output).toMatch(/error: \S+step-\d{8}\.checkpoint: cannot be written: .*ENOSPC.*: make room/);
-    expect(stepsOf(runDir)).toEqual([100]);
+    expect(stepsOf(runDir)).toEqual([130]);
     expect(existsSync(join(runDir, 'model.safetensors'))).toBe(true);
 
     expect(mount('remount,size=32m').status).toBe(0);
     const resumed = await runCli(['baseline', '--resume', runDir]);
     expect(resumed.code, resumed.output).toBe(0);
-    expect(resumed.output).toContain('after step 100');
+    expect(resumed.output).toContain('after step 130');
     await expectAsQuiet(runDir);
   });
 });

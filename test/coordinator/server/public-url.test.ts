@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isOwnHost, isOwnOrigin } from '../../../coordinator/server/origin.ts';
 import { parsePublicUrl } from '../../../coordinator/server/public-url.ts';
+import { needsViewKey } from '../../../coordinator/server/view-access.ts';
 import { ConfigError } from '../../../protocol/errors.ts';
 
 describe('--public-url', () => {
@@ -92,4 +93,16 @@ describe('a server with a public URL', () => {
     expect(isOwnHost('[2001:DB8::1]:8080', atAddress)).toBe(true);
     expect(isOwnOrigin('http://[2001:db8::1]:8080', atAddress)).toBe(true);
   });
+});
+
+test.each([
+  ['127.0.0.1', undefined, false],
+  ['::1', undefined, false],
+  ['0.0.0.0', undefined, true],
+  ['192.168.1.20', undefined, true],
+  ['127.0.0.1', 'http://localhost:8080', false],
+  ['127.0.0.1', 'https://trainer.example/', true],
+  ['192.168.1.20', 'http://localhost:8080', true],
+])('pages at %s with the public URL %s ask for a view key: %s', (host, url, expected) => {
+  expect(needsViewKey({ host, port: 7878 }, url === undefined ? undefined : parsePublicUrl(url))).toBe(expected);
 });

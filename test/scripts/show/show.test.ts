@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { compareRuns } from '../../../scripts/show/comparison.ts';
 import { openRunListing } from '../../../scripts/show/run-listing.ts';
+import { parsePublicUrl } from '../../../coordinator/server/public-url.ts';
 import { startShow } from '../../../scripts/show/show-server.ts';
 import { viewKeyOf } from '../../../coordinator/server/view-access.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
@@ -31,8 +32,12 @@ function makeRuns(): string {
   return runs;
 }
 
-async function show(folder = makeRuns(), rule: Parameters<typeof startShow>[0]['rule'] = 'anyone') {
-  const server = await startShow({ folder, rule, address: { host: '127.0.0.1', port: 0 }, everyMs: 5 });
+async function show(
+  folder = makeRuns(),
+  rule: Parameters<typeof startShow>[0]['rule'] = 'anyone',
+  publicUrl?: Parameters<typeof startShow>[0]['publicUrl'],
+) {
+  const server = await startShow({ folder, rule, publicUrl, address: { host: '127.0.0.1', port: 0 }, everyMs: 5 });
   onTestFinished(() => server.close());
   return { folder, server, url: server.urls[0], socket: server.urls[0].replace('http', 'ws') };
 }
@@ -50,6 +55,16 @@ function get(url: string, path: string, headers: Record<string, string> = {}) {
     sent.end();
   });
 }
+
+test('behind a tunnel the public URL is the link, and its pages are let in', async () => {
+  const { server } = await show(makeRuns(), 'anyone', parsePublicUrl('http://localhost:8080/lab'));
+  expect(server.urls).toEqual(['http://localhost:8080/lab/']);
+  const socket = `ws://127.0.0.1:${server.port}/live`;
+  await openPage(socket, { origin: 'http://localhost:8080', host: 'localhost:8080' });
+  await expect(openPage(socket, { origin: 'http://localhost:8081', host: 'localhost:8081' })).rejects.toThrow('403');
+  const { status, body } = await get(`http://127.0.0.1:${server.port}`, '/runs/nothing/else');
+  expect([status, /href="([^"]*)"/.exec(/<a [^>]*>/.exec(body)![0])![1]]).toEqual([404, './../../']);
+});
 
 test('a list has the runs of a folder, the newest first, and no link', async () => {
   const listing = await openRunListing(makeRuns());
