@@ -6,7 +6,7 @@
  * whole. An update of a view, see `ViewUpdate`, says which.
  */
 import type { PartsInMs, PartsInSeconds } from '../reporting/flat-parts.ts';
-import type { EpochRecord, RunResult } from '../reporting/reporter.ts';
+import type { EpochRecord, Progress, RunResult } from '../reporting/reporter.ts';
 import type { RunConfig } from '../run-config.ts';
 
 export interface RunView {
@@ -70,17 +70,8 @@ export interface RunNow {
   readonly result?: RunResult;
 }
 
-export interface ProgressView {
-  readonly epoch: number;
-  readonly epochs: number;
-  readonly step: number;
-  readonly stepInEpoch: number;
-  readonly stepsPerEpoch: number;
-  readonly loss: number;
-  readonly trainAccuracy: number;
-  readonly samplesPerSecond: number;
-  readonly runSecondsLeft: number;
-}
+/** `step`: in the run, from 1. */
+export type ProgressView = Omit<Progress, 'soFar'> & { readonly step: number };
 
 export interface WorkerView {
   readonly id: string;

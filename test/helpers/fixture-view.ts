@@ -1,5 +1,6 @@
 /** Views of runs as a coordinator would make them: three workers on Fashion-MNIST, finished or in the middle of epoch 7 of 12. */
 import type { Confusion, ConfusionCell } from '../../coordinator/reporting/confusion.ts';
+import { FASHION_MNIST_CLASSES } from '../../protocol/data/fashion-mnist.ts';
 import type { RunConfig } from '../../coordinator/run-config.ts';
 import type { EpochView, EventView, RunView, StepPoint, WorkerView } from '../../coordinator/dashboard/run-view.ts';
 
@@ -8,18 +9,7 @@ const STEPS_PER_EPOCH = 235;
 const POINTS = 60;
 const STARTED = Date.parse('2026-11-30T16:02:11Z');
 
-export const CLASSES = [
-  'T-shirt/top',
-  'Trouser',
-  'Pullover',
-  'Dress',
-  'Coat',
-  'Sandal',
-  'Shirt',
-  'Sneaker',
-  'Bag',
-  'Ankle boot',
-];
+export const CLASSES = FASHION_MNIST_CLASSES;
 
 /** -0.5 to 0.5, the same for the same place. */
 const noise = (at: number): number => {
