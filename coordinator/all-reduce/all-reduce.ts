@@ -34,7 +34,7 @@ export interface TimedMessage {
   readonly numBytes: number;
 }
 
-/** Told that a member is sent the opening of a step just now, or more of it. */
+/** Called when the coordinator sends a member its assignment for a step, or a further part of the assignment. */
 export type OnAsk = (member: Member, step: number) => void;
 
 export interface ReducedStep {

@@ -77,7 +77,7 @@ export function createDashboard({ facts, rule, token, control }: DashboardOption
   };
 }
 
-/** What a button does, and what is said of it. */
+/** Presses a button. `text` says to the page what the button did. */
 function press(control: RunControl, button: Control): { readonly ok: boolean; readonly text: string } {
   const ok = ACTIONS[button](control);
   return { ok, text: ok ? DONE[button] : `nothing to do: the run is ${control.state()}` };

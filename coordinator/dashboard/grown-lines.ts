@@ -5,7 +5,7 @@
 import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
-/** `cut`: what was read before is not there any more, as the file was shortened or replaced. Nothing of it is handed over. */
+/** `cut`: the file was shortened or replaced, so lines that were read before are gone. No line is handed over then. */
 export type Growth = 'same' | 'grown' | 'cut';
 
 export interface GrownLines {
@@ -26,7 +26,7 @@ const MOST_LINE_BYTES = 2 ** 22;
 const LINE_FEED = 10;
 
 export function openGrownLines(path: string, { lastBytes = Infinity }: GrownLinesOptions = {}): GrownLines {
-  /** The file that was read, and how much of it: up to the end of a line. */
+  /** The file that was read, and the position behind its last whole line. */
   let inode: number | undefined;
   let position = 0;
 

@@ -1,6 +1,5 @@
 /**
- * Viewers: the pages that look at a run, each over a WebSocket. They are sent the run's view, then what changes of it, once a
- * second. However many there are, and whatever they send, the run pays a bounded price:
+ * Viewers: the pages that look at a run, each over a WebSocket. They are sent the run's view, then its changes, once a second. However many there are, and whatever they send, the run pays a bounded price:
  *
  * - a view and its changes are made once for all of them;
  * - a page that does not take what it is sent misses updates, and gets the whole view when it is ready;
@@ -115,7 +114,7 @@ export function createViewers(options: ViewersOptions): Viewers {
     switch (request.kind) {
       case 'confusion': {
         const { epoch } = request;
-        send(viewer, { kind: 'confusion', epoch, confusion: await run.confusion(epoch).catch(() => null) });
+        send(viewer, { kind: 'confusion', epoch, confusion: await orElse(null, () => run.confusion(epoch)) });
         return;
       }
       case 'images': {
@@ -196,7 +195,16 @@ function isTooMuch(viewer: Viewer): boolean {
 
 async function imagesOf(run: ViewedRun, indices: readonly number[]) {
   const none = indices.map((index) => ({ index, url: null }));
-  return run.images(indices).catch(() => none);
+  return orElse(none, () => run.images(indices));
+}
+
+/** What `work` resolves with, or `otherwise` where it throws or rejects: what a page asks for may not end the run. */
+async function orElse<T>(otherwise: T, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch {
+    return otherwise;
+  }
 }
 
 /** Presses a button, where its token is proved; each proof counts once. */

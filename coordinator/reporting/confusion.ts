@@ -46,7 +46,7 @@ interface OpenCell {
   readonly worst: { readonly index: number; readonly loss: number }[];
 }
 
-/** Counts samples by label and prediction, and lists the worst of each cell: the same for whoever evaluated them. */
+/** Counts samples by label and prediction, and lists the worst of each cell. The result does not depend on which worker evaluated a sample. */
 export function confusionOf({ epoch, split, labels, predicted, losses, numClasses }: EvaluatedEpoch): Confusion {
   const numSamples = labels.length;
   const open = new Map<number, OpenCell>();

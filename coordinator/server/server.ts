@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { ConfigError } from '../../protocol/errors.ts';
+import { ConfigError, describeError } from '../../protocol/errors.ts';
 import { MAX_MESSAGE_BYTES } from '../../protocol/wire/frame.ts';
 import { hostAndPort } from '../../protocol/wire/join-url.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
@@ -117,7 +117,7 @@ export async function startServer(
 ): Promise<Server> {
   const http = createServer(tls, limits.handshakeMs ?? LIMITS.handshakeMs, (request, response) => {
     const page = pages.get(pathOf(request));
-    if (page) page(request, response, own());
+    if (page) answerWith(page, request, response, own());
     else answer(request, response, health);
   });
   const own = () => ({ listenHost: host, port: (http.address() as AddressInfo).port, advertised, publicUrl });
@@ -235,6 +235,16 @@ function createServer(
   return tls
     ? createHttpsServer({ ...tls, ...options, handshakeTimeout: handshakeMs }, onRequest)
     : createHttpServer(options, onRequest);
+}
+
+/** A page that cannot be made is an answer with status 500, and no end of the run. */
+function answerWith(page: Page, request: IncomingMessage, response: ServerResponse, own: OwnAddress): void {
+  try {
+    page(request, response, own);
+  } catch (error) {
+    if (!response.headersSent) response.writeHead(500, { 'content-type': 'application/json' });
+    response.end(`${JSON.stringify({ error: describeError(error) })}\n`);
+  }
 }
 
 function answer({ method, url }: IncomingMessage, response: ServerResponse, health: () => object): void {

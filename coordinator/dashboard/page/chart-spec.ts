@@ -1,5 +1,5 @@
 /**
- * ChartSpec: a chart as plain data. A browser draws it on a canvas, a report as SVG, and both show the same table of it.
+ * ChartSpec: a chart as plain data. A browser draws it on a canvas, a report as SVG, and both show the same table of its data.
  */
 import { thin } from './format.ts';
 

@@ -250,6 +250,27 @@ test('a page hears something also while nothing changes, so that it notices a co
   for (let i = 0; i < 2; i++) expect((await page.next('update')).update).toEqual({});
 });
 
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('damaged');
+    },
+  ],
+  ['rejects', () => Promise.reject(new Error('damaged'))],
+])('a record that cannot be read is told as missing, where reading it %s', async (_how, fail: () => Promise<never>) => {
+  const builder = createViewBuilder({ name: 'run-1' });
+  const run = { view: () => builder.view(), confusion: fail, images: fail };
+  const { url } = await startRun({ run });
+  const page = await openPage(url);
+  page.send({ kind: 'look' });
+  await page.next('view');
+  page.send({ kind: 'confusion', epoch: 3 });
+  expect(await page.next('confusion')).toEqual({ kind: 'confusion', epoch: 3, confusion: null });
+  page.send({ kind: 'images', indices: [7] });
+  expect((await page.next('images')).images).toEqual([{ index: 7, url: null }]);
+});
+
 test('an upgrade request of a page that ends half-way does no harm', async () => {
   const { server, url } = await startRun();
   const half = request({ port: server.port, path: '/live', headers: { connection: 'Upgrade', upgrade: 'websocket' } });

@@ -9,6 +9,7 @@ import { startServer } from '../../../coordinator/server/server.ts';
 import { textPage } from '../../../coordinator/server/text-page.ts';
 import type { TextPageOptions } from '../../../coordinator/server/text-page.ts';
 import { viewKeyOf } from '../../../coordinator/server/view-access.ts';
+import { ConfigError } from '../../../protocol/errors.ts';
 import { createToken } from '../../../protocol/wire/authentication.ts';
 
 const TOKEN = createToken();
@@ -116,4 +117,23 @@ test('many requests at once cost one text', async () => {
   const ask = await startPage({ text: () => Promise.resolve(String(++count)), keepMs: 60_000 });
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask()));
   expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['1']));
+});
+
+test('a page that cannot be made is answered with status 500, and the server goes on', async () => {
+  const broken = () => {
+    throw new ConfigError('page: no build');
+  };
+  const pages = new Map([['/', broken]]);
+  const server = await startServer(
+    { host: '127.0.0.1', port: 0 },
+    () => ({}),
+    () => {},
+    { pages },
+  );
+  onTestFinished(() => server.close());
+  const url = server.joinUrl.replace('ws', 'http');
+  for (let i = 0; i < 2; i++) {
+    const response = await fetch(`${url}/`);
+    expect([response.status, await response.json()]).toEqual([500, { error: 'page: no build' }]);
+  }
 });

@@ -14,7 +14,7 @@ export interface Status {
 
 export interface StatusFacts {
   readonly connection: ConnectionState;
-  /** Of the run; undefined while nothing is known of it. */
+  /** The state of the run; undefined until the server has sent a view. */
   readonly run: RunState | undefined;
   /** When the server was heard last, and now, in milliseconds since 1970. */
   readonly heardAt: number;
