@@ -33,6 +33,8 @@ const E2E = ['test/e2e/**/*.test.ts'];
 /** Pages in a real browser, which npm cannot install. */
 const BROWSER = ['test/browser/**/*.test.ts'];
 const TOOLS = ['test/tools/**/*.test.ts'];
+/** Several machines: real launchers and schedulers, which npm cannot install. */
+const CLUSTERS = ['test/clusters/**/*.test.ts'];
 /** On a GPU, or on one in software, which npm cannot install. */
 const GPU = ['test/worker/engines/onnx/webgpu.test.ts'];
 /** Unit tests that replace modules: others must not see that. */
@@ -44,7 +46,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       tier('unit', ['test/**/*.test.ts'], {
-        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...BROWSER, ...TOOLS, ...MOCKING],
+        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...BROWSER, ...TOOLS, ...CLUSTERS, ...MOCKING],
         isolate: false,
       }),
       tier('unit, isolated', MOCKING),
@@ -54,6 +56,7 @@ export default defineConfig({
       tier('e2e', E2E),
       tier('browser', BROWSER),
       tier('tools', TOOLS),
+      tier('clusters', CLUSTERS),
       tier('gpu', GPU),
     ],
   },
