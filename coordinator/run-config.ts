@@ -37,6 +37,8 @@ export const runConfigSchema = z.strictObject({
   dataset: datasetIdentitySchema.optional(),
   /** Workers that the run waits for; 1 for the baseline. */
   workers: count,
+  /** The most workers that compute at the same time. Absent: as many as a step has microbatches. */
+  maxWorkers: count.optional(),
   epochs: count,
   globalBatch: count,
   /** Microbatches that a global batch is cut into. */
@@ -130,7 +132,7 @@ export function welcomeOf(
 
 /** Refuses numbers that cannot work together, by the flags that set them. */
 export function checkRunConfig(config: RunConfig): void {
-  const { globalBatch, microbatches, accumulate, localSteps, workers, optimizer, wire } = config;
+  const { globalBatch, microbatches, accumulate, localSteps, workers, maxWorkers, optimizer, wire } = config;
   if (globalBatch < microbatches) {
     throw new ConfigError(
       `--global-batch ${globalBatch} cannot feed ${countOf(microbatches, 'microbatch', 'microbatches')}: use ${microbatches} or more`,
@@ -142,6 +144,12 @@ export function checkRunConfig(config: RunConfig): void {
     const enough = Math.ceil(workers / accumulate);
     throw new ConfigError(
       `${flags} cannot feed ${countOf(workers, 'worker')}: use ${enough} or more, or fewer --workers`,
+    );
+  }
+  if (maxWorkers !== undefined && maxWorkers > step.microbatches) {
+    const enough = Math.ceil(maxWorkers / accumulate);
+    throw new ConfigError(
+      `--max-workers ${maxWorkers}: ${flags} can feed ${step.microbatches}: use --microbatches ${enough} or more, or a smaller --max-workers`,
     );
   }
   const numOfWorker = Math.ceil(step.microbatches / workers);

@@ -81,6 +81,8 @@ export interface FleetOptions {
   readonly waitMs: number;
   /** More have nothing to do: the microbatches of a step. */
   readonly maxMembers: number;
+  /** What a worker is told that stands by because the run is full. Default: that each microbatch has a worker. */
+  readonly whyFull?: string;
   readonly signal?: AbortSignal;
   /** Told that no member is left, at which step, and how long the fleet waits for one. */
   readonly onAlone?: (step: number, waitSeconds: number) => void;
@@ -112,7 +114,7 @@ class RunFleet implements Fleet {
   #onFailure = () => {};
 
   constructor(initial: readonly Member[], options: FleetOptions) {
-    const { replica, stepTimeoutMs, maxMembers, say = () => {} } = options;
+    const { replica, stepTimeoutMs, maxMembers, whyFull = whyNoWork(maxMembers), say = () => {} } = options;
     this.members = [...initial];
     this.#options = options;
     this.#say = say;
@@ -123,7 +125,7 @@ class RunFleet implements Fleet {
       numBuckets: () => this.#service.numBuckets,
       placeFor: () => this.#placeForOneMore(),
       handOver: (member, place) => (place === 'member' ? this.#welcome(member) : this.#hold(member)),
-      onStandBy: (member) => this.#notices.tell(member, whyNoWork(maxMembers)),
+      onStandBy: (member) => this.#notices.tell(member, whyFull),
       onFailure: (member, error) => {
         this.#refuse(member, error);
         this.#onFailure();
@@ -277,11 +279,11 @@ class RunFleet implements Fleet {
 
   /** Has a worker wait for `admit`. */
   #hold(member: Member): void {
-    const { maxMembers } = this.#options;
+    const { maxMembers, whyFull = whyNoWork(maxMembers) } = this.#options;
     const isSurplus = this.members.length + this.#waitingRoom.size >= maxMembers;
     this.#waitingRoom.enter(member);
     try {
-      this.#notices.tell(member, isSurplus ? whyNoWork(maxMembers) : RING_TAKES_IN_LATER);
+      this.#notices.tell(member, isSurplus ? whyFull : RING_TAKES_IN_LATER);
     } catch (error) {
       this.#refuse(member, error);
     }

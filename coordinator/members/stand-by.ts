@@ -4,10 +4,16 @@ import type { Member } from './member.ts';
 
 export const RING_TAKES_IN_LATER = 'the ring takes in workers between epochs';
 
-/** `maxMembers`: the microbatches of a step. */
-export function whyNoWork(maxMembers: number): string {
-  if (maxMembers === 1) return 'the only microbatch of a step has a worker; it takes its place when that is lost';
-  return `each of the ${maxMembers} microbatches of a step has a worker; it takes the place of one that is lost`;
+/** Why a worker has no work where each microbatch of a step has another worker. */
+export function whyNoWork(numMicrobatches: number): string {
+  if (numMicrobatches === 1) return 'the only microbatch of a step has a worker; it takes its place when that is lost';
+  return `each of the ${numMicrobatches} microbatches of a step has a worker; it takes the place of one that is lost`;
+}
+
+/** Why a worker has no work where the run has the most workers that it may have, fewer than microbatches. */
+export function whyNoPlace(maxWorkers: number): string {
+  const workers = maxWorkers === 1 ? 'its one worker' : `its ${maxWorkers} workers`;
+  return `the run has ${workers} (--max-workers ${maxWorkers}); this one takes the place of one that is lost`;
 }
 
 export interface StandByNotices {

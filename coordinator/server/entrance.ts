@@ -13,6 +13,8 @@ export interface Entrance {
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first. Only after `take`. */
   readonly joinUrls: Server['joinUrls'];
+  /** The URL by which workers of this machine join. Only after `take`. */
+  readonly localUrl: string;
   /** The port that was taken. Only after `take`. */
   readonly port: number;
   /** Takes the port. Rejects as `startServer` does, with nothing left open. */
@@ -36,6 +38,9 @@ export function createEntrance(listen: (admit: Admit) => Promise<Server>): Entra
     },
     get joinUrls() {
       return server!.joinUrls;
+    },
+    get localUrl() {
+      return server!.localUrl;
     },
     get port() {
       return server!.port;

@@ -33,6 +33,8 @@ export interface Server {
   readonly joinUrl: string;
   /** All by which workers may reach it, the likeliest first; the advertised one alone where there is one. */
   readonly joinUrls: readonly [string, ...string[]];
+  /** The URL by which workers of this machine join. */
+  readonly localUrl: string;
   /** On which it listens. */
   readonly port: number;
   /** Lets no more workers in and cuts those that are still connected; pages are served on. */
@@ -73,6 +75,9 @@ export interface ServerOptions {
 }
 
 const NONE = new Map<string, never>();
+
+/** The loopback address for what listens on all addresses. */
+const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** Whether only this machine can reach what listens there. */
 export function isLoopback({ host }: ListenAddress): boolean {
@@ -168,12 +173,12 @@ export async function startServer(
   });
   const { port: ownPort } = http.address() as AddressInfo;
   const hosts = advertised ? [advertised.host] : reachableHosts(host);
-  const joinUrls = hosts.map((name) => {
-    return `${tls ? 'wss' : 'ws'}://${hostAndPort(name, advertised?.port ?? ownPort)}`;
-  }) as [string, ...string[]];
+  const urlOf = (name: string, at: number) => `${tls ? 'wss' : 'ws'}://${hostAndPort(name, at)}`;
+  const joinUrls = hosts.map((name) => urlOf(name, advertised?.port ?? ownPort)) as [string, ...string[]];
   return {
     joinUrl: joinUrls[0],
     joinUrls,
+    localUrl: urlOf(LOOPBACK_OF[host] ?? host, ownPort),
     port: ownPort,
     closeToWorkers: () => closeSockets(workers),
     close: async () => {

@@ -4,12 +4,11 @@ import { addCoordinatorFlags } from '../flags/commands.ts';
 import type { CoordinatorFlags } from '../flags/commands.ts';
 import { optionsGiven } from '../flags/given.ts';
 import { startCoordinator } from '../library/coordinator.ts';
-import type { Listening } from '../library/events.ts';
 import { exitCodeOf, ownCommandLine } from '../process.ts';
-import { joinInstructions } from '../run/join-instructions.ts';
+import { sayHowToJoin } from '../run/say-how-to-join.ts';
 import { onTerminal, TERMINAL_FLAGS } from '../run/on-terminal.ts';
 import type { TerminalFlag } from '../run/on-terminal.ts';
-import { givenToken, keptTokenPath } from '../run/token.ts';
+import { givenToken } from '../run/token.ts';
 
 const EXAMPLES = `
 Examples:
@@ -28,23 +27,11 @@ export function coordinatorCommand(): Command {
       command: ownCommandLine(),
       onEvent(event) {
         callbacks.onEvent(event);
-        if (event.kind === 'listening') sayHowToJoin(event, flags.joinFile, { line, isTerminal: stream.isTTY });
+        if (event.kind === 'listening')
+          sayHowToJoin(event, { joinFile: flags.joinFile, line, isTerminal: stream.isTTY });
       },
     });
     const { result } = await finished;
     process.exitCode = exitCodeOf(result);
   });
-}
-
-/** For anyone who starts the workers. */
-function sayHowToJoin(
-  { urls, numWorkers, fingerprint, token, isTokenFresh, runDir }: Listening & { readonly runDir: string | undefined },
-  joinFile: string | undefined,
-  { line, isTerminal }: { readonly line: (text: string) => void; readonly isTerminal: boolean },
-): void {
-  const isShown = isTokenFresh && isTerminal;
-  const shownToken =
-    token === undefined || runDir === undefined ? {} : { token: { text: token, isShown, path: keptTokenPath(runDir) } };
-  const instructions = joinInstructions({ numWorkers, joinUrls: urls, fingerprint, joinFile, ...shownToken });
-  for (const text of instructions) line(text);
 }

@@ -13,6 +13,7 @@ import { inGroup } from './groups.ts';
 import { addEngineFlags, addFlags, addRunFlags, dataDirFlag, defaultWorkerName, flag } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
 import { index, seconds, secondsOrNone, upTo } from './values.ts';
+import type { WorkerCounts } from './worker-counts.ts';
 
 /** On one machine: each is a process of some 100 MB. */
 const MOST_LOCAL_WORKERS = 1024;
@@ -23,23 +24,23 @@ export const SPLITS = ['test', 'train', 'validation'] as const;
 
 export type BaselineFlags = RunFlags & EngineFlags;
 
-export interface TrainFlags extends RunFlags, EngineFlags {
-  workers: number;
-  /** False with --no-dashboard; absent where a caller of the library says nothing. */
-  dashboard?: boolean;
-}
-
-export interface CoordinatorFlags extends RunFlags, TokenFlags, ServerTlsFlags {
-  listen: string;
+/** How many workers a run has, and where they join it. */
+export interface PortFlags extends WorkerCounts, TokenFlags, ServerTlsFlags {
+  listen?: string;
   advertise?: string;
   publicUrl?: string;
-  workers: number;
   joinFile?: string;
   /** False with --no-token. */
   token?: boolean;
   joinTimeout: number;
-  /** As of `TrainFlags`. */
+  /** False with --no-dashboard; absent where a caller of the library says nothing. */
   dashboard?: boolean;
+}
+
+export interface TrainFlags extends RunFlags, EngineFlags, PortFlags {}
+
+export interface CoordinatorFlags extends RunFlags, PortFlags {
+  listen: string;
 }
 
 export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
@@ -68,12 +69,25 @@ export function addBaselineFlags(command: Command): Command {
 }
 
 export function addTrainFlags(command: Command): Command {
-  const workers = flag('--workers <n>', 'worker processes')
+  const workers = flag('--workers <n>', 'worker processes of this machine')
     .argParser(upTo(MOST_LOCAL_WORKERS))
     .default(defaultNumWorkers(), 'one per core, 2 to 4');
-  const distribution = [workers, ...allReduceFlags()];
-  return addEngineFlags(addRunFlags(command, { distribution, joining: [dashboardFlag()] }));
+  const listen = flag('--listen <host:port>', 'address at which workers of other machines join too. Default: none');
+  const distribution = [workers, ...workerCountFlags(), ...allReduceFlags()];
+  return addEngineFlags(addRunFlags(command, { distribution, joining: [listen, ...portFlags()] }));
 }
+
+/** The flags that make sense only where workers of other machines join. */
+export const OF_LISTENING = [
+  'advertise',
+  'publicUrl',
+  'joinFile',
+  'tokenFile',
+  'token',
+  'joinTimeout',
+  'tlsCert',
+  'tlsKey',
+] as const satisfies readonly (keyof TrainFlags)[];
 
 /** Of commands that serve pages. */
 export const publicUrlFlag = (): Option =>
@@ -91,25 +105,43 @@ export function addCoordinatorFlags(command: Command): Command {
   return addRunFlags(command, {
     distribution: [
       flag('--workers <n>', 'number of workers to wait for').argParser(upTo(MOST_WORKERS)).default(2),
+      ...workerCountFlags(),
       ...allReduceFlags(),
     ],
     joining: [
       flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well').default(
         '127.0.0.1:7878',
       ),
-      flag(
-        '--advertise <host[:port]>',
-        "name or address by which workers reach --listen. Default: this machine's addresses",
-      ),
-      publicUrlFlag(),
-      flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
-      tokenFileFlag(),
-      flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
-      flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
-      ...serverTlsFlags(),
-      dashboardFlag(),
+      ...portFlags(),
     ],
   });
+}
+
+/** Of a run whose workers may come and go. */
+function workerCountFlags(): readonly Option[] {
+  return [
+    flag('--min-workers <m>', 'number of workers to begin with. Default: --workers').argParser(upTo(MOST_WORKERS)),
+    flag(
+      '--max-workers <n>',
+      'most workers that compute at the same time, and the default of --microbatches. Default: the microbatches of a step',
+    ).argParser(upTo(MOST_WORKERS)),
+  ];
+}
+
+function portFlags(): readonly Option[] {
+  return [
+    flag(
+      '--advertise <host[:port]>',
+      "name or address by which workers reach --listen. Default: this machine's addresses",
+    ),
+    publicUrlFlag(),
+    flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
+    tokenFileFlag(),
+    flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
+    flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
+    ...serverTlsFlags(),
+    dashboardFlag(),
+  ];
 }
 
 export function addWorkerFlags(command: Command): Command {

@@ -25,6 +25,21 @@ export function optionsGiven<F extends object, K extends keyof F & string>(
 }
 
 /**
+ * The flags of the command line, without those of the environment, as arguments for another process. `own`: flags that the
+ * other process is not to have.
+ */
+export function argumentsGiven(command: Command, ...own: readonly string[]): string[] {
+  return Object.entries(command.opts<Record<string, unknown>>()).flatMap(([name, value]) => {
+    if (command.getOptionValueSource(name) !== 'cli' || own.includes(name)) return [];
+    const option = command.options.find(
+      (candidate) => candidate.attributeName() === name && candidate.negate === (value === false),
+    );
+    if (!option) return [];
+    return [typeof value === 'boolean' ? option.long! : `${option.long!}=${String(value)}`];
+  });
+}
+
+/**
  * Sets the flags of `command` as if its command line had said `options`, whose undefined values count as not given. The
  * environment's variables are not read.
  *

@@ -13,8 +13,9 @@ import { isModelName } from '../../protocol/state/models.ts';
 import { loadModel } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
 import { withRecipe } from './recipe.ts';
+import type { WorkerCounts } from './worker-counts.ts';
 
-type AnyFlags = RunFlags & Partial<EngineFlags> & { workers?: number };
+type AnyFlags = RunFlags & Partial<EngineFlags & WorkerCounts>;
 
 /** What the record of a run says for each flag that decides its outcome; undefined where it says nothing. */
 function recordedValues({ config, engine }: RecordedRun): Partial<Record<keyof AnyFlags, unknown>> {
@@ -80,6 +81,7 @@ export function withResume<F extends AnyFlags>(given: F, command: Command): F & 
   const numWorkers = isGiven('workers') ? flags.workers : run.config.workers;
   const others = {
     ...(flags.workers !== undefined && { workers: numWorkers }),
+    ...(!isGiven('maxWorkers') && run.config.maxWorkers !== undefined && { maxWorkers: run.config.maxWorkers }),
     ...run.engine,
     // The same data may be somewhere else now: whether it is the same is found when it is read.
     ...(!isGiven('data') && { data: dataOf(run).source }),
@@ -133,6 +135,7 @@ function withConfig<F extends AnyFlags>(given: F, command: Command): F {
     ...values,
     model: name,
     workers: run.config.workers,
+    maxWorkers: run.config.maxWorkers ?? null,
     data: dataOf(run).source,
     stepTimeout: run.config.stepTimeoutSeconds,
     initFrom: run.config.initFrom?.source ?? null,

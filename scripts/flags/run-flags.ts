@@ -18,6 +18,7 @@ import type { ImageSize } from '../../coordinator/dataset/readers/reader.ts';
 import { loadModel } from './load-model.ts';
 import type { ModelData } from './load-model.ts';
 import { trainingFlags } from './training.ts';
+import type { Workforce } from './worker-counts.ts';
 import { RECIPE_NAMES } from './recipe.ts';
 import type { Recipe, RecipeName } from './recipe.ts';
 
@@ -203,13 +204,13 @@ export function defaultWorkerName(): string {
 
 /** What a run is made for beside its flags. */
 export interface RunPlace {
-  readonly workers: number;
+  readonly workforce: Workforce;
   readonly joinTimeoutSeconds: number;
   readonly data: ModelData;
 }
 
 /** The configuration that flags make. Throws `ConfigError` for a model that is none. */
-export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data }: RunPlace): RunConfig {
+export function runConfigOf(flags: RunFlags, { workforce, joinTimeoutSeconds, data }: RunPlace): RunConfig {
   const {
     learningRate,
     warmupSteps,
@@ -223,15 +224,17 @@ export function runConfigOf(flags: RunFlags, { workers, joinTimeoutSeconds, data
     beta2,
     epsilon,
   } = flags;
+  const { numWorkers, maxWorkers, defaultMicrobatches } = workforce;
   const augmentation = augmentationOf(flags);
   if (nesterov && momentum === 0) throw new ConfigError('--nesterov needs --momentum above 0: 0.9 is common');
   if (decayFactor > 1) throw new ConfigError(`--decay-factor ${decayFactor}: expected at most 1`);
   return {
     model: flags.modelSpec ?? loadModel(flags.model, data),
-    workers,
+    workers: numWorkers,
+    ...(maxWorkers !== undefined && { maxWorkers }),
     epochs: flags.epochs,
     globalBatch: flags.globalBatch,
-    microbatches: flags.microbatches ?? workers,
+    microbatches: flags.microbatches ?? defaultMicrobatches,
     accumulate: flags.accumulate,
     localSteps: flags.localSteps,
     seed: flags.seed,

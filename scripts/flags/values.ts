@@ -13,6 +13,8 @@ export const whole = (text: string): number =>
   parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
 export const upTo = (most: number) => (text: string) =>
   parseNumber(text, `a whole number from 1 to ${most}`, (n) => Number.isInteger(n) && n >= 1 && n <= most);
+export const upToOrNone = (most: number) => (text: string) =>
+  parseNumber(text, `a whole number from 0 to ${most}`, (n) => Number.isInteger(n) && n >= 0 && n <= most);
 
 /** For arithmetic in float32: neither too large for it, nor so small that it is 0 there. */
 export const positive = (text: string): number => float32(parseNumber(text, 'a number above 0', (n) => n > 0));

@@ -1,132 +1,180 @@
-/** A coordinator's run from its options to its end: the port, the token, the join file, and workers that come too late. */
-import { Command } from 'commander';
-import { parseAdvertised } from '../../coordinator/server/addresses.ts';
+/** A run at a port, from its options to its end: workers that join it, local ones, the join file, and workers that come too late. */
 import { announceCompletion } from '../../coordinator/server/announce-completion.ts';
 import type { AnnouncementOptions } from '../../coordinator/server/announce-completion.ts';
-import type { ServerRefusal } from '../../coordinator/reporting/reported-event.ts';
-import { createEntrance } from '../../coordinator/server/entrance.ts';
+import type { SummonContext, WorkerSource } from '../../coordinator/run-options.ts';
 import type { Entrance } from '../../coordinator/server/entrance.ts';
-import { parsePublicUrl } from '../../coordinator/server/public-url.ts';
-import { isLoopback, parseListenAddress, startServer } from '../../coordinator/server/server.ts';
-import { textPage } from '../../coordinator/server/text-page.ts';
-import { needsViewKey, viewKeyOf } from '../../coordinator/server/view-access.ts';
+import { isLoopback } from '../../coordinator/server/server.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
 import { joinUrlOf } from '../../protocol/wire/join-url.ts';
+import { checkEngine } from '../../worker/engines/choose-engine.ts';
 import { checkFileFolder } from '../flags/check-file.ts';
-import { addCoordinatorFlags } from '../flags/commands.ts';
-import type { CoordinatorFlags } from '../flags/commands.ts';
-import { packageVersion } from '../process.ts';
+import type { PortFlags } from '../flags/commands.ts';
+import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
+import { workforceOf } from '../flags/worker-counts.ts';
 import { removeJoinFile, writeJoinFile } from '../run/join-file.ts';
+import type { LocalWorkers } from '../run/local-workers.ts';
 import { runOptionsOf } from '../run/run-options.ts';
-import { readServerTls } from '../run/tls-files.ts';
-import { checkToken, keepToken, keepViewKey, runToken, tokenInFile } from '../run/token.ts';
-import type { CoordinatorOptions } from './options.ts';
-import { openRunDashboard, pageUrlOf } from './dashboard.ts';
-import { settleRun, trainedRun } from './run.ts';
+import { keepToken, keepViewKey } from '../run/token.ts';
+import { pageUrlOf } from './dashboard.ts';
+import { trainedRun } from './run.ts';
+import type { SettledRun } from './run.ts';
+import { openRunPort, planPort } from './run-port.ts';
+import type { PortPlan, RunPort } from './run-port.ts';
 import type { TrainedRun } from './trained-run.ts';
+import { workInProcesses } from './workers.ts';
 
-/** Carries out a run with workers that join it. Its signal is aborted by the caller. Rejects as `trainedRun`. */
-export async function coordinate(options: CoordinatorOptions): Promise<TrainedRun> {
-  const { token: givenToken, dashboard: hasDashboard = false, ...others } = options;
-  const named = { ...others, dashboard: hasDashboard };
-  const run = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('coordinator')), named);
-  const { flags, callbacks } = run;
-  const { joinFile } = flags;
-  const address = parseListenAddress(flags.listen);
-  if (givenToken === false && !isLoopback(address)) {
-    throw new ConfigError(
-      `--no-token with --listen ${flags.listen}: expected a loopback address: leave out one of them`,
-    );
-  }
-  const advertised = flags.advertise === undefined ? undefined : parseAdvertised(flags.advertise);
-  const publicUrl = flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl);
-  const secret = givenToken === false ? undefined : runToken(tokenOf(givenToken, flags), flags.resumed?.path);
-  const token = secret?.token;
-  const tls = readServerTls(flags);
-  const ringObstacle = tls && 'this run is encrypted, which links between the workers of a ring are not';
-  const numWorkers = flags.workers;
-  const setting = { ...run, numWorkers, joinTimeoutSeconds: flags.joinTimeout };
-  const runOptions = { ...(await runOptionsOf(flags, setting)), token, ringObstacle };
-  const { reporter, warn } = runOptions;
-  let health: () => object = () => ({ status: 'completed', workers: 0 });
-  // Loaded with a coordinator alone: it takes time.
-  const { createPrometheus } = await import('../../coordinator/reporting/prometheus.ts');
-  const prometheus = createPrometheus({ version: packageVersion(), node: process.version });
-  const viewKey = needsViewKey(address, publicUrl) && token !== undefined ? viewKeyOf(token) : undefined;
-  const rule = viewKey === undefined ? 'anyone' : { viewKey };
-  const { config } = runOptions;
-  const { command } = run;
-  const dashboard = hasDashboard
-    ? await openRunDashboard({ config, rule, token, command, resumed: flags.resumed })
-    : undefined;
-  const pages = new Map([...(dashboard?.pages ?? []), ['/metrics', textPage({ ...prometheus, rule })] as const]);
-  const onRefused = (reason: ServerRefusal) => prometheus.reporter.onEvent?.({ kind: 'refused', reason });
-  const serving = { tls, advertised, publicUrl, numWorkers, pages, pageSockets: dashboard?.pageSockets, onRefused };
-  const entrance = createEntrance((admit) => startServer(address, () => health(), admit, serving));
+/** Local workers need no more than to start, find the data and build their engines. */
+const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
+
+const LOCAL_ADDRESS = '127.0.0.1:0';
+
+/** The engine of the model that the run hands back, where no worker of this machine has chosen one. */
+const ANY_ENGINE: EngineFlags = { engine: 'auto', threads: 1 };
+
+type RunAtPort = SettledRun<RunFlags & PortFlags & { readonly listen?: string }>;
+
+export interface CoordinateOptions {
+  readonly run: RunAtPort;
+  /** The caller's token; false: there is to be none. Default: that of the flags, or a fresh one. */
+  readonly token: string | false | undefined;
+  readonly hasDashboard: boolean;
+  /** Worker processes of this machine, and where they compute. Default: none. */
+  readonly local?: { readonly numWorkers: number; readonly flags: EngineFlags } | undefined;
+}
+
+/**
+ * Carries out a run with workers that join it; without `--listen`, the local ones alone. Its signal is aborted by the caller.
+ * Rejects as `trainedRun`.
+ */
+export async function coordinate({ run, token, hasDashboard, local }: CoordinateOptions): Promise<TrainedRun> {
+  const { flags } = run;
+  const { listen, joinFile } = flags;
+  const isOpen = listen !== undefined;
+  const plan = planPort({ ...flags, listen: listen ?? LOCAL_ADDRESS }, token);
+  const workforce = workforceOf(flags);
+  const { numWorkers, maxWorkers = numWorkers } = workforce;
+  const joinTimeoutSeconds = isOpen ? flags.joinTimeout : LOCAL_JOIN_TIMEOUT_SECONDS;
+  const options = {
+    ...(await runOptionsOf(flags, { ...run, workforce, joinTimeoutSeconds })),
+    token: plan.token,
+    ringObstacle: plan.tls && 'this run is encrypted, which links between the workers of a ring are not',
+  };
+  const port = await openRunPort(plan, {
+    config: options.config,
+    resumed: flags.resumed,
+    command: run.command,
+    numWorkers: maxWorkers,
+    hasDashboard,
+    hasMetrics: isOpen,
+  });
+  let workers: LocalWorkers | undefined;
   let hasListened = false;
+  const say = { line: options.reporter.line, warn: options.warn };
   try {
-    const engine = { engine: 'auto', threads: 1 };
     const trained = await trainedRun(
       {
-        ...runOptions,
-        subscribers: [
-          ...(runOptions.subscribers ?? []),
-          prometheus.reporter,
-          ...(dashboard ? [dashboard.subscriber] : []),
-        ],
-        ...(dashboard && { control: dashboard.control }),
+        ...options,
+        subscribers: [...(options.subscribers ?? []), ...port.subscribers],
+        ...(port.dashboard && { control: port.dashboard.control }),
+        ownsWorkers: !isOpen,
+        lastLinesOf: (worker) => workers?.lastLinesOf(worker) ?? [],
         async prepare() {
+          if (local) await checkEngine(local.flags.engine, local.flags.device);
           if (joinFile !== undefined) checkFileFolder('--join-file', joinFile);
-          await entrance.take();
+          await port.entrance.take();
         },
         async summonWorkers(context) {
-          const { membership, runDir } = context;
           hasListened = true;
-          await dashboard?.begin(context);
-          if (token !== undefined && runDir !== undefined) await keepToken(runDir, token);
-          if (viewKey !== undefined && runDir !== undefined) await keepViewKey(runDir, viewKey);
-          health = () => ({ status: 'running', workers: membership.members.length });
-          entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
-          const joinUrl = joinUrlOf(entrance.joinUrl, token);
-          if (joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
-          if (!isLoopback(address) && !tls) {
-            reporter.line('warning: without --tls-cert, what is sent can be read on the way');
-          }
-          const { joinUrls: urls, port } = entrance;
-          const isTokenFresh = secret?.isFresh === true;
-          const where = { joinUrl, urls, port, numWorkers, token, isTokenFresh, fingerprint: tls?.fingerprint };
-          callbacks.onEvent?.({ kind: 'listening', runDir, ...where });
-          if (dashboard)
-            callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl, publicUrl), viewKey });
+          const source = await openTo(context, { run, plan, port, numWorkers, ...say });
+          if (local) workers = startLocal(context, { run, plan, port, local, ...say });
           return {
             async stop() {
-              if (joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, warn);
-              // Pages are told how the run has ended: they stay until then.
-              await entrance.closeToWorkers();
+              await workers?.stop();
+              await source.stop();
             },
           };
         },
       },
-      engine,
+      local?.flags ?? ANY_ENGINE,
     );
     const isCompleted = trained.result.status === 'completed';
     const wasOver = flags.resumed && !flags.resumed.completed && isCompleted && !hasListened;
     // A port that chance chose is not the one where workers wait.
-    if (wasOver && address.port !== 0) {
-      const { signal } = runOptions;
-      await tellWaitingWorkers(entrance, { token, numWorkers, signal, line: reporter.line, warn });
+    if (isOpen && wasOver && plan.address.port !== 0) {
+      await tellWaitingWorkers(port.entrance, { token: plan.token, numWorkers, signal: options.signal, ...say });
     }
     return trained;
   } finally {
-    dashboard?.close();
-    await entrance.close();
+    await port.close();
   }
 }
 
-/** The caller's token: in the options, or in the file that they name. */
-function tokenOf(token: string | undefined, flags: CoordinatorFlags): string | undefined {
-  return token === undefined ? tokenInFile(flags) : checkToken(token, 'token');
+interface Opening {
+  readonly run: RunAtPort;
+  readonly plan: PortPlan;
+  readonly port: RunPort;
+  readonly line: (text: string) => void;
+  readonly warn: (text: string) => void;
+}
+
+/** Lets workers in, and says where they join. */
+async function openTo(
+  context: SummonContext,
+  { run, plan, port, numWorkers, line, warn }: Opening & { readonly numWorkers: number },
+): Promise<WorkerSource> {
+  const { membership, runDir } = context;
+  const { flags, callbacks } = run;
+  const { listen, joinFile } = flags;
+  const { entrance, dashboard, viewKey } = port;
+  const { token, tls, isTokenFresh, publicUrl } = plan;
+  await dashboard?.begin(context);
+  if (token !== undefined && runDir !== undefined && (listen !== undefined || dashboard))
+    await keepToken(runDir, token);
+  if (viewKey !== undefined && runDir !== undefined) await keepViewKey(runDir, viewKey);
+  port.showHealth(() => ({ status: 'running', workers: membership.members.length }));
+  entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
+  const joinUrl = joinUrlOf(entrance.joinUrl, token);
+  if (joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
+  if (listen !== undefined) {
+    if (!isLoopback(plan.address) && !tls) {
+      line('warning: without --tls-cert, what is sent can be read on the way');
+    }
+    const where = { joinUrl, urls: entrance.joinUrls, port: entrance.port, numWorkers, token, isTokenFresh };
+    callbacks.onEvent?.({ kind: 'listening', runDir, ...where, fingerprint: tls?.fingerprint });
+  }
+  if (dashboard) callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl, publicUrl), viewKey });
+  return {
+    async stop() {
+      if (joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, warn);
+      // Pages are told how the run has ended: they stay until then.
+      await entrance.closeToWorkers();
+    },
+  };
+}
+
+/** Starts the worker processes of this machine. */
+function startLocal(
+  { onFailure }: SummonContext,
+  { run, plan, port, local, line, warn }: Opening & { readonly local: NonNullable<CoordinateOptions['local']> },
+): LocalWorkers {
+  const { flags, samples, callbacks } = run;
+  const isQuiet = callbacks.logger?.info === undefined;
+  return workInProcesses(
+    {
+      numWorkers: local.numWorkers,
+      joinUrl: port.entrance.localUrl,
+      token: plan.token,
+      fingerprint: plan.tls?.fingerprint,
+      stepTimeoutMs: flags.stepTimeout * 1000,
+      dataDir: flags.dataDir,
+      keepsData: samples === undefined,
+      isQuiet,
+      log: isQuiet ? warn : line,
+      onFailure,
+    },
+    local.flags,
+  );
 }
 
 /** Of a run that was resumed after its last step: what it is has been recorded, and does not change if this fails. */

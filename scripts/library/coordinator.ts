@@ -1,7 +1,11 @@
 /** A run whose workers come from anywhere: they join it by its URL. */
+import { Command } from 'commander';
+import { addCoordinatorFlags } from '../flags/commands.ts';
+import type { CoordinatorFlags } from '../flags/commands.ts';
 import type { Listening, RunEvent } from './events.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { coordinate } from './coordinate.ts';
+import { settleRun } from './run.ts';
 import type { TrainedRun } from './trained-run.ts';
 
 /** A coordinator at work. */
@@ -43,8 +47,14 @@ export async function startCoordinator(options: CoordinatorOptions = {}): Promis
       if (event.kind === 'listening') resolve(coordinatorAt(event));
     };
     // Events come when this has returned: the first after the options were checked, and the data was looked for.
-    const finished = coordinate({ ...options, signal, onEvent });
+    const finished = run({ ...options, signal, onEvent });
     // A failure before it listens rejects the call; a later one is the caller's to look at.
     finished.then(() => resolve(coordinatorAt(undefined)), reject);
   });
+}
+
+async function run({ token, dashboard = false, ...others }: CoordinatorOptions): Promise<TrainedRun> {
+  const options = { ...others, dashboard };
+  const settled = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('coordinator')), options);
+  return coordinate({ run: settled, token, hasDashboard: dashboard });
 }

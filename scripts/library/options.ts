@@ -31,23 +31,12 @@ export interface RunOptions
   readonly command?: string | undefined;
 }
 
-export interface TrainOptions extends RunOptions, EngineOptions {
-  /**
-   * Local worker processes; `auto`: one per core, 2 to 4, or as many as the run that is resumed has. Default: none, this
-   * process computes the gradients itself.
-   */
-  readonly workers?: number | 'auto' | undefined;
-  /** What worker processes prove to know. Default: a fresh token. */
-  readonly token?: string | undefined;
-  /** Whether a page on a port of this machine shows the run; its address comes as the event `dashboard`. Default: false. */
-  readonly dashboard?: boolean | undefined;
-}
-
-export interface CoordinatorOptions extends RunOptions {
-  /** How many workers to wait for. Default: 2. */
-  readonly workers?: number | undefined;
-  /** HOST:PORT at which workers join; port 0 takes any free one. Default: 127.0.0.1:7878. */
-  readonly listen?: string | undefined;
+/** How many workers a run has, and where they join it. */
+export interface PortOptions {
+  /** How many workers to begin with. Default: `workers`. */
+  readonly minWorkers?: number | undefined;
+  /** The most workers that compute at the same time. Default: as many as a step has microbatches. */
+  readonly maxWorkers?: number | undefined;
   /** Name or address by which workers reach it. Default: this machine's addresses. */
   readonly advertise?: string | undefined;
   /** http:// or https:// URL at which people reach the dashboard. Default: an address of this machine. */
@@ -65,6 +54,23 @@ export interface CoordinatorOptions extends RunOptions {
   /** Files in PEM: the certificate with its chain, and its key. Default: no encryption. */
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
+}
+
+export interface TrainOptions extends RunOptions, EngineOptions, PortOptions {
+  /**
+   * Local worker processes; `auto`: one per core, 2 to 4, or as many as the run that is resumed has. Default: none, this
+   * process computes the gradients itself.
+   */
+  readonly workers?: number | 'auto' | undefined;
+  /** HOST:PORT at which workers of other machines join the local ones; needs `workers`. Default: none join. */
+  readonly listen?: string | undefined;
+}
+
+export interface CoordinatorOptions extends RunOptions, PortOptions {
+  /** How many workers to wait for. Default: 2. */
+  readonly workers?: number | undefined;
+  /** HOST:PORT at which workers join; port 0 takes any free one. Default: 127.0.0.1:7878. */
+  readonly listen?: string | undefined;
 }
 
 export interface WorkerOptions extends EngineOptions, Pick<RunCallbacks, 'logger' | 'signal'> {

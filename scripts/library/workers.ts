@@ -44,7 +44,9 @@ export function workInProcess(
 export interface LocalWork {
   readonly numWorkers: number;
   readonly joinUrl: string;
-  readonly token: string;
+  readonly token: string | undefined;
+  /** sha256 of the coordinator's certificate, if it has one. */
+  readonly fingerprint: string | undefined;
   readonly stepTimeoutMs: number;
   readonly dataDir: string | undefined;
   /** Whether they may keep the data that they are sent in the user's cache. */
@@ -57,13 +59,15 @@ export interface LocalWork {
 
 /** `gradsock worker` processes on this machine. */
 export function workInProcesses(work: LocalWork, { engine, device, threads }: EngineFlags): LocalWorkers {
-  const { dataDir, keepsData, isQuiet, ...others } = work;
+  const { dataDir, keepsData, isQuiet, fingerprint, ...others } = work;
   return startLocalWorkers({
     ...others,
     program: PROGRAM,
     nodeFlags: inheritedFlags(),
     flags: [
       ...['--engine', engine, '--threads', String(threads)],
+      ...(work.token === undefined ? ['--no-token'] : []),
+      ...(fingerprint === undefined ? [] : ['--tls-fingerprint', fingerprint]),
       ...(isQuiet ? ['--quiet'] : []),
       ...(device === undefined ? [] : ['--device', device]),
       ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),

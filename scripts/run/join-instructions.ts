@@ -2,7 +2,10 @@
 import { countOf } from '../../protocol/counts.ts';
 
 export interface JoinInstructions {
+  /** Workers that the run waits for. */
   readonly numWorkers: number;
+  /** Workers that the program itself starts. Default: none. */
+  readonly numLocal?: number;
   /** Without a token, the likeliest first. */
   readonly joinUrls: readonly [string, ...string[]];
   /** Of the certificate that is served, where one is. */
@@ -20,11 +23,10 @@ export interface JoinInstructions {
 
 /** The lines, one of which holds the token, alone, if it is shown. */
 export function joinInstructions(run: JoinInstructions): string[] {
-  const { numWorkers, joinUrls, token, joinFile } = run;
+  const { joinUrls, token, joinFile } = run;
   const [likeliest, ...others] = joinUrls;
-  const workers = `${countOf(numWorkers, 'worker')}; start ${numWorkers === 1 ? 'it' : 'each of them'} with`;
   return [
-    `waiting for ${workers}`,
+    whatFor(run),
     commandFor(likeliest, run),
     ...(others.length > 0
       ? [
@@ -34,6 +36,13 @@ export function joinInstructions(run: JoinInstructions): string[] {
       : []),
     ...(token ? tokenLines(token, joinFile) : []),
   ];
+}
+
+function whatFor({ numWorkers, numLocal = 0 }: JoinInstructions): string {
+  const numMissing = numWorkers - numLocal;
+  if (numMissing <= 0) return 'workers of other machines join with';
+  const workers = numLocal === 0 ? countOf(numMissing, 'worker') : countOf(numMissing, 'more worker');
+  return `waiting for ${workers}; start ${numMissing === 1 ? 'it' : 'each of them'} with`;
 }
 
 function commandFor(url: string, { fingerprint, token }: JoinInstructions): string {

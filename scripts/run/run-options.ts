@@ -15,6 +15,7 @@ import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
 import { checkModelName } from '../flags/load-model.ts';
 import { MLFLOW_VARIABLE, runConfigOf } from '../flags/run-flags.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
+import type { Workforce } from '../flags/worker-counts.ts';
 import { reporterOf } from '../library/events.ts';
 import type { RunCallbacks } from '../library/events.ts';
 import { packageVersion, runOrigin } from '../process.ts';
@@ -26,7 +27,7 @@ import { checkWorkers } from '../flags/resume.ts';
 /** What a run is made of beside its flags. */
 export interface RunSetting {
   /** They come from elsewhere. */
-  readonly numWorkers: number;
+  readonly workforce: Workforce;
   readonly joinTimeoutSeconds: number;
   /** Samples in memory, in place of the dataset that the flags name. */
   readonly samples: DatasetSource | undefined;
@@ -49,9 +50,9 @@ export async function runOptionsOf(
   keepFreedMemory();
   const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps, tensorboard } =
     flags;
-  const { callbacks, command, isUnrecorded, numWorkers } = setting;
+  const { callbacks, command, isUnrecorded, workforce } = setting;
   const warn = (line: string) => callbacks.logger?.warn?.(line);
-  if (resumed) checkWorkers(resumed, numWorkers);
+  if (resumed) checkWorkers(resumed, workforce.numWorkers);
   const trace = traceOf(flags, isUnrecorded);
   const reporter = reporterOf(callbacks);
   const { config, dataset } = await configOf(flags, setting, reporter.line)
@@ -127,15 +128,19 @@ function isOtherStore(uri: string): boolean {
 /** What the run computes, and on what: of one that is resumed, what was recorded. */
 async function configOf(
   flags: SettledFlags,
-  { numWorkers, joinTimeoutSeconds, samples }: RunSetting,
+  { workforce, joinTimeoutSeconds, samples }: RunSetting,
   log: (line: string) => void,
 ): Promise<Pick<RunOptions, 'config' | 'dataset'>> {
   const { resumed, data, dataDir, resize, testFraction } = flags;
   if (!resumed && !flags.modelSpec) checkModelName(flags.model);
   const recorded = resumed?.config.dataset;
   const dataset = samples ?? (await findDataset({ data, dataDir, resize, testFraction, recorded, log }));
+  const { numWorkers, maxWorkers } = workforce;
   const config = resumed
-    ? { ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout }
-    : runConfigOf(flags, { workers: numWorkers, joinTimeoutSeconds, data: dataset });
+    ? {
+        ...{ ...resumed.config, workers: numWorkers, joinTimeoutSeconds, stepTimeoutSeconds: flags.stepTimeout },
+        ...(maxWorkers !== undefined && { maxWorkers }),
+      }
+    : runConfigOf(flags, { workforce, joinTimeoutSeconds, data: dataset });
   return { config, dataset };
 }

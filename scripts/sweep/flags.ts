@@ -12,6 +12,7 @@ import { baselineCommand } from '../commands/baseline.ts';
 import { runConfigOf } from '../flags/run-flags.ts';
 import type { RunFlags } from '../flags/run-flags.ts';
 import { withResume } from '../flags/resume.ts';
+import { workforceOf } from '../flags/worker-counts.ts';
 import type { FlagValue } from './spec.ts';
 
 /** By the name that the command's code has for each: `learningRate`. */
@@ -27,6 +28,8 @@ const OWN_FLAGS: Readonly<Record<string, string>> = {
 };
 
 const JOIN_TIMEOUT_SECONDS = 120;
+
+const ONE_WORKER = workforceOf({ workers: 1 });
 
 /** `learning-rate` and `learningRate` are one flag: `learningRate`. */
 export function flagName(name: string): string {
@@ -80,7 +83,7 @@ export function checkFlags(subject: string, flags: Flags, data: SweepData): RunC
   try {
     command.parse(argumentsOf(flags), { from: 'user' });
     const given = withResume(command.opts<RunFlags>(), command);
-    const config = runConfigOf(given, { workers: 1, joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS, data });
+    const config = runConfigOf(given, { workforce: ONE_WORKER, joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS, data });
     checkRunConfig(config);
     checkAgainstData(config, data);
     checkRunSizes(config, planModel(config.model), data.numTrainSamples);

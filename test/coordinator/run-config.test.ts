@@ -14,6 +14,7 @@ const adam = { ...runConfig().optimizer, name: 'adam' } as const;
 describe('a configuration is refused', () => {
   test.each<[Partial<RunConfig>, string]>([
     [{ globalBatch: 3 }, '--global-batch 3 cannot feed 4 microbatches: use 4 or more'],
+    [{ maxWorkers: 5 }, '--max-workers 5: --microbatches 4 can feed 4: use --microbatches 5 or more'],
     [{ workers: 5 }, '--microbatches 4 cannot feed 5 workers: use 5 or more'],
     [
       { workers: 9, microbatches: 2, accumulate: 4 },

@@ -1,3 +1,4 @@
+import { workforceOf } from '../../../scripts/flags/worker-counts.ts';
 import { FASHION_MNIST_DATA } from '../../../scripts/flags/load-model.ts';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,14 +29,22 @@ function flagsOf(...args: string[]): RunFlags {
 }
 
 const configOf = (...args: string[]) =>
-  runConfigOf(flagsOf(...args), { workers: 1, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
+  runConfigOf(flagsOf(...args), {
+    workforce: workforceOf({ workers: 1 }),
+    joinTimeoutSeconds: 60,
+    data: FASHION_MNIST_DATA,
+  });
 
 describe('a recipe', () => {
   test.each(['homework', 'best'] as const)('%s makes a sound configuration of every named model', (name) => {
     for (const model of MODEL_NAMES) {
       const flags = flagsOf('--recipe', name, '--model', model);
       expect(flags).toMatchObject(recipeOf(name, model));
-      const config = runConfigOf(flags, { workers: 1, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
+      const config = runConfigOf(flags, {
+        workforce: workforceOf({ workers: 1 }),
+        joinTimeoutSeconds: 60,
+        data: FASHION_MNIST_DATA,
+      });
       expect(runConfigSchema.parse(config)).toEqual(config);
     }
   });

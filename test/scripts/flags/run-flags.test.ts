@@ -1,3 +1,4 @@
+import { workforceOf } from '../../../scripts/flags/worker-counts.ts';
 import { FASHION_MNIST_DATA } from '../../../scripts/flags/load-model.ts';
 import { Command } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -11,7 +12,11 @@ const flagsOf = (...args: string[]) => {
 };
 
 const configOf = (...args: string[]) =>
-  runConfigOf(flagsOf(...args), { workers: 2, joinTimeoutSeconds: 60, data: FASHION_MNIST_DATA });
+  runConfigOf(flagsOf(...args), {
+    workforce: workforceOf({ workers: 2 }),
+    joinTimeoutSeconds: 60,
+    data: FASHION_MNIST_DATA,
+  });
 
 test('--clip-norm goes into the configuration of the optimizer, which without it does not mention it', () => {
   const { optimizer } = configOf('--clip-norm', '0.5');
