@@ -1,6 +1,7 @@
 /** What the runs of the library have in common: from flags and callbacks to the options of a run. */
 import type { DatasetSource } from '../../coordinator/dataset/dataset-source.ts';
 import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
+import { createKubeflowProgress, kubeflowServerOf } from '../../coordinator/reporting/kubeflow.ts';
 import { createMlflowSubscriber } from '../../coordinator/reporting/mlflow.ts';
 import { createNotifier } from '../../coordinator/reporting/notify.ts';
 import type { Reporter } from '../../coordinator/reporting/reporter.ts';
@@ -95,11 +96,13 @@ function subscribersOf(
   { isUnrecorded, warn, data }: SubscriberSetting,
 ): Reporter[] {
   const mlflow = uri !== undefined && isOtherStore(uri) ? undefined : uri;
+  const kubeflow = kubeflowServerOf(process.env);
   return [
     ...(tensorboard === false || isUnrecorded ? [] : [createTensorboard({ recordSteps, warn })]),
     ...(trace === true ? [createTrace({ version: packageVersion(), warn })] : []),
     ...(report === false || isUnrecorded ? [] : [createRunReport({ data, warn })]),
     ...(notify === undefined ? [] : [createNotifier({ url: notify, warn })]),
+    ...(kubeflow ? [createKubeflowProgress({ server: kubeflow, warn })] : []),
     ...(mlflow === undefined ? [] : [createMlflowSubscriber({ uri: mlflow, environment: process.env, warn })]),
   ];
 }
