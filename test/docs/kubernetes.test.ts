@@ -275,9 +275,8 @@ function typeErrors(text: string): string[] {
     types: [],
   };
   const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists, readFile } = host;
+  const [getSourceFile, fileExists] = [host.getSourceFile.bind(host), host.fileExists.bind(host)];
   host.fileExists = (path) => path === name || fileExists(path);
-  host.readFile = (path) => (path === name ? text : readFile(path));
   host.getSourceFile = (path, ...rest) =>
     path === name ? ts.createSourceFile(path, text, ts.ScriptTarget.ES2022) : getSourceFile(path, ...rest);
   const program = ts.createProgram([name], options, host);
