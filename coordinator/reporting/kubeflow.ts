@@ -150,7 +150,8 @@ function createSender(deliver: (status: TrainerStatus) => Promise<void>, { inter
 
 /** Rejects where the server does not accept the body within 5 s. */
 async function post({ url, caFile, tokenFile }: KubeflowServer, body: object): Promise<void> {
-  const [ca, token] = await Promise.all([caFile, tokenFile].map((file) => file && readFile(file, 'utf8')));
+  const contentOf = async (file: string | undefined) => (file === undefined ? undefined : readFile(file, 'utf8'));
+  const [ca, token] = await Promise.all([contentOf(caFile), contentOf(tokenFile)]);
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   await new Promise<void>((resolve, reject) => {
     const request = send(url, {
