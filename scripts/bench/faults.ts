@@ -6,7 +6,7 @@ import { Command, Option } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
 import { MODEL_NAMES } from '../../protocol/state/models.ts';
 import type { ModelName } from '../../protocol/state/models.ts';
-import { copyDataset } from './network/dataset-copy.ts';
+import { copyDataset } from '../network/dataset-copy.ts';
 import { parseCount } from '../flags/run-flags.ts';
 import { parseCounts, parseNames } from '../flags/lists.ts';
 import { runMain } from '../process.ts';

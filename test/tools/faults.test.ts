@@ -7,7 +7,7 @@ import type { FaultsJob, RunTrace } from '../../scripts/bench/faults/job.ts';
 import { formatFaults } from '../../scripts/bench/faults/report.ts';
 import { findDataFolder } from '../../scripts/bench/common/samples.ts';
 import { summarise } from '../../scripts/tables/statistics.ts';
-import { createProcessGroup } from '../../scripts/bench/network/processes.ts';
+import { createProcessGroup } from '../../scripts/network/processes.ts';
 import { readConditions } from '../../scripts/bench/common/conditions.ts';
 import { TINY_MODEL } from '../helpers/cluster.ts';
 import { temporaryFolder } from '../helpers/folder.ts';

@@ -1,8 +1,8 @@
 /** Faults of links: each lasts for its time and is then over, and a link has one at a time. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Link } from '../network/link.ts';
-import { UNLIMITED } from '../network/link.ts';
-import type { HostLink } from '../network/namespaces.ts';
+import type { Link } from '../../network/link.ts';
+import { UNLIMITED } from '../../network/link.ts';
+import type { HostLink } from '../../network/namespaces.ts';
 
 /** `cut`: nothing passes, and neither end is told. `slow`: everything passes, late. */
 export type LinkFault = 'cut' | 'slow';

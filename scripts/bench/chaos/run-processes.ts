@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { createToken } from '../../../protocol/wire/authentication.ts';
-import type { Place } from '../network/place.ts';
+import type { Place } from '../../network/place.ts';
 import { TOKEN_VARIABLE } from '../../run/token.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../dist/scripts/cli.js', import.meta.url));

@@ -9,7 +9,7 @@ import { MODELS } from '../../../protocol/state/models.ts';
 import type { ModelName } from '../../../protocol/state/models.ts';
 import { uniformFloats } from '../../../protocol/data/random.ts';
 import { MEMORY_ENVIRONMENT } from '../../../worker/machine/memory.ts';
-import { createProcessGroup } from '../network/processes.ts';
+import { createProcessGroup } from '../../network/processes.ts';
 import { DEFAULT_RECIPE } from '../../flags/recipe.ts';
 import { quantile, summarise, summariseRatios } from '../../tables/statistics.ts';
 import type { Summary } from '../../tables/statistics.ts';

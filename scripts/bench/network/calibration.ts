@@ -2,8 +2,8 @@
  * Calibration: the constants of the cost model, from runs without a limit. It inverts the model there: what a step takes
  * beyond computing is handling.
  */
-import type { Algorithm, Handling } from './cost-model.ts';
-import { handlingUnits, sharedComputeMs } from './cost-model.ts';
+import type { Algorithm, Handling } from '../../network/cost-model.ts';
+import { handlingUnits, sharedComputeMs } from '../../network/cost-model.ts';
 
 /** A run without a limited link. */
 export interface FreeRun {

@@ -1,11 +1,11 @@
 /** Outlook: what the model says of clusters that are not here, where every host has cores of its own. */
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
-import type { Algorithm, StepInput } from './cost-model.ts';
-import { ALGORITHMS, efficiencyOf, predictStep } from './cost-model.ts';
+import type { Algorithm, StepInput } from '../../network/cost-model.ts';
+import { ALGORITHMS, efficiencyOf, predictStep } from '../../network/cost-model.ts';
 import { bucketsOfModel, payloadBytesOf } from './experiment.ts';
 import type { Experiment } from './experiment.ts';
-import { parseLink } from './link.ts';
-import type { Link } from './link.ts';
+import { parseLink } from '../../network/link.ts';
+import type { Link } from '../../network/link.ts';
 
 export const OUTLOOK_WIRES = ['f32', 'bf16', 'int8'] as const satisfies WireFormat[];
 const OUTLOOK_WORKERS = [64, 1000] as const;

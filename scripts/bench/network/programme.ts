@@ -2,13 +2,13 @@
 import { currentLoad, readConditions } from '../common/conditions.ts';
 import type { Conditions } from '../common/conditions.ts';
 import type { WireFormat } from '../../../protocol/vectors/encoding.ts';
-import { predictStep } from './cost-model.ts';
+import { predictStep } from '../../network/cost-model.ts';
 import type { Experiment } from './experiment.ts';
-import type { Link } from './link.ts';
-import { UNLIMITED } from './link.ts';
+import type { Link } from '../../network/link.ts';
+import { UNLIMITED } from '../../network/link.ts';
 import { lookOut, OUTLOOK_WIRES } from './outlook.ts';
-import { describeEmulation } from './place.ts';
-import type { Emulation } from './place.ts';
+import { describeEmulation } from '../../network/place.ts';
+import type { Emulation } from '../../network/place.ts';
 import type { HandlingRow, MeasuredRow } from './report.ts';
 import { describeRow, formatAlone, formatHandling, formatMeasured, formatOutlook, summariseErrors } from './report.ts';
 import { countOf } from '../../../protocol/counts.ts';

@@ -1,8 +1,8 @@
 /** What the program prints: Markdown tables. */
-import type { Handling } from './cost-model.ts';
-import { efficiencyOf } from './cost-model.ts';
+import type { Handling } from '../../network/cost-model.ts';
+import { efficiencyOf } from '../../network/cost-model.ts';
 import type { Case, Measured } from './experiment.ts';
-import { describeLink } from './link.ts';
+import { describeLink } from '../../network/link.ts';
 import type { OutlookRow } from './outlook.ts';
 
 /** A case that was measured, beside what the model said of it. */

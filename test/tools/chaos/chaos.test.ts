@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { listNamespaces, namespacesProblem } from '../../../scripts/bench/network/namespaces.ts';
+import { listNamespaces, namespacesProblem } from '../../../scripts/network/namespaces.ts';
 import { allGone, childrenOf, startCli } from '../../helpers/cli.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
 

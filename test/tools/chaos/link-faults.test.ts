@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLinkFaults } from '../../../scripts/bench/chaos/link-faults.ts';
-import { describeLink, parseLink } from '../../../scripts/bench/network/link.ts';
-import type { HostLink } from '../../../scripts/bench/network/namespaces.ts';
+import { describeLink, parseLink } from '../../../scripts/network/link.ts';
+import type { HostLink } from '../../../scripts/network/namespaces.ts';
 
 const SLOW = parseLink('1mbit/0ms');
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { calibrateHandling } from '../../../scripts/bench/network/calibration.ts';
-import { ALGORITHMS, predictStep } from '../../../scripts/bench/network/cost-model.ts';
-import { UNLIMITED } from '../../../scripts/bench/network/link.ts';
+import { ALGORITHMS, predictStep } from '../../../scripts/network/cost-model.ts';
+import { UNLIMITED } from '../../../scripts/network/link.ts';
 
 describe('calibration', () => {
   it.each(ALGORITHMS)('%s: finds the handling by which the model made the times', (algorithm) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseLink } from '../../../scripts/bench/network/link.ts';
+import { parseLink } from '../../../scripts/network/link.ts';
 import {
   formatHandling,
   formatMeasured,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { describeLink, parseLink, UNLIMITED } from '../../../scripts/bench/network/link.ts';
-import { relayOptionsOf } from '../../../scripts/bench/network/place.ts';
-import { shapingCommands } from '../../../scripts/bench/network/shaping.ts';
+import { describeLink, parseLink, UNLIMITED } from '../../../scripts/network/link.ts';
+import { relayOptionsOf } from '../../../scripts/network/place.ts';
+import { shapingCommands } from '../../../scripts/network/shaping.ts';
 
 describe('a link', () => {
   it('is a rate and a round trip', () => {

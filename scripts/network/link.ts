@@ -1,5 +1,5 @@
 /** Link: what joins a host to the switch of an emulated network, as flags name it: "1gbit/1ms". */
-import { ConfigError } from '../../../protocol/errors.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 
 export interface Link {
   /** Of each direction: links are full-duplex. */

@@ -1,8 +1,8 @@
 /** Processes of one emulated run: started, watched, and ended together, each by its own id. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { ConfigError } from '../../../protocol/errors.ts';
-import { EXIT } from '../../process.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { EXIT } from '../process.ts';
 
 /** The last words of a process that are kept, for the message that tells how it ended. */
 const LAST_LINES = 3;

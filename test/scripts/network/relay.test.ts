@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { startRelay } from '../../../scripts/bench/network/relay.ts';
+import { startRelay } from '../../../scripts/network/relay.ts';
 
 const NO_DELAY = { out: 0, back: 0 };
 

@@ -10,7 +10,7 @@
  * network can be taken down from anywhere, a signal's handler too.
  */
 import { spawnSync } from 'node:child_process';
-import { ConfigError } from '../../../protocol/errors.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 import type { Link } from './link.ts';
 import { shapingCommands } from './shaping.ts';
 

@@ -2,16 +2,16 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ConfigError } from '../../../protocol/errors.ts';
-import { parseLink, UNLIMITED } from '../../../scripts/bench/network/link.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { parseLink, UNLIMITED } from '../../scripts/network/link.ts';
 import {
   createNamespaceNetwork,
   leftoverNamespaces,
   listNamespaces,
   namespacesProblem,
   removeNamespaces,
-} from '../../../scripts/bench/network/namespaces.ts';
-import type { NetworkHost } from '../../../scripts/bench/network/namespaces.ts';
+} from '../../scripts/network/namespaces.ts';
+import type { NetworkHost } from '../../scripts/network/namespaces.ts';
 
 const problem = namespacesProblem();
 const own = () => listNamespaces().filter((name) => name.startsWith(`gradsock-${process.pid}-`));

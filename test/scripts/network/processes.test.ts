@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ConfigError } from '../../../protocol/errors.ts';
-import { createProcessGroup } from '../../../scripts/bench/network/processes.ts';
+import { createProcessGroup } from '../../../scripts/network/processes.ts';
 import { allGone } from '../../helpers/cli.ts';
 
 function groupOfTest() {

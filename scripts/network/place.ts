@@ -1,5 +1,5 @@
 /** Place: where the processes of a run are started, and by which address a worker there reaches the coordinator. */
-import { fileURLToPath } from 'node:url';
+import { builtFile } from './built-file.ts';
 import type { Link } from './link.ts';
 import { createNamespaceNetwork, hasNetem, namespacesProblem } from './namespaces.ts';
 import type { HostLink, NetworkHost } from './namespaces.ts';
@@ -25,7 +25,7 @@ export interface Place {
 /** How the delay of a link is made: by the kernel, by a relay of ours; or there is no emulated link at all. */
 export type Emulation = { readonly delay: 'netem' | 'relay' } | { readonly delay: 'none'; readonly reason: string };
 
-const RELAY_PROGRAM = fileURLToPath(new URL('../../../dist/scripts/bench/network/relay-process.js', import.meta.url));
+const RELAY_PROGRAM = builtFile('network/relay-process.js');
 
 /** What a relay may hold beyond a delay's worth of the rate. */
 const RELAY_SLACK_BYTES = 8 * 2 ** 20;

@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError } from '../../../protocol/errors.ts';
-import { DATASET_FILES } from '../../../protocol/data/fashion-mnist.ts';
-import { datasetPlaces, readDatasetFiles, storeDatasetFile } from '../../../protocol/data/fashion-mnist-files.ts';
+import { ConfigError } from '../../protocol/errors.ts';
+import { DATASET_FILES } from '../../protocol/data/fashion-mnist.ts';
+import { datasetPlaces, readDatasetFiles, storeDatasetFile } from '../../protocol/data/fashion-mnist-files.ts';
 
 /** Makes the copy in a temporary folder. Throws `ConfigError` when Fashion-MNIST is not on this machine. */
 export async function copyDataset(): Promise<{ readonly folder: string; remove(): void }> {

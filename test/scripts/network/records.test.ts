@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { figuresOf, parseEpochs } from '../../../scripts/bench/network/records.ts';
+import { figuresOf, parseEpochs } from '../../../scripts/network/records.ts';
 
 const record = {
   epoch: 1,

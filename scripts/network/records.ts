@@ -1,7 +1,7 @@
 /** Records: what is read of a run's `epochs.jsonl`, and the figures of a step that are made of it. */
 import { z } from 'zod';
-import { countOf } from '../../../protocol/counts.ts';
-import { ConfigError } from '../../../protocol/errors.ts';
+import { countOf } from '../../protocol/counts.ts';
+import { ConfigError } from '../../protocol/errors.ts';
 
 /** What of a line is used here; it may hold more. */
 const epochSchema = z.object({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ALGORITHMS, BYTES_ON_WIRE, efficiencyOf, predictStep } from '../../../scripts/bench/network/cost-model.ts';
-import type { StepInput } from '../../../scripts/bench/network/cost-model.ts';
-import { parseLink, UNLIMITED } from '../../../scripts/bench/network/link.ts';
+import { ALGORITHMS, BYTES_ON_WIRE, efficiencyOf, predictStep } from '../../../scripts/network/cost-model.ts';
+import type { StepInput } from '../../../scripts/network/cost-model.ts';
+import { parseLink, UNLIMITED } from '../../../scripts/network/link.ts';
 
 const FREE = { fixedMs: 0, msPerByte: 0 };
 
