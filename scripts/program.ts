@@ -60,6 +60,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'list, probe and time the engines of this machine, and say which one --engine auto takes',
     load: async () => (await import('./commands/engines.ts')).enginesCommand(),
   },
+  scale: {
+    description: 'measure how much faster more workers train, and predict still more',
+    load: async () => (await import('./commands/scale.ts')).scaleCommand(),
+  },
   sweep: {
     description: 'search for the best flags of a run, with several runs side by side',
     load: async () => (await import('./commands/sweep.ts')).sweepCommand(),

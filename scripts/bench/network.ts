@@ -63,8 +63,8 @@ const command = new Command('emulate')
   .option(
     '--links <rate/round trip,...>',
     'links of every host',
-    (text) => parseNames(text).map(parseLink),
-    LINKS.map(parseLink),
+    (text) => parseNames(text).map((link) => parseLink(link)),
+    LINKS.map((link) => parseLink(link)),
   )
   .option('--wires <names>', 'wire formats', parseWires, ['f32', 'bf16'])
   .option('--batch <n>', 'samples a step of each worker', parseCount, 128)

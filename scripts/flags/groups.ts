@@ -6,6 +6,7 @@ export const GROUPS = {
   training: 'Training:',
   data: 'Data:',
   distribution: 'Distribution:',
+  measurement: 'Measurement:',
   joining: 'Joining:',
   faults: 'Faults:',
   files: 'Files and output:',

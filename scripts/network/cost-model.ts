@@ -20,7 +20,7 @@ export interface Handling {
 
 export interface StepInput {
   readonly algorithm: Algorithm;
-  /** One worker trains in the coordinator's own process: nothing travels. */
+  /** One worker trains in the coordinator's own process, where nothing travels, unless `doesOneTravel`. */
   readonly numWorkers: number;
   /** Of one gradient, or one average, as it is encoded. */
   readonly payloadBytes: number;
@@ -40,6 +40,8 @@ export interface StepInput {
   readonly buckets: number;
   /** Steps of an epoch; at its end replicas are proved equal, which costs one more round trip. */
   readonly stepsPerEpoch: number;
+  /** Whether one worker alone is a process that the coordinator sends to as well. Default: false, nothing travels. */
+  readonly doesOneTravel?: boolean;
 }
 
 /** `stepMs` = computeMs + exchangeMs + roundTripMs. */
@@ -62,7 +64,7 @@ export const BYTES_ON_WIRE = 1514 / 1448;
 /** The cost of a step. */
 export function predictStep(input: StepInput): StepCost {
   const computeMs = sharedComputeMs(input);
-  if (input.numWorkers === 1) return { stepMs: computeMs, computeMs, ...NOTHING };
+  if (input.numWorkers === 1 && !input.doesOneTravel) return { stepMs: computeMs, computeMs, ...NOTHING };
   const { exchangeMs, wireMs, handlingMs, roundTripMs } = EXCHANGES[input.algorithm](input);
   return { stepMs: computeMs + exchangeMs + roundTripMs, computeMs, exchangeMs, wireMs, handlingMs, roundTripMs };
 }

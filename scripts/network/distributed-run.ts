@@ -36,6 +36,8 @@ export interface DistributedRun {
   readonly workerFlags: readonly string[];
   /** Longest time of all steps together. */
   readonly deadlineSeconds: number;
+  /** Default: this process's environment. The token is added. */
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -44,8 +46,8 @@ export interface DistributedRun {
  * Rejects with the last words of the process that failed first, with the signal's reason, or at the deadline.
  */
 export function trainAcross(place: Place, run: DistributedRun, signal: AbortSignal): Promise<RunRecords> {
-  const { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds } = run;
-  return recordRun({ deadlineSeconds, signal }, async (group, runDir) => {
+  const { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds, environment } = run;
+  return recordRun({ deadlineSeconds, signal, environment }, async (group, runDir) => {
     const joinFile = `${runDir}.join`;
     const flags = [
       ...['--run-dir', runDir, '--listen', `${place.address}:0`, '--join-file', joinFile],
@@ -66,17 +68,23 @@ export function trainAcross(place: Place, run: DistributedRun, signal: AbortSign
   });
 }
 
+export interface RecordingOptions {
+  readonly deadlineSeconds: number;
+  readonly signal: AbortSignal;
+  readonly environment?: NodeJS.ProcessEnv | undefined;
+}
+
 /**
  * Carries out `start` with processes and a run directory that only this run has, and reads the records. Cleans up.
  *
  * Rejects as {@link trainAcross} does.
  */
 export async function recordRun(
-  { deadlineSeconds, signal }: { readonly deadlineSeconds: number; readonly signal: AbortSignal },
+  { deadlineSeconds, signal, environment = process.env }: RecordingOptions,
   start: (group: ProcessGroup, runDir: string) => Promise<void>,
 ): Promise<RunRecords> {
   const folder = mkdtempSync(join(tmpdir(), 'gradsock-run-'));
-  const group = createProcessGroup({ ...MEMORY_ENVIRONMENT, ...process.env, [TOKEN_VARIABLE]: createToken() });
+  const group = createProcessGroup({ ...MEMORY_ENVIRONMENT, ...environment, [TOKEN_VARIABLE]: createToken() });
   const over = new AbortController();
   const seconds = START_SECONDS + deadlineSeconds;
   const timer = setTimeout(() => over.abort(new Error(`a run was not over after ${seconds} s`)), seconds * 1000);

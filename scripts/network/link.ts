@@ -13,13 +13,19 @@ export const UNLIMITED: Link = { bitsPerSecond: Infinity, roundTripMs: 0 };
 
 const UNITS = { kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
 
-/** Parses "100mbit/20ms": the rate, and the round trip. Throws `ConfigError` for anything else. */
-export function parseLink(text: string): Link {
-  const match = /^(?<rate>\d+(?:\.\d+)?)(?<unit>[kmg]bit)\/(?<trip>\d+(?:\.\d+)?)ms$/.exec(text);
+/**
+ * Parses "100mbit/20ms" or "100mbit,20ms": the rate, and the round trip. Throws `ConfigError` for anything else.
+ *
+ * `flagName`: the flag that gives the link.
+ */
+export function parseLink(text: string, flagName = '--links'): Link {
+  const match = /^(?<rate>\d+(?:\.\d+)?)(?<unit>[kmg]bit)[/,](?<trip>\d+(?:\.\d+)?)ms$/.exec(text);
   const { rate, unit, trip } = match?.groups ?? {};
   const bitsPerSecond = Number(rate) * UNITS[unit as keyof typeof UNITS];
   if (!match || !(bitsPerSecond > 0)) {
-    throw new ConfigError(`--links ${text}: expected a rate and a round trip, such as 1gbit/1ms or 100mbit/20ms`);
+    const separator = flagName === '--links' ? '/' : ',';
+    const examples = `1gbit${separator}1ms or 100mbit${separator}20ms`;
+    throw new ConfigError(`${flagName} ${text}: expected a rate and a round trip, such as ${examples}`);
   }
   return { bitsPerSecond, roundTripMs: Number(trip) };
 }

@@ -18,6 +18,8 @@ const epochSchema = z.object({
   otherPartSeconds: z.number().min(0),
   bytesSent: z.int().min(0),
   bytesReceived: z.int().min(0),
+  sharedBytesSent: z.int().min(0).default(0),
+  sharedBytesReceived: z.int().min(0).default(0),
   workers: z.array(z.object({ name: z.string() })).min(1),
 });
 

@@ -1,5 +1,5 @@
 /** Curves over epochs, or over anything else that goes on. */
-import { frame, line } from '@observablehq/plot';
+import { dot, frame, line } from '@observablehq/plot';
 import { DASHES, draw, GREY, PALETTE } from './drawing.ts';
 import type { Frame, LegendEntry, Point } from './drawing.ts';
 
@@ -11,6 +11,8 @@ export interface DrawnCurve {
   /** Default: one of the palette, by name. */
   readonly color?: string;
   readonly isDashed?: boolean;
+  /** Whether each point has a mark: where few were measured. Default: false. */
+  readonly isMarked?: boolean;
 }
 
 export interface CurvesOptions extends Frame {
@@ -26,12 +28,13 @@ export function drawCurves({ curves, others, ...axes }: CurvesOptions): string {
     color ?? (name === undefined ? GREY : PALETTE[names.indexOf(name) % PALETTE.length]!);
   // The first named one is drawn last, above all others.
   const inOrder = [...curves].sort((a, b) => orderOf(b, names) - orderOf(a, names));
-  const marks = inOrder.map((curve) =>
+  const marks = inOrder.flatMap((curve) => [
     line(curve.points, {
       ...{ x: 'x', y: 'y', clip: true, stroke: colorOf(curve), strokeWidth: curve.name === undefined ? 1 : 2 },
       ...(curve.isDashed && { strokeDasharray: DASHES }),
     }),
-  );
+    ...(curve.isMarked ? [dot(curve.points, { x: 'x', y: 'y', r: 4, fill: colorOf(curve) })] : []),
+  ]);
   const legend = names.map((name): LegendEntry => {
     const curve = curves.find((candidate) => candidate.name === name)!;
     return { name, color: colorOf(curve), symbol: curve.isDashed ? 'dashes' : 'line' };

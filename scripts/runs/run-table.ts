@@ -1,6 +1,9 @@
 /** Many runs as a table: for people, as CSV, sorted and filtered by what the columns are called. */
 import { ConfigError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../coordinator/reporting/text.ts';
+import { formatCsv } from '../tables/csv.ts';
+import { formatFitted } from '../tables/fitted-table.ts';
+import type { FittedColumn } from '../tables/fitted-table.ts';
 import type { RunSummary } from './run-summary.ts';
 
 /** Columns, as --sort, --filter, --json and --csv call them. */
@@ -56,17 +59,9 @@ function columnOf(flagName: string, name: string): keyof RunSummary {
   throw new ConfigError(`${flagName} ${name}: expected ${COLUMNS.join(', ')}`);
 }
 
-interface TableColumn {
-  readonly heading: string;
-  readonly isNumber?: boolean;
-  readonly cellOf: (run: RunSummary) => string;
-  /** The first to go where a terminal is too narrow for all. Default: it stays. */
-  readonly goesAs?: number;
-}
-
 const percent = (accuracy: number | null): string => (accuracy === null ? '-' : `${(100 * accuracy).toFixed(2)} %`);
 
-const TABLE: readonly TableColumn[] = [
+const TABLE: readonly FittedColumn<RunSummary>[] = [
   { heading: 'run', cellOf: ({ run }) => run },
   { heading: 'model', cellOf: ({ model }) => model, goesAs: 7 },
   { heading: 'data', cellOf: ({ data }) => data, goesAs: 6 },
@@ -93,28 +88,13 @@ const TABLE: readonly TableColumn[] = [
 
 /** The table for a terminal of that many characters: columns that do not fit are left to `--json` and `--csv`. */
 export function formatRuns(runs: readonly RunSummary[], terminalWidth = Infinity): string {
-  let columns = TABLE.map((column) => {
-    const cells = [column.heading, ...runs.map(column.cellOf)];
-    return { ...column, cells, width: Math.max(...cells.map(({ length }) => length)) };
-  });
-  const widthOf = (some: typeof columns) => some.reduce((sum, { width }) => sum + width + 2, -2);
-  while (widthOf(columns) > terminalWidth && columns.length > 1) {
-    const first = Math.min(...columns.map(({ goesAs = Infinity }) => goesAs));
-    columns = columns.filter(({ goesAs }) => goesAs !== first);
-  }
-  const line = (_: unknown, row: number) =>
-    columns
-      .map(({ cells, width, isNumber }) => (isNumber ? cells[row]!.padStart(width) : cells[row]!.padEnd(width)))
-      .join('  ')
-      .trimEnd();
-  return Array.from({ length: runs.length + 1 }, line).join('\n');
+  return formatFitted(TABLE, runs, terminalWidth);
 }
 
 /** RFC 4180, with a line of headings. */
 export function toCsv(runs: readonly RunSummary[]): string {
-  const cell = (value: string | number | null) => {
-    const text = value === null ? '' : String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [COLUMNS.join(','), ...runs.map((run) => COLUMNS.map((column) => cell(run[column])).join(','))].join('\n');
+  return formatCsv(
+    COLUMNS,
+    runs.map((run) => COLUMNS.map((column) => run[column])),
+  );
 }

@@ -9,7 +9,7 @@ import type { Link } from '../../network/link.ts';
 
 export const OUTLOOK_WIRES = ['f32', 'bf16', 'int8'] as const satisfies WireFormat[];
 const OUTLOOK_WORKERS = [64, 1000] as const;
-const OUTLOOK_LINKS = ['1gbit/1ms', '10gbit/0.1ms', '100mbit/20ms'].map(parseLink);
+const OUTLOOK_LINKS = ['1gbit/1ms', '10gbit/0.1ms', '100mbit/20ms'].map((link) => parseLink(link));
 
 export interface OutlookRow {
   readonly model: string;
