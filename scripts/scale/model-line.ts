@@ -1,7 +1,7 @@
 /**
  * The cost model's line through what was measured. Of the model's constants the network's are known or taken for none,
- * computing is measured with the fewest workers, and handling is fitted: the one number, or with a ring the one number for
- * each hop, that brings the line nearest to all points.
+ * computing is measured with the fewest workers, and handling is fitted: the one number that brings the line nearest to all
+ * points.
  */
 import { PIECE_VALUES } from '../../worker/ring/pieces.ts';
 import { predictStep } from '../network/cost-model.ts';
@@ -11,7 +11,7 @@ import type { ScalePoint, Scaling } from './plan.ts';
 import type { ScaleRecord, ScaleRun } from './record.ts';
 
 export interface ModelLine {
-  /** Fitted: packing, copying and summing a payload up and one down, at both ends; of a ring, of a hop's part. */
+  /** Fitted: packing, copying and summing a payload up and one down, at both ends together. */
   readonly handlingMs: number;
   /** The largest distance of the line from a measured step, in parts of that. */
   readonly largestError: number;
@@ -37,7 +37,8 @@ export function fitModel(record: ScaleRecord, measured: readonly Measured[]): Mo
       ...{ numWorkers: point.numWorkers, stepsPerEpoch: point.stepsPerEpoch, doesOneTravel: true },
       ...networkOf(record, kindOf(point, measured), point.numWorkers),
       computeMs: computeMsOf(point, measured, record.place.sharedCores),
-      handling: { fixedMs: handlingMs, msPerByte: 0 },
+      // By the byte: a ring's hops carry an Nth of the payload each.
+      handling: { fixedMs: 0, msPerByte: handlingMs / record.payloadBytes },
     });
   const errorsWith = (handlingMs: number) =>
     measured.map((point) => predictWith(handlingMs)(point).stepMs / point.stepMs - 1);

@@ -3,7 +3,7 @@ import { drawCurves } from '../plots/curves.ts';
 import type { DrawnCurve } from '../plots/curves.ts';
 import { arrange, GREY, PALETTE } from '../plots/drawing.ts';
 import type { ScaleRecord } from './record.ts';
-import type { MeasuredPoint, ScaleSummary, ScalingSummary } from './summary.ts';
+import type { MeasuredPoint, PredictedPoint, ScaleSummary, ScalingSummary } from './summary.ts';
 
 const WIDTH = 480;
 const HEIGHT = 300;
@@ -21,10 +21,10 @@ export function drawScale({ plan }: ScaleRecord, { scalings }: ScaleSummary): st
   };
   const panels = [
     panel(
-      'samples a second',
+      'samples a second (thousands)',
       scalings.flatMap((scaling) => [
-        measured(scaling, ({ samplesPerSecond }) => samplesPerSecond),
-        predicted(scaling, 'samplesPerSecond'),
+        measured(scaling, ({ samplesPerSecond }) => samplesPerSecond / 1000),
+        predicted(scaling, ({ samplesPerSecond }) => samplesPerSecond / 1000),
       ]),
       `${plan.model}: scaling`,
     ),
@@ -34,7 +34,7 @@ export function drawScale({ plan }: ScaleRecord, { scalings }: ScaleSummary): st
         { name: 'none lost', color: GREY, isDashed: true, points: [0, numbers.at(-1)!].map((at) => ({ x: at, y: 1 })) },
         ...scalings.flatMap((scaling) => [
           measured(scaling, ({ efficiency }) => efficiency),
-          predicted(scaling, 'efficiency'),
+          predicted(scaling, ({ efficiency }) => efficiency),
         ]),
       ],
       ' ',
@@ -58,9 +58,9 @@ function measured({ scaling, points }: ScalingSummary, value: (point: MeasuredPo
   };
 }
 
-function predicted({ scaling, predicted }: ScalingSummary, of: 'samplesPerSecond' | 'efficiency'): DrawnCurve {
+function predicted({ scaling, predicted }: ScalingSummary, value: (point: PredictedPoint) => number): DrawnCurve {
   return {
     ...{ name: `${scaling}, cost model`, color: COLORS[scaling], isDashed: true },
-    points: predicted.map((point) => ({ x: point.numWorkers, y: point[of] })),
+    points: predicted.map((point) => ({ x: point.numWorkers, y: value(point) })),
   };
 }
