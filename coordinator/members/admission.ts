@@ -4,7 +4,6 @@
  */
 import { countOf } from '../../protocol/counts.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { bytesOf } from '../../protocol/data/byte-source.ts';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import type { MessageOf } from '../../protocol/wire/messages.ts';
@@ -13,6 +12,8 @@ import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { greetWorker } from './authenticate.ts';
+import { createDatasetPieces } from './dataset-pieces.ts';
+import type { DatasetPieces } from './dataset-pieces.ts';
 import { createIdentities } from './identities.ts';
 import type { Member } from './member.ts';
 import type { MemoryPool } from './shared-memory.ts';
@@ -43,12 +44,14 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #identities = createIdentities();
+  readonly #pieces: DatasetPieces;
   /** By the id of the worker at the other end. */
   readonly #connectionOf = new Map<string, Transport>();
   #isOver = false;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#pieces = createDatasetPieces(options.dataset.bytes);
   }
 
   /** Nobody is welcome any more. */
@@ -115,7 +118,7 @@ export class Admission {
       }
       numSent += numBytes;
       for (let offset = offsetBytes; offset < numSent; offset += LIMITS.datasetChunkBytes) {
-        const payload = bytesOf(bytes, offset, Math.min(LIMITS.datasetChunkBytes, numSent - offset));
+        const payload = this.#pieces.at(offset, Math.min(LIMITS.datasetChunkBytes, numSent - offset));
         transport.send({ kind: 'datasetChunk', offsetBytes: offset, payload });
       }
     }

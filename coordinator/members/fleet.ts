@@ -17,7 +17,7 @@ import { Newcomers } from './newcomers.ts';
 import type { Place } from './newcomers.ts';
 import { createStandByNotices, RING_TAKES_IN_LATER, whyNoWork } from './stand-by.ts';
 import type { StandByNotices } from './stand-by.ts';
-import { giveState } from './state-proof.ts';
+import { giveState, hashedOnce } from './state-proof.ts';
 import { createWaitingRoom } from './waiting-room.ts';
 
 export interface Fleet {
@@ -297,9 +297,10 @@ class RunFleet implements Fleet {
   /** Gives the state to `most` of the workers in the waiting room, those that came first, and makes members of them. */
   async #admitWaiting(most: number): Promise<void> {
     const { replica, stepTimeoutMs } = this.#options;
+    const state = hashedOnce(replica);
     await Promise.all(
       this.#waitingRoom.leave(most).map((member) =>
-        giveState(member, replica, stepTimeoutMs).then(
+        giveState(member, state, stepTimeoutMs).then(
           () => this.#welcome(member),
           (error: unknown) => this.#refuse(member, error),
         ),
@@ -320,9 +321,10 @@ class RunFleet implements Fleet {
 
 /** Gives every member the whole state, and waits for the proof that it has it. One that fails is lost. */
 export async function synchronise(fleet: Fleet, replica: Replica, timeoutMs: number): Promise<void> {
+  const state = hashedOnce(replica);
   await Promise.all(
     [...fleet.members].map((member) =>
-      giveState(member, replica, timeoutMs).catch((error: unknown) => fleet.lose(member, undefined, error)),
+      giveState(member, state, timeoutMs).catch((error: unknown) => fleet.lose(member, undefined, error)),
     ),
   );
 }

@@ -39,6 +39,8 @@ export interface NewcomersOptions {
 export class Newcomers {
   readonly #options: NewcomersOptions;
   readonly #newcomers = new Set<Newcomer>();
+  /** The last state that was copied, for all who are sent it: many workers may come at once. */
+  #copied: Extract<Message, { kind: 'snapshot' }> | undefined;
 
   constructor(options: NewcomersOptions) {
     this.#options = options;
@@ -105,6 +107,7 @@ export class Newcomers {
   /** Forgets all of them. */
   clear(): void {
     this.#newcomers.clear();
+    this.#copied = undefined;
   }
 
   /** Sends the state to a newcomer, and takes its proofs, until it is a newcomer no more. */
@@ -114,7 +117,7 @@ export class Newcomers {
     while (this.#newcomers.has(newcomer)) {
       const { step, parametersSha256 } = await this.#receiveProof(newcomer);
       newcomer.proved(step);
-      if (step === replica.step && parametersSha256 !== replica.parametersSha256()) {
+      if (step === replica.step && parametersSha256 !== this.#snapshot().parametersSha256) {
         throw new ProtocolError('ERR_STATE_MISMATCH', `its parameters at step ${step} are not the coordinator's`);
       }
       const isUpToDate = newcomer.state === 'upToDate';
@@ -153,12 +156,19 @@ export class Newcomers {
   }
 
   #handOver(newcomer: Newcomer, place: Exclude<Place, 'standingBy'>): void {
-    this.#newcomers.delete(newcomer);
+    this.#remove(newcomer);
     this.#options.handOver(newcomer.member, place);
   }
 
   #fail(newcomer: Newcomer, error: unknown): void {
-    if (this.#newcomers.delete(newcomer)) this.#options.onFailure(newcomer.member, error);
+    if (this.#remove(newcomer)) this.#options.onFailure(newcomer.member, error);
+  }
+
+  /** Returns whether it was there. */
+  #remove(newcomer: Newcomer): boolean {
+    const wasThere = this.#newcomers.delete(newcomer);
+    if (this.#newcomers.size === 0) this.#copied = undefined;
+    return wasThere;
   }
 
   #sendState(newcomer: Newcomer): void {
@@ -166,11 +176,15 @@ export class Newcomers {
     this.#send(newcomer, this.#snapshot());
   }
 
-  #snapshot(): Message {
-    const { replica, numBuckets } = this.#options;
-    const { step } = replica;
-    const parametersSha256 = replica.parametersSha256();
-    return { kind: 'snapshot', step, numBuckets: numBuckets(), parametersSha256, payload: replica.state.slice() };
+  /** A copy of the state, with its sum, made once for each step. */
+  #snapshot(): Extract<Message, { kind: 'snapshot' }> {
+    const { replica } = this.#options;
+    const numBuckets = this.#options.numBuckets();
+    if (this.#copied?.step !== replica.step || this.#copied.numBuckets !== numBuckets) {
+      const parametersSha256 = replica.parametersSha256();
+      this.#copied = { kind: 'snapshot', step: replica.step, numBuckets, parametersSha256, payload: replica.state.slice() };
+    }
+    return this.#copied;
   }
 
   #send({ member }: Newcomer, message: Message): void {

@@ -6,6 +6,16 @@ import type { Moments } from '../../protocol/wire/moments.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Member } from './member.ts';
 
+/** What members' proofs are compared with. */
+export type ExpectedState = Pick<Replica, 'step' | 'parametersSha256'>;
+
+/** The replica's state, hashed once for all members that prove it. Only as long as the replica does not change. */
+export function hashedOnce(replica: Pick<Replica, 'step' | 'state' | 'parametersSha256'>) {
+  let sum: string | undefined;
+  const { step, state } = replica;
+  return { step, state, parametersSha256: () => (sum ??= replica.parametersSha256()) };
+}
+
 /** When a member's proof came, and what its last update took: milliseconds. */
 export interface Confirmation {
   readonly member: Member;
@@ -21,12 +31,12 @@ export const PARTS = ['gradientBucket', 'gradient', 'notFinite'] as const;
 export type Part = MessageOf<(typeof PARTS)[number]>;
 
 /**
- * Waits for a member's `applied` and compares its state with the replica's. Parts of sums that come before it are skipped
+ * Waits for a member's `applied` and compares its state with the one that is expected. Parts of sums that come before it are skipped
  * where `isSuperseded` says that another member's answer was taken instead; any other part is an error.
  */
 export async function confirmMember(
   member: Member,
-  replica: Replica,
+  expected: ExpectedState,
   timeoutMs: number,
   isSuperseded: (part: Part) => boolean = () => false,
 ): Promise<Confirmation> {
@@ -41,18 +51,22 @@ export async function confirmMember(
   }
   const { step, parametersSha256, applyMs, hashMs, moments } = answer;
   const atMs = performance.now();
-  if (step !== replica.step || parametersSha256 !== replica.parametersSha256()) {
+  if (step !== expected.step || parametersSha256 !== expected.parametersSha256()) {
     throw new ProtocolError(
       'ERR_STATE_MISMATCH',
-      `its parameters at step ${step} are not the coordinator's at step ${replica.step}`,
+      `its parameters at step ${step} are not the coordinator's at step ${expected.step}`,
     );
   }
   return { member, atMs, applyMs, hashMs, ...(moments && { moments }) };
 }
 
 /** Gives a member the whole state, which must not change until this settles. Rejects when it does not prove that it has it. */
-export async function giveState(member: Member, replica: Replica, timeoutMs: number): Promise<void> {
-  const { step, state } = replica;
-  member.transport.send({ kind: 'snapshot', step, parametersSha256: replica.parametersSha256(), payload: state });
-  await confirmMember(member, replica, timeoutMs);
+export async function giveState(
+  member: Member,
+  given: ExpectedState & Pick<Replica, 'state'>,
+  timeoutMs: number,
+): Promise<void> {
+  const { step, state } = given;
+  member.transport.send({ kind: 'snapshot', step, parametersSha256: given.parametersSha256(), payload: state });
+  await confirmMember(member, given, timeoutMs);
 }

@@ -42,14 +42,24 @@ export interface UnassignedPart {
 
 const keyOf = ({ first, count }: TreeNode): string => `${first}+${count}`;
 
+interface MissingPart {
+  readonly node: TreeNode;
+  readonly asked: Set<Member>;
+}
+
 /** The ledger of one step. */
 export class Ledger {
   readonly #plan: StepPlan;
   /** Parts that are not here, and who is asked for them. */
-  readonly #missing = new Map<string, { readonly node: TreeNode; readonly asked: Set<Member> }>();
+  readonly #missing = new Map<string, MissingPart>();
+  /** The same by member: parts that it is asked for. Looked up after each part, of which there may be hundreds. */
+  readonly #owed = new Map<Member, Set<MissingPart>>();
+  /** Of the parts that are not here: how many nobody is asked for. */
+  #numUnassigned = 0;
   readonly #begun = new Set<string>();
   /** By microbatch. */
   readonly #entered: (Sums | undefined)[];
+  #numEntered = 0;
 
   /** Every member is asked for its share. Of a plan without members, every part is unassigned. */
   constructor(plan: StepPlan) {
@@ -58,7 +68,7 @@ export class Ledger {
     for (const [member, share] of plan.shares) this.ask(member, share);
     if (plan.shares.size > 0) return;
     for (const node of wholeSubtrees({ first: 0, count: plan.numMicrobatches }, plan.numMicrobatches)) {
-      this.#missing.set(keyOf(node), { node, asked: new Set() });
+      this.#add(node);
     }
   }
 
@@ -72,9 +82,11 @@ export class Ledger {
   /** Asks a member for more: unassigned microbatches, or a part that another member is asked for too. */
   ask(member: Member, range: Range): void {
     for (const node of wholeSubtrees(range, this.#plan.numMicrobatches)) {
-      const part = this.#missing.get(keyOf(node)) ?? { node, asked: new Set<Member>() };
+      const part = this.#missing.get(keyOf(node)) ?? this.#add(node);
+      if (part.asked.size === 0) this.#numUnassigned--;
       part.asked.add(member);
-      this.#missing.set(keyOf(node), part);
+      const owed = this.#owed.get(member) ?? new Set();
+      this.#owed.set(member, owed.add(part));
     }
   }
 
@@ -91,8 +103,11 @@ export class Ledger {
   enter(member: Member, result: PartOf & { readonly microbatches: readonly Sums[] }): Entered {
     const node = this.expect(member, result);
     const overtaken = this.askedFor(node).filter((other) => other !== member);
+    const part = this.#missing.get(keyOf(node))!;
+    for (const asked of part.asked) this.#owed.get(asked)!.delete(part);
     this.#missing.delete(keyOf(node));
     for (const [i, sums] of result.microbatches.entries()) this.#entered[node.first + i] = sums;
+    this.#numEntered += node.count;
     return { node, overtaken };
   }
 
@@ -125,12 +140,12 @@ export class Ledger {
 
   /** Parts that a member is asked for and has not finished. */
   owedBy(member: Member): readonly TreeNode[] {
-    return [...this.#missing.values()].filter(({ asked }) => asked.has(member)).map(({ node }) => node);
+    return [...(this.#owed.get(member) ?? [])].map(({ node }) => node);
   }
 
   /** Whether all that the member was asked for is here. */
   isDone(member: Member): boolean {
-    return this.owedBy(member).length === 0;
+    return (this.#owed.get(member)?.size ?? 0) === 0;
   }
 
   /** Members that are asked for a part. */
@@ -140,29 +155,31 @@ export class Ledger {
 
   /** A member is asked for a part no more. */
   withdraw(member: Member, node: TreeNode): void {
-    this.#missing.get(keyOf(node))?.asked.delete(member);
+    const part = this.#missing.get(keyOf(node));
+    if (part) this.#withdraw(member, part);
   }
 
   /** A member is asked for nothing more. */
   release(member: Member): void {
-    for (const { asked } of this.#missing.values()) asked.delete(member);
+    for (const part of this.#owed.get(member) ?? []) this.#withdraw(member, part);
   }
 
   /** Whether there are parts that nobody is asked for. */
   hasUnassigned(): boolean {
-    return [...this.#missing.values()].some(({ asked }) => asked.size === 0);
+    return this.#numUnassigned > 0;
   }
 
   /** Takes out the parts that nobody is asked for, to be asked for anew, whole or in other parts. */
   takeUnassigned(): readonly UnassignedPart[] {
     const parts = [...this.#missing.values()].filter(({ asked }) => asked.size === 0);
     for (const { node } of parts) this.#missing.delete(keyOf(node));
+    this.#numUnassigned = 0;
     return parts.map(({ node }) => ({ node, hasBegun: this.#begun.has(keyOf(node)) }));
   }
 
   /** Whether every part is here. */
   isComplete(): boolean {
-    return this.#entered.every((sums) => sums !== undefined);
+    return this.#numEntered === this.#entered.length;
   }
 
   /** Totals over the step, added in the order of the microbatches. Only when every part is here. */
@@ -179,5 +196,18 @@ export class Ledger {
       throw internalError(`step ${step} counted ${totals.numSamples} of ${countOf(numSamples, 'sample')}`);
     }
     return totals;
+  }
+
+  /** A part that nobody is asked for. */
+  #add(node: TreeNode): MissingPart {
+    const part = { node, asked: new Set<Member>() };
+    this.#missing.set(keyOf(node), part);
+    this.#numUnassigned++;
+    return part;
+  }
+
+  #withdraw(member: Member, part: MissingPart): void {
+    this.#owed.get(member)?.delete(part);
+    if (part.asked.delete(member) && part.asked.size === 0) this.#numUnassigned++;
   }
 }

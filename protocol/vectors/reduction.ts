@@ -91,6 +91,39 @@ export function createReducer<T>(
   };
 }
 
+/** What is done after a leaf of a {@link ReductionPlan}: the values with these numbers are added, left and right. */
+type Addition = readonly [left: number, right: number];
+
+/**
+ * The additions of a tree whose parts come as `nodes`, in order. Values are numbered: the parts from 0, then each sum. What
+ * holds for vectors in blocks, whose tree is the same for each block.
+ *
+ * - `additions[i]`: those that part i makes possible; the sums have the next numbers
+ * - `root`: the number of the whole tree's sum
+ */
+export interface ReductionPlan {
+  readonly additions: readonly (readonly Addition[])[];
+  readonly root: number;
+}
+
+/** `nodes` cover the tree over `numMicrobatches` leaves. */
+export function planReduction(numMicrobatches: number, nodes: readonly TreeNode[]): ReductionPlan {
+  let numValues = nodes.length;
+  let current: Addition[] = [];
+  const reducer = createReducer<number>(numMicrobatches, [{ first: 0, count: numMicrobatches }], (left, right) => {
+    current.push([left, right]);
+    return numValues++;
+  });
+  let root: number | undefined;
+  const additions = nodes.map((node, part) => {
+    current = [];
+    root = reducer.add(node, part)?.value ?? root;
+    return current;
+  });
+  if (root === undefined) throw internalError(`${countOf(nodes.length, 'part')} do not make a whole tree`);
+  return { additions, root };
+}
+
 /** sum[i] <- left[i] + right[i], rounded to float32. Lengths are equal; `sum` may be `left` or `right`. */
 export function addVectors(sum: Float32Array, left: Float32Array, right: Float32Array): void {
   if (left.length !== sum.length || right.length !== sum.length) {

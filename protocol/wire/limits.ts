@@ -10,8 +10,10 @@ export const LIMITS = {
   maxPayloadBytes: 1024 * MEBIBYTE,
   /** A dataset travels in pieces of this size, so that a slow link still shows progress. */
   datasetChunkBytes: 4 * MEBIBYTE,
-  /** The most of a dataset that a worker may ask for at once: what then waits to be sent is no more than this. */
-  datasetRangeBytes: 32 * MEBIBYTE,
+  /** The most of a dataset that a worker may ask for at once: what then waits to be sent to it is no more than this. */
+  datasetRangeBytes: 8 * MEBIBYTE,
+  /** Pieces of a dataset that a coordinator keeps in memory for the next worker that asks for them. */
+  datasetKeptBytes: 64 * MEBIBYTE,
   /** From the connection to the worker's hello, and from a challenge to its proof; also for HTTP headers and TLS. */
   handshakeMs: 10 * SECOND,
   /** Of an HTTP request's headers: a worker's upgrade has some 200 bytes, a browser's some 1,000. */

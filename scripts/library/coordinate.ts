@@ -3,6 +3,7 @@ import { announceCompletion } from '../../coordinator/server/announce-completion
 import type { AnnouncementOptions } from '../../coordinator/server/announce-completion.ts';
 import type { SummonContext, WorkerSource } from '../../coordinator/run-options.ts';
 import type { Entrance } from '../../coordinator/server/entrance.ts';
+import { fileLimitWarning } from '../../coordinator/server/file-limit.ts';
 import { isLoopback } from '../../coordinator/server/server.ts';
 import { countOf } from '../../protocol/counts.ts';
 import { ConfigError } from '../../protocol/errors.ts';
@@ -60,6 +61,8 @@ export async function coordinate({ run, token, hasDashboard, local }: Coordinate
     token: plan.token,
     ringObstacle: plan.tls && 'this run is encrypted, which links between the workers of a ring are not',
   };
+  const tooFewFiles = fileLimitWarning(maxWorkers);
+  if (tooFewFiles !== undefined) options.warn(`warning: ${tooFewFiles}`);
   const port = await openRunPort(plan, {
     config: options.config,
     resumed: flags.resumed,

@@ -1,6 +1,6 @@
 /** One bucket of a star's vector: completes the reduction tree as parts arrive, divides, and encodes the average. */
-import { createReducer } from '../../../protocol/vectors/reduction.ts';
-import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
+import { planReduction } from '../../../protocol/vectors/reduction.ts';
+import type { ReductionPlan, TreeNode } from '../../../protocol/vectors/reduction.ts';
 import type { VectorMath } from '../../../protocol/vectors/vector-math.ts';
 import { bucketOf } from '../../../protocol/vectors/buckets.ts';
 import type { Bucket } from '../../../protocol/vectors/buckets.ts';
@@ -66,6 +66,7 @@ export function createBucketAverage(
   const freeVectors: Floats[] = [];
   const freeBlocks: Block[] = [];
   let leaves: Leaf[] = [];
+  const present = new Set<string>();
   let numMicrobatches = 0;
   let numAdded = 0;
 
@@ -100,29 +101,44 @@ export function createBucketAverage(
     return sum;
   };
 
+  /** The sum of one block of all leaves: a leaf's block is made when its turn comes, and added up as soon as it can be. */
+  const reduceBlocks = ({ additions, root }: ReductionPlan, parts: readonly Leaf[], first: number, end: number): Block => {
+    const blocks: Block[] = [];
+    let next = parts.length;
+    for (const [i, { block }] of parts.entries()) {
+      blocks[i] = block(first, end);
+      for (const [left, right] of additions[i]!) blocks[next++] = combine(blocks[left]!, blocks[right]!);
+    }
+    return blocks[root]!;
+  };
+
   return {
     payload: encoded,
     open(count) {
       numMicrobatches = count;
       numAdded = 0;
       leaves = [];
+      present.clear();
     },
-    has: ({ first, count }) => leaves.some(({ node }) => node.first === first && node.count === count),
+    has: (node) => present.has(keyOf(node)),
     add(node, payload, transport) {
+      present.add(keyOf(node));
       leaves.push(leafOf(node, payload, transport));
       numAdded += node.count;
       return numAdded === numMicrobatches;
     },
     finish(numSamples) {
       let isFinite = true;
+      const plan = planReduction(
+        numMicrobatches,
+        leaves.map(({ node }) => node),
+      );
       for (let first = 0; first < average.length; first += BLOCK_VALUES) {
         const end = Math.min(first + BLOCK_VALUES, average.length);
-        const reducer = createReducer(numMicrobatches, [{ first: 0, count: numMicrobatches }], combine);
-        let root: Block | undefined;
-        for (const { node, block } of leaves) root = reducer.add(node, block(first, end))?.value;
-        const sum = root!.values.subarray(0, end - first);
+        const root = reduceBlocks(plan, leaves, first, end);
+        const sum = root.values.subarray(0, end - first);
         isFinite = divideVector(average.subarray(first, end), sum, numSamples) && isFinite;
-        if (root!.isOwn) freeBlocks.push(root!);
+        if (root.isOwn) freeBlocks.push(root);
       }
       for (const leaf of leaves) leaf.release();
       if (codec.asBytes || !isFinite) return isFinite;
@@ -132,6 +148,8 @@ export function createBucketAverage(
     },
   };
 }
+
+const keyOf = ({ first, count }: TreeNode): string => `${first}+${count}`;
 
 const blocksOf =
   (values: Floats) =>

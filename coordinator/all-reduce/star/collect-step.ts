@@ -45,7 +45,8 @@ export function collectStep(options: CollectionOptions): Promise<Collected> {
 class Collection {
   readonly #options: CollectionOptions;
   /** The members that are received from. */
-  readonly #receiving = new Map<Member, Promise<void>>();
+  readonly #receiving = new Set<Member>();
+  readonly #news = createNews();
   readonly #late = new Set<Member>();
   #diverged: string | undefined;
   /** Whether the parts that are unassigned were given to a member before: a step may begin when there is none. */
@@ -58,7 +59,7 @@ class Collection {
 
   async run(): Promise<Collected> {
     const { plan, fleet, ledger, isFree, lateAfterMs } = this.#options;
-    const alarm = lateAfterMs === undefined ? undefined : createAlarm(lateAfterMs);
+    const alarm = lateAfterMs === undefined ? undefined : createAlarm(lateAfterMs, () => this.#news.tell());
     try {
       for (const member of plan.shares.keys()) this.#receiveOrRelease(member);
       while (!ledger.isComplete() && this.#diverged === undefined) {
@@ -69,7 +70,7 @@ class Collection {
           this.#placeUnassigned();
           continue;
         }
-        await Promise.race(alarm ? [alarm.rung(), ...this.#receiving.values()] : this.#receiving.values());
+        await this.#news.next();
         if (!alarm?.isRinging()) continue;
         await isFree;
         if (!ledger.hasUnassigned() && !ledger.isComplete()) this.#overtake();
@@ -83,14 +84,15 @@ class Collection {
 
   #receive(member: Member): void {
     if (this.#receiving.has(member)) return;
-    const received = this.#receiveAll(member).finally(() => {
+    this.#receiving.add(member);
+    const over = () => {
       this.#receiving.delete(member);
       // It may have been asked for more after its last answer was taken and before this.
       if (this.#diverged === undefined && !this.#options.ledger.isDone(member)) this.#receive(member);
-    });
-    // Who waits for it finds out; when nobody does any more, nobody needs to.
-    received.catch(() => {});
-    this.#receiving.set(member, received);
+    };
+    this.#receiveAll(member)
+      .finally(over)
+      .then(() => this.#news.tell(), this.#news.fail);
   }
 
   async #receiveAll(member: Member): Promise<void> {
@@ -152,13 +154,45 @@ class Collection {
   /** Asks those that are idle for what others are late with; not where most are late: then it is the machine's doing. */
   #overtake(): void {
     const { fleet, ledger, incoming } = this.#options;
-    const slow = [...this.#receiving.keys()].filter((member) => !incoming.isHeldBack(member));
+    const slow = [...this.#receiving].filter((member) => !incoming.isHeldBack(member));
     const idle = fleet.members.filter((member) => !slow.includes(member));
     if (slow.length > idle.length) return;
     for (const member of slow) this.#late.add(member);
     const nodes = slow.flatMap((member) => ledger.owedBy(member).filter((node) => ledger.askedFor(node).length === 1));
     for (const [i, node] of nodes.entries()) this.#give(idle[i % idle.length]!, node, 'late');
   }
+}
+
+interface News {
+  /** Something has happened. */
+  tell(): void;
+  /** What `next` rejects with from here on. */
+  fail(this: void, error: unknown): void;
+  /** Resolves when something has happened since the last call was settled. One call at a time. */
+  next(): Promise<void>;
+}
+
+/** One promise for whatever happens: a race of a promise for each member would cost a step the square of their number. */
+function createNews(): News {
+  let hasNews = false;
+  let failure: { readonly error: Error } | undefined;
+  let wake = () => {};
+  const tell = () => {
+    hasNews = true;
+    wake();
+  };
+  return {
+    tell,
+    fail(error) {
+      failure ??= { error: error as Error };
+      tell();
+    },
+    async next() {
+      if (!hasNews) await new Promise<void>((resolve) => (wake = resolve));
+      hasNews = false;
+      if (failure) throw failure.error;
+    },
+  };
 }
 
 /** Microbatches that go to one member together. */

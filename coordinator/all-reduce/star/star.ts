@@ -22,7 +22,7 @@ import { allocateOwn } from '../../../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator } from '../../../protocol/wire/shared-memory.ts';
 import type { Fleet } from '../../members/fleet.ts';
 import type { Member } from '../../members/member.ts';
-import { confirmMember } from '../../members/state-proof.ts';
+import { confirmMember, hashedOnce } from '../../members/state-proof.ts';
 import type { Confirmation } from '../../members/state-proof.ts';
 import type { OnReissue } from '../../reporting/reported-event.ts';
 import { createDeadlines, createPace } from '../../step/deadlines.ts';
@@ -166,9 +166,10 @@ class Star implements AllReduce {
   async confirm(): Promise<Confirmation[]> {
     const members = [...this.#owingProof].filter((member) => this.#fleet.members.includes(member));
     this.#owingProof.clear();
+    const expected = hashedOnce(this.#replica);
     const confirmations = await Promise.all(
       members.map((member) =>
-        confirmMember(member, this.#replica, this.#deadlines.of(member), (part) =>
+        confirmMember(member, expected, this.#deadlines.of(member), (part) =>
           this.#superseded.includes(member, part),
         ).catch((error: unknown) => {
           this.#fleet.lose(member, this.#replica.step, error);

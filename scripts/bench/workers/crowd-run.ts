@@ -81,34 +81,38 @@ class Crowd {
     const order = { numWorkers, model, steps, stepsPerEpoch, samplesPerWorker, allReduce, runDir: this.#runDir };
     return new Promise((resolve, reject) => {
       const coordinator = this.#fork('coordinator-process', order, nodeFlags);
+      let figures: CrowdFigures | undefined;
       coordinator.on('message', (report: CoordinatorReport) => {
-        this.#hear(report).then((figures) => figures && resolve(figures), reject);
+        if (report.kind === 'ended') figures = this.#figures(report);
+        else this.#hear(report).catch(reject);
       });
-      coordinator.on('close', (code) => reject(new Error(`the coordinator ended with ${code}`)));
+      // A profile is written as the process ends.
+      coordinator.on('close', (code) => {
+        if (figures) resolve(figures);
+        else reject(new Error(`the coordinator ended with ${code}`));
+      });
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       if (signal.aborted) reject(signal.reason as Error);
     });
   }
 
-  async #hear(report: CoordinatorReport): Promise<CrowdFigures | undefined> {
+  async #hear(report: Exclude<CoordinatorReport, { kind: 'ended' }>): Promise<void> {
     switch (report.kind) {
       case 'listening':
         this.#joinUrl = report.joinUrl;
         for (const index of this.#groups.keys()) this.#startGroup(index);
-        return undefined;
+        return;
       case 'started':
         this.#joinSeconds = report.joinSeconds;
-        return undefined;
+        return;
       case 'line':
         if (report.text.startsWith('lost ')) this.#numLost++;
         if (/ is late /.test(report.text)) this.#numLate++;
         this.#options.log(report.text);
-        return undefined;
+        return;
       case 'step':
         await this.#stepDone(report.step, report);
-        return undefined;
-      case 'ended':
-        return this.#figures(report);
+        return;
     }
   }
 
