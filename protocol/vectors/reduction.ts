@@ -120,7 +120,7 @@ export function planReduction(numMicrobatches: number, nodes: readonly TreeNode[
     root = reducer.add(node, part)?.value ?? root;
     return current;
   });
-  if (root === undefined) throw internalError(`${countOf(nodes.length, 'part')} do not make a whole tree`);
+  if (root === undefined) throw internalError(`a tree of ${countOf(nodes.length, 'part')} is not whole`);
   return { additions, root };
 }
 

@@ -38,6 +38,8 @@ export interface CrowdFigures {
   /** Workers that were lost and that were late, by the lines of the run. */
   readonly numLost: number;
   readonly numLate: number;
+  /** How often a worker that was lost or late took part again. */
+  readonly numReturned: number;
 }
 
 /** Carries it out, and leaves no process and no file behind. Rejects when a process fails, or with the signal's reason. */
@@ -66,6 +68,7 @@ class Crowd {
   #joinSeconds = 0;
   #numLost = 0;
   #numLate = 0;
+  #numReturned = 0;
   #usageBefore: WorkersUsage | undefined;
   #usageAfter: WorkersUsage | undefined;
 
@@ -108,6 +111,7 @@ class Crowd {
       case 'line':
         if (report.text.startsWith('lost ')) this.#numLost++;
         if (/ is late /.test(report.text)) this.#numLate++;
+        if (/ takes part from step /.test(report.text)) this.#numReturned++;
         this.#options.log(report.text);
         return;
       case 'step':
@@ -141,7 +145,7 @@ class Crowd {
       longestStepMs: Math.max(...this.#steps.map(({ wallMs }) => wallMs)),
       workersCpuMs: ((after?.cpuMs ?? NaN) - (before?.cpuMs ?? NaN)) / (steps - 1 - Math.floor(steps / 2)),
       workersMegabytes: after?.megabytes ?? NaN,
-      ...{ numLost: this.#numLost, numLate: this.#numLate },
+      ...{ numLost: this.#numLost, numLate: this.#numLate, numReturned: this.#numReturned },
     };
   }
 

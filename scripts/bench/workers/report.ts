@@ -19,13 +19,13 @@ export interface CrowdResult {
 
 const HEADINGS = [
   ...['model', 'workers', 'joined in, s', 'step, ms', 'coordinator CPU, ms', 'a worker, ms', 'loop busy', 'memory, MB'],
-  ...['workers CPU, ms', 'longest step, ms', 'lost', 'late', 'parameters'],
+  ...['workers CPU, ms', 'longest step, ms', 'lost', 'late', 'back', 'parameters'],
 ];
 
 /** A row for each run. Beside a run with deaths stands whether its parameters are those of the run without. */
 export function formatCrowds({ conditions, steps, rows }: CrowdResult): string {
   const cells = rows.map(({ model, numWorkers, hasDeaths, figures }) => {
-    const { step, joinSeconds, peakMegabytes, workersCpuMs, longestStepMs, numLost, numLate } = figures;
+    const { step, joinSeconds, peakMegabytes, workersCpuMs, longestStepMs, numLost, numLate, numReturned } = figures;
     const quiet = rows.find((row) => row.model === model && row.numWorkers === numWorkers && !row.hasDeaths);
     const isEqual = quiet?.figures.parametersSha256 === figures.parametersSha256;
     const sum = figures.parametersSha256.slice(0, 8);
@@ -33,7 +33,7 @@ export function formatCrowds({ conditions, steps, rows }: CrowdResult): string {
       ...[model, `${numWorkers}${hasDeaths ? ', killed' : ''}`, joinSeconds.toFixed(1), step.wallMs.toFixed(1)],
       ...[step.cpuMs.toFixed(1), (step.cpuMs / numWorkers).toFixed(3), percent(step.busyMs / step.wallMs)],
       ...[peakMegabytes.toFixed(0), Number.isNaN(workersCpuMs) ? NONE : workersCpuMs.toFixed(1)],
-      ...[longestStepMs.toFixed(0), String(numLost), String(numLate)],
+      ...[longestStepMs.toFixed(0), String(numLost), String(numLate), String(numReturned)],
       hasDeaths ? `${sum}, ${isEqual ? 'equal' : 'NOT equal'}` : sum,
     ];
   });

@@ -54,6 +54,17 @@ test('a worker that stands by is taken in when it has proved its state once more
   expect(fleet.members).toEqual([busy]);
 });
 
+test('workers that join at the same step are sent one copy of the state', async () => {
+  const fleet = createFleet([], { replica, stepTimeoutMs: STEP_TIMEOUT_MS, waitMs: 0, maxMembers: 30 });
+  const crowd = Array.from({ length: 30 }, (_, i) => createTestMember(`worker ${i}`));
+  for (const { member } of crowd) fleet.join(member);
+  const payloads = await Promise.all(
+    crowd.map(async ({ worker }) => (await receiveKind(worker, 1e9, 'snapshot')).payload),
+  );
+  expect(new Set(payloads).size).toBe(1);
+  expect(payloads[0]).not.toBe(replica.state);
+});
+
 test('one that does not answer is waited for no longer than a step may take', async () => {
   const { fleet, busy } = await createWithStandBy();
   let isOver = false;

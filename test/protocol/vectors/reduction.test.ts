@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addVectors, createReducer, divideVector, wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
+import { addVectors, createReducer, divideVector, planReduction, wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
 import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 
@@ -29,6 +29,13 @@ function reduceAcross(numMicrobatches: number, numWorkers: number, priorities: n
   return results[0]!.value;
 }
 
+/** The sum over one node's leaves. */
+function reduceAcrossFrom(first: number, count: number, numMicrobatches: number): string {
+  const reducer = createReducer<string>(numMicrobatches, [{ first, count }], symbolic);
+  const leaves = Array.from({ length: count }, (_, i) => first + i);
+  return leaves.map((leaf) => reducer.add({ first: leaf, count: 1 }, String(leaf))).at(-1)!.value;
+}
+
 describe('the reduction tree', () => {
   test('splits at the largest power of two', () => {
     expect(reduceAcross(5, 1, [0])).toBe('(((0+1)+(2+3))+4)');
@@ -47,6 +54,41 @@ describe('the reduction tree', () => {
         },
       ),
     );
+  });
+
+  test('has the same sums by a plan of its additions, in whatever order its parts come', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.array(fc.nat(), { minLength: 1 }),
+        (numMicrobatches, numWorkers, priorities) => {
+          const all = { first: 0, count: numMicrobatches };
+          const nodes = Array.from({ length: numWorkers }, (_, i) =>
+            wholeSubtrees(part(all, numWorkers, i), numMicrobatches),
+          )
+            .flat()
+            .map((node, i) => ({ node, priority: priorities[i % priorities.length]! }))
+            .sort((a, b) => a.priority - b.priority)
+            .map(({ node }) => node);
+          const { additions, root } = planReduction(numMicrobatches, nodes);
+          const values: string[] = nodes.map(({ first, count }) => reduceAcrossFrom(first, count, numMicrobatches));
+          let next = nodes.length;
+          for (const [part, afterIt] of additions.entries()) {
+            for (const [left, right] of afterIt) {
+              // Only parts that have come by now, and sums of these.
+              for (const side of [left, right]) expect(side <= part || (side >= nodes.length && side < next)).toBe(true);
+              values[next++] = symbolic(values[left]!, values[right]!);
+            }
+          }
+          expect(values[root]).toBe(reduceAcross(numMicrobatches, 1, [0]));
+        },
+      ),
+    );
+  });
+
+  test('cannot be planned from parts that do not make the whole', () => {
+    expect(() => planReduction(4, [{ first: 0, count: 2 }])).toThrow('a tree of 1 part is not whole');
   });
 
   test('gives a worker that holds a run of leaves the fewest nodes, left to right', () => {
