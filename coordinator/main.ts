@@ -11,8 +11,10 @@ import { initialiseFrom } from '../protocol/state/initialise.ts';
 import { createReplica } from '../protocol/state/replica.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { modelOf } from '../protocol/state/model-file.ts';
+import { unlessAbandoned } from './abandonment.ts';
 import { openModel } from './run-directory/open-model.ts';
 import { identityOf } from './dataset/dataset-source.ts';
+import type { DatasetSource } from './dataset/dataset-source.ts';
 import { checkRunFolder } from './run-directory/earlier-start.ts';
 import { openRun } from './run-directory/open-run.ts';
 import { hasModel, resultOf, writeOutcome } from './run-directory/outcome.ts';
@@ -36,7 +38,8 @@ import type { RunProgress } from './run-progress.ts';
  * Carries out a run and leaves its directory behind, whatever happens: `result.json` says how it ended, and
  * `model.safetensors` holds the parameters of the last step that was applied.
  *
- * Returns the result, also of a run that failed. Throws `ConfigError` for what is wrong before there is a run, in this
+ * Returns the result, also of a run that failed. Rejects with the signal's reason where that is aborted before the data is
+ * read. Throws `ConfigError` for what is wrong before there is a run, in this
  * order: the configuration, the data, what `prepare` finds, the run directory; nothing is left of it. A run that fails
  * before its first step leaves a directory that the same command may use again.
  */
@@ -64,7 +67,7 @@ async function carryOut(options: RunOptions & { readonly firstFailure: FirstFail
   if (!resumed && !options.isUnrecorded) checkRunFolder(options.runDir ?? 'runs');
   const plan = planModel(options.config.model);
   checkRunSizes(options.config, plan, source.numTrainSamples);
-  const data = await source.open();
+  const data = await openData(source, options.signal);
   const config = withData(options, data);
   const samples = holdSamples(selectSamples({ ...data, name: source.name }, config), data.shape);
   const replica = createReplica(plan, config.optimizer, config.seed, options.vectorMath);
@@ -136,7 +139,8 @@ async function carryOut(options: RunOptions & { readonly firstFailure: FirstFail
   };
 
   try {
-    const isAtEnd = replica.step >= lastStepOf(config, samples.train.numSamples);
+    // An epoch whose evaluation was abandoned is evaluated now.
+    const isAtEnd = replica.step >= lastStepOf(config, samples.train.numSamples) && !from.unfinished;
     const status = isAtEnd
       ? 'completed'
       : await trainWithWorkers({
@@ -166,6 +170,20 @@ async function carryOut(options: RunOptions & { readonly firstFailure: FirstFail
   } finally {
     data.bytes.close();
     await directory.release();
+  }
+}
+
+/** Reads the data, which may take minutes. Rejects with the reason of `signal` as soon as that is aborted: nothing is made yet. */
+async function openData(source: DatasetSource, signal: AbortSignal): Promise<CanonicalDataset> {
+  const opened = source.open();
+  try {
+    return await unlessAbandoned(opened, signal);
+  } catch (error) {
+    void opened.then(
+      (data) => data.bytes.close(),
+      () => {},
+    );
+    throw error;
   }
 }
 

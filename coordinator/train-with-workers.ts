@@ -4,6 +4,7 @@ import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import type { TracedSteps } from '../protocol/wire/moments.ts';
+import { Abandoned, createAbandonment, unlessAbandoned } from './abandonment.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
 import { createFleet, synchronise } from './members/fleet.ts';
 import type { Fleet } from './members/fleet.ts';
@@ -100,6 +101,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, samples, onFailure });
   let reason = 'the run has failed';
   let fleet: Fleet | undefined;
+  const abandonment = createAbandonment(parts.signal);
   try {
     const stop = stopSignalOf(control);
     const members = await membership
@@ -129,7 +131,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const { patienceMs } = welcome;
     const pauses = createPauses({ control, fleet: gathered, patienceMs, checkIn, interruption: parts.signal, signal });
     waiting.forAnyMs = () => gathered.waitedMs + pauses.pausedMs;
-    await synchronise(gathered, replica, stepTimeoutMs);
+    await unlessAbandoned(synchronise(gathered, replica, stepTimeoutMs), abandonment.signal);
     reporter.onStart?.(config, members, directory.path, replica.step);
     const { allocateAverage } = memory;
     const parties = { fleet: gathered, replica, exchange, allocateAverage };
@@ -137,7 +139,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     const onReissue: OnReissue = (reason, numMicrobatches) =>
       reporter.onEvent?.({ kind: 'reissued', reason, numMicrobatches });
     const how = { config, begunWith, vectorMath, ringObstacle, say, onReissue, onAsk: tracer?.asked };
-    const { allReduce, kind } = await establish({ ...parties, ...how });
+    const { allReduce, kind } = await unlessAbandoned(establish({ ...parties, ...how }), abandonment.signal);
     if (!begunWith) await directory.recordAllReduce(kind);
     membership.passNewcomers((member) => gathered.join(member));
     const status = await train({
@@ -149,6 +151,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       allReduce,
       replica,
       signal: parts.signal,
+      abandonment: abandonment.signal,
       pauses,
       carried: checkpoints.point.unfinished,
       onProgress: (step) => reporter.onProgress?.(step),
@@ -192,7 +195,12 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     await checkpoints.finish();
     reason = `the run is ${status}`;
     return status;
+  } catch (error) {
+    if (!(error instanceof Abandoned) && (!parts.signal.aborted || error !== parts.signal.reason)) throw error;
+    reason = 'the run is interrupted';
+    return 'interrupted';
   } finally {
+    abandonment.end();
     control.training.end();
     fleet?.close();
     membership.dismiss(reason);

@@ -6,6 +6,7 @@
  * across the workers, report. With local steps, read "round" for step: see `step-plan.ts`.
  */
 import { ProtocolError } from '../protocol/errors.ts';
+import { Abandoned, unlessAbandoned } from './abandonment.ts';
 import { updateRates } from '../protocol/vectors/optimizer.ts';
 import type { Replica } from '../protocol/state/replica.ts';
 import { learningRateAt } from '../protocol/state/schedule.ts';
@@ -41,6 +42,8 @@ export interface TrainingContext {
   readonly replica: Replica;
   /** Aborted: the loop ends after the step at hand, with the state sound. */
   readonly signal: AbortSignal;
+  /** Aborted after `signal`: the loop leaves the step or the evaluation at hand, and ends with the state of the step before. */
+  readonly abandonment?: AbortSignal | undefined;
   /** What a person asks of the run. Default: nothing. */
   readonly pauses?: Pauses;
   onProgress(progress: Progress): void;
@@ -75,7 +78,7 @@ export interface StepDone {
  * average holds a value that is no number; the replica then stands at the last step that was applied.
  */
 export async function train(context: TrainingContext): Promise<'completed' | 'interrupted'> {
-  const { config, numTrainSamples, fleet, allReduce, replica, signal, pauses = NO_PAUSES } = context;
+  const { config, numTrainSamples, fleet, allReduce, replica, signal, abandonment, pauses = NO_PAUSES } = context;
   const { members } = fleet;
   const stepSizes = stepSizesOf(config);
   const perEpoch = stepsPerEpoch(numTrainSamples, stepSizes.globalBatch);
@@ -101,64 +104,90 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     recorder.resumed();
   };
 
+  /** Whether work was left because the run is interrupted: it was abandoned, or no worker is there to do it. */
+  const isLeftEarly = (work: Promise<void>): Promise<boolean> =>
+    work.then(
+      () => false,
+      (error: unknown) => {
+        if (error instanceof Abandoned || (isInterrupted() && error === signal.reason)) return true;
+        throw error;
+      },
+    );
+
   const wireRatio = wireRatioOf(config.wire, replica.plan);
   let { carried } = context;
   let pace: Pace = { seconds: 0, steps: 0, evaluationSeconds: 0 };
 
-  while (replica.step < lastStep && !isInterrupted() && !pauses.isStopDue) {
+  /** The run is resumed after the last step of an epoch, whose evaluation was abandoned. */
+  let isEvaluationDue = carried !== undefined && (replica.step % perEpoch === 0 || replica.step === lastStep);
+  let isLeft = false;
+
+  while ((replica.step < lastStep || isEvaluationDue) && !isInterrupted() && !pauses.isStopDue) {
     if (isToPause()) {
       await pauses.standStill();
       continue;
     }
     while (fleet.members.length === 0) await fleet.whenAny();
-    let plan = planStep(replica.step + 1, members, sizes);
-    const { epoch } = plan;
+    const epoch = Math.ceil((replica.step + (isEvaluationDue ? 0 : 1)) / perEpoch);
     const isValidated = config.validationSamples !== undefined;
     const run = { epochs: config.epochs, stepsPerEpoch: perEpoch, lastStep, isValidated };
     const { onStepRecord, tracer } = context;
     const place = { ...run, epoch, members, wireRatio, carried, pace, onStepRecord, tracer };
     const recorder = createEpochRecorder(place);
     carried = undefined;
-    allReduce.open(plan);
-    recorder.opened();
-
-    for (;;) {
-      const openedMs = performance.now();
-      const reduced = await allReduce.collect(plan);
-      recorder.reduced(reduced, plan);
-      shares.observe(plan, reduced.arrivals, openedMs);
-      if (!reduced.isFinite) throw notFinite(plan, reduced);
-
-      const step = plan.step + plan.numSteps - 1;
-      const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
-      const isPauseDue = isToPause();
-      const next = endsEpoch || isPauseDue ? undefined : planStep(step + 1, members, sizes);
-      allReduce.distribute(plan, next);
-      recorder.distributed(!next);
-      // The workers have the update on its way; this replica applies it in the meantime.
-      allReduce.apply(plan);
-      recorder.applied();
-      context.onProgress(recorder.progress());
-      if (!next) recorder.confirmed(await allReduce.confirm());
-      if (!endsEpoch) await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
-      if (isPauseDue) await standStill(recorder);
-      if (endsEpoch || (isPauseDue && isInterrupted())) break;
-      plan = next ?? planStep(step + 1, members, sizes);
-      if (next) continue;
+    const takeSteps = async () => {
+      let plan = planStep(replica.step + 1, members, sizes);
       allReduce.open(plan);
       recorder.opened();
-    }
+      for (;;) {
+        const openedMs = performance.now();
+        const reduced = await unlessAbandoned(allReduce.collect(plan), abandonment);
+        recorder.reduced(reduced, plan);
+        shares.observe(plan, reduced.arrivals, openedMs);
+        if (!reduced.isFinite) throw notFinite(plan, reduced);
 
-    const isWhole = replica.step % perEpoch === 0 || replica.step === lastStep;
-    context.onPhase?.(`evaluating epoch ${epoch}`);
-    const figures = isWhole ? await evaluateSamples(context, epoch) : NOT_EVALUATED;
+        const step = plan.step + plan.numSteps - 1;
+        const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
+        const isPauseDue = isToPause();
+        const next = endsEpoch || isPauseDue ? undefined : planStep(step + 1, members, sizes);
+        allReduce.distribute(plan, next);
+        recorder.distributed(!next);
+        // The workers have the update on its way; this replica applies it in the meantime.
+        allReduce.apply(plan);
+        recorder.applied();
+        context.onProgress(recorder.progress());
+        if (!next) recorder.confirmed(await unlessAbandoned(allReduce.confirm(), abandonment));
+        if (!endsEpoch) await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
+        if (isPauseDue) await standStill(recorder);
+        if (endsEpoch || (isPauseDue && isInterrupted())) return;
+        plan = next ?? planStep(step + 1, members, sizes);
+        if (next) continue;
+        allReduce.open(plan);
+        recorder.opened();
+      }
+    };
+    if (!isEvaluationDue) isLeft = await isLeftEarly(takeSteps());
+    isEvaluationDue = false;
+    let figures = NOT_EVALUATED;
+    if (!isLeft && (replica.step % perEpoch === 0 || replica.step === lastStep)) {
+      context.onPhase?.(`evaluating epoch ${epoch}`);
+      const evaluate = async () => void (figures = await unlessAbandoned(evaluateSamples(context, epoch), abandonment));
+      isLeft = await isLeftEarly(evaluate());
+    }
+    if (isLeft) {
+      recorder.left();
+      // In a ring the steps of the epoch at hand are not in this replica.
+      const isHere = replica.step === (epoch - 1) * perEpoch + recorder.sums().steps;
+      if (!recorder.hasSteps || !isHere) break;
+    }
     const { learningRate } = sizes.ratesAt(replica.step, epoch);
     const record = recorder.close(figures, learningRate);
     const { seconds, steps, stepsBeforeResume = 0, evaluationSeconds } = record;
     pace = { seconds, steps: steps - stepsBeforeResume, evaluationSeconds };
-    await context.onEpoch(record, isWhole ? undefined : recorder.sums());
+    await context.onEpoch(record, figures === NOT_EVALUATED ? recorder.sums() : undefined);
+    if (isLeft) break;
   }
-  return replica.step < lastStep ? 'interrupted' : 'completed';
+  return isLeft || replica.step < lastStep ? 'interrupted' : 'completed';
 }
 
 /** Where an average depends on who computes what, so would a run's outcome on how fast its workers happen to be. */

@@ -16,28 +16,49 @@ export class Interruption extends Error {
   override readonly name = 'Interruption';
 }
 
+const END_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+const endAtOnce = (): never => process.exit(EXIT.interrupted);
+
 /**
- * A signal that the first SIGINT or SIGTERM aborts; the second ends the process on the spot. So does SIGHUP, once, where
- * `output` is a terminal: then that is gone. Where a program started this one with an IPC channel, the channel's end counts
- * as a signal: that program is gone.
+ * Has SIGINT and SIGTERM end this process with the exit code of an interruption, until the command has a better answer. The
+ * first process of a container ignores signals that it does not handle.
+ */
+export function endOnSignals(): void {
+  for (const signal of END_SIGNALS) process.on(signal, endAtOnce);
+}
+
+/** Takes back what {@link endOnSignals} has set up. */
+export function stopEndingOnSignals(): void {
+  for (const signal of END_SIGNALS) process.off(signal, endAtOnce);
+}
+
+/**
+ * A signal that the first SIGINT or SIGTERM aborts; a SIGINT after that ends the process on the spot. A SIGTERM after that
+ * changes nothing: schedulers send it to a whole job, and launchers pass it on to the same processes. SIGHUP counts once,
+ * where `output` is a terminal: then that is gone. Where a program started this one with an IPC channel, the channel's end
+ * counts as a SIGINT: that program is gone.
  *
  * `output`: where the command writes.
  */
 export function interruptSignal(onFirst: () => void, output: Output = process.stdout): AbortSignal {
   const controller = new AbortController();
-  const interrupt = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+  const interruptOnce = () => {
+    if (controller.signal.aborted) return;
     onFirst();
     controller.abort(new Interruption('interrupted'));
   };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const interruptOrEnd = () => {
+    if (controller.signal.aborted) endAtOnce();
+    interruptOnce();
+  };
+  process.on('SIGINT', interruptOrEnd);
+  process.on('SIGTERM', interruptOnce);
+  stopEndingOnSignals();
   // A terminal that goes away may send several.
-  onHangup(output, () => {
-    if (!controller.signal.aborted) interrupt();
-  });
+  onHangup(output, interruptOnce);
   if (process.channel) {
-    process.on('disconnect', interrupt);
+    process.on('disconnect', interruptOrEnd);
     // The channel alone must not keep the process alive when its work is over.
     process.channel.unref();
   }

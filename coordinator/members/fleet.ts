@@ -150,7 +150,12 @@ class RunFleet implements Fleet {
   lose(member: Member, step: number | undefined, error: unknown): void {
     const blamed = asBlame(member, step, error);
     if (!(blamed instanceof ProtocolError)) throw blamed;
-    if (!this.members.includes(member) || this.#isClosed) return;
+    const at = this.members.indexOf(member);
+    if (at === -1) return;
+    if (this.#isClosed) {
+      this.members.splice(at, 1);
+      return;
+    }
     this.#lastLoss = blamed;
     this.#say(`lost ${blamed.message}`);
     this.#tell('lost', member, step, blamed);
@@ -169,6 +174,9 @@ class RunFleet implements Fleet {
   async whenAny(): Promise<void> {
     if (this.members.length > 0) return;
     const { replica, waitMs, signal } = this.#options;
+    // A step that was abandoned looks for members still.
+    if (this.#isClosed) throw this.#lastLoss ?? new ProtocolError('ERR_CLOSED', 'the run is over');
+    signal?.throwIfAborted();
     const sinceMs = performance.now();
     this.#say(`no worker is left at step ${replica.step}: waiting ${Math.round(waitMs / 1000)} s for one to join`);
     this.#options.onAlone?.(replica.step, waitMs / 1000);

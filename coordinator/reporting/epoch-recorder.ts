@@ -27,7 +27,11 @@ export interface EpochRecorder {
   progress(): Progress;
   /** Of the steps so far, with those that were carried over. */
   readonly sums: () => EpochSums;
+  /** Whether any step was taken since the recorder was made. */
+  readonly hasSteps: boolean;
   confirmed(confirmations: readonly Confirmation[]): void;
+  /** What is at hand was abandoned: the record ends with the last step that was distributed. */
+  left(): void;
   /** The time from here until `resumed` is not the epoch's. */
   paused(): void;
   resumed(): void;
@@ -141,6 +145,10 @@ class RunEpochRecorder implements EpochRecorder {
     };
   }
 
+  get hasSteps(): boolean {
+    return this.#since().steps > 0;
+  }
+
   readonly sums = (): EpochSums => ({ ...this.#totals });
 
   confirmed(confirmations: readonly Confirmation[]): void {
@@ -148,6 +156,10 @@ class RunEpochRecorder implements EpochRecorder {
     this.#endMs = performance.now();
     this.#place.tracer?.confirmed(confirmations, this.#endMs);
     this.#settleStep(this.#endMs);
+  }
+
+  left(): void {
+    this.#endMs = Math.max(this.#endMs, this.#stepStartMs);
   }
 
   paused(): void {
@@ -170,7 +182,8 @@ class RunEpochRecorder implements EpochRecorder {
     const seconds = wallMs / 1000;
     const { samples, steps } = this.#since();
     const bytes = this.#traffic.total();
-    const numOfStepsAndWorkers = steps * this.#traffic.numWorkers;
+    // There is no step where an evaluation alone was left to do.
+    const numOfStepsAndWorkers = Math.max(1, steps * this.#traffic.numWorkers);
     const flat = {
       ...partsInSeconds(breakdown),
       bytesSentPerStep: bytes.sent / numOfStepsAndWorkers,
@@ -187,7 +200,7 @@ class RunEpochRecorder implements EpochRecorder {
       seconds,
       evaluationSeconds,
       samples: this.#totals.numSamples,
-      samplesPerSecond: samples / seconds,
+      samplesPerSecond: steps > 0 ? samples / seconds : 0,
       steps: this.#totals.steps,
       ...(carried && { stepsBeforeResume: this.#carried.steps }),
       ...sumsOf(breakdown),

@@ -9,7 +9,7 @@ import { inGroup } from '../flags/groups.ts';
 import { addFlags } from '../flags/run-flags.ts';
 import { upToOrNone } from '../flags/values.ts';
 import { startWorker } from '../library/worker.ts';
-import { EXIT, interruptSignal, Interruption } from '../process.ts';
+import { EXIT, interruptSignal, Interruption, stopEndingOnSignals } from '../process.ts';
 import { askSecret } from '../run/ask-secret.ts';
 import { joinSourceOf } from '../run/join-source.ts';
 import type { JoinPlace } from '../run/join-source.ts';
@@ -113,6 +113,7 @@ function workerSignal(log: (line: string) => void): AbortSignal {
     return interruptSignal(() => log('interrupted: leaving the run; once more ends at once'), process.stderr);
   }
   const leaving = new AbortController();
+  stopEndingOnSignals();
   for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
   process.on('disconnect', () => process.exit(EXIT.failed));
   process.on('message', (message) => {

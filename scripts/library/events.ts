@@ -76,8 +76,8 @@ export interface RunCallbacks {
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
   readonly logger?: Logger | undefined;
   /**
-   * Aborted: the run ends after the step at hand, as by Ctrl-C. Its checkpoint is written where it has a run directory, and
-   * its result says `interrupted`. Before `prepared` the call rejects with the signal's reason.
+   * Aborted: the run ends after the step at hand, as by Ctrl-C, and after 3 s without it. Its checkpoint is written where it
+   * has a run directory, and its result says `interrupted`. Before the data is read the call rejects with the signal's reason.
    */
   readonly signal?: AbortSignal | undefined;
 }

@@ -8,7 +8,7 @@ import { EXIT } from '../process.ts';
 import { NO_TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
 
 /** Workers that were told to end have this long before they are killed. */
-const EXIT_DEADLINE_MS = 5000;
+const EXIT_DEADLINE_MS = 3000;
 
 /** How the program's last line begins when it fails. */
 const LAST_LINE_PREFIX = 'error: ';
@@ -67,7 +67,7 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   /** Asks the process to leave the run. */
   leave(): void;
-  /** Waits for the end; after 5 s the process is killed. */
+  /** Waits for the end; after 3 s the process is killed. */
   waitOrKill(): Promise<void>;
 }
 
