@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import type { RunOutcome } from '../protocol/wire/messages.ts';
 import type { TracedSteps } from '../protocol/wire/moments.ts';
 import { Abandoned, createAbandonment, unlessAbandoned } from './abandonment.ts';
 import { establishAllReduce } from './all-reduce/establish.ts';
@@ -99,7 +100,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
   reporter.onPhase?.(waitingFor(0));
   const waitStartMs = performance.now();
   const source = await parts.summonWorkers({ runDir: directory.path, membership, replica, samples, onFailure });
-  let reason = 'the run has failed';
+  let outcome: RunOutcome = 'failed';
   let fleet: Fleet | undefined;
   const abandonment = createAbandonment(parts.signal);
   try {
@@ -111,8 +112,7 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
       })
       .finally(() => (waiting.forFirstMs = performance.now() - waitStartMs));
     if (!members) {
-      reason = 'the run is interrupted';
-      return 'interrupted';
+      return (outcome = 'interrupted');
     }
     reporter.onPhase?.('sending the state to the workers');
     const say = (line: string) => {
@@ -193,17 +193,15 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     });
     // Before workers are told that the run is over: if the coordinator ends while it writes, the resumed run needs them.
     await checkpoints.finish();
-    reason = `the run is ${status}`;
-    return status;
+    return (outcome = status);
   } catch (error) {
     if (!(error instanceof Abandoned) && (!parts.signal.aborted || error !== parts.signal.reason)) throw error;
-    reason = 'the run is interrupted';
-    return 'interrupted';
+    return (outcome = 'interrupted');
   } finally {
     abandonment.end();
     control.training.end();
     fleet?.close();
-    membership.dismiss(reason);
+    membership.dismiss(outcome === 'failed' ? 'the run has failed' : `the run is ${outcome}`, outcome);
     await source.stop();
   }
 }

@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'join a run and compute gradients for it; on a terminal it asks for a missing token',
     load: async () => (await import('./commands/worker.ts')).workerCommand(),
   },
+  rank: {
+    description: 'be one process of a job that torchrun, Slurm, mpirun, Kubernetes or Kubeflow has started',
+    load: async () => (await import('./commands/rank.ts')).rankCommand(),
+  },
   data: {
     description: 'what a run can train on: describe, verify or fetch a dataset',
     load: async () => (await import('./commands/data.ts')).dataCommand(),

@@ -2,7 +2,7 @@
 import { ConfigError, describeError, ProtocolError } from '../protocol/errors.ts';
 import { datasetPlaces } from '../protocol/data/fashion-mnist-files.ts';
 import type { Dataset } from '../protocol/data/dataset.ts';
-import type { MessageOf } from '../protocol/wire/messages.ts';
+import type { MessageOf, RunOutcome } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import { openCoordinator } from './connection/client.ts';
@@ -42,6 +42,8 @@ export interface WorkerProcessOptions {
   readonly signal: AbortSignal;
   /** Told how the run goes for this worker. Default: nobody. */
   readonly tell?: ((line: string) => void) | undefined;
+  /** Told how the run ended, where the coordinator says so. */
+  readonly onOutcome?: ((outcome: RunOutcome) => void) | undefined;
   /** What goes as it should, and what the user should know. */
   readonly log: (line: string) => void;
   readonly warn: (line: string) => void;
@@ -127,6 +129,7 @@ async function takePart(
       sharedMemory: sharedMemorySystem(),
       log: warn,
       progress,
+      onOutcome: options.onOutcome,
       peers: peerSockets(transport.localAddress),
       loadDataset: kept.loadSamples,
       createEngine: async (engineOptions) => {

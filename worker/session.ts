@@ -15,10 +15,10 @@ import { largestMicrobatch } from '../protocol/data/sharding.ts';
 import { plainVectorMath } from '../protocol/vectors/vector-math.ts';
 import type { VectorMath } from '../protocol/vectors/vector-math.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
-import type { MessageOf } from '../protocol/wire/messages.ts';
+import type { MessageOf, RunOutcome } from '../protocol/wire/messages.ts';
 import { allocateOwn } from '../protocol/wire/shared-memory.ts';
 import type { PayloadAllocator, SharedMemorySystem } from '../protocol/wire/shared-memory.ts';
-import { receiveKind } from '../protocol/wire/transport.ts';
+import { receiveKind, RunEnded } from '../protocol/wire/transport.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
 import { createAverageReader } from './step/average-reader.ts';
 import type { AverageReader } from './step/average-reader.ts';
@@ -60,6 +60,8 @@ export interface WorkerOptions {
   readonly log?: (line: string) => void;
   /** Follows the session for the user. */
   readonly progress?: WorkerProgress | undefined;
+  /** Told how the run ended, where the coordinator says so. */
+  readonly onOutcome?: ((outcome: RunOutcome) => void) | undefined;
   /** The coordinator's own replica, when it lives in this process: the coordinator applies the updates. */
   readonly sharedReplica?: Replica;
   /** Connections to other workers, for a ring; none in the coordinator's process. */
@@ -76,9 +78,13 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
   const { vectorMath = plainVectorMath } = options;
   let engine: Engine | undefined;
   let ring: RingMember | undefined;
+  const end = ({ reason, outcome }: Pick<MessageOf<'shutdown'>, 'reason' | 'outcome'>) => {
+    if (outcome) options.onOutcome?.(outcome);
+    return reason;
+  };
   try {
     const welcome = await joinRun(transport, options.name, options.token, options.identity);
-    if (welcome.kind === 'shutdown') return welcome.reason;
+    if (welcome.kind === 'shutdown') return end(welcome);
     if (welcome.returnKey !== undefined) options.onIdentity?.({ id: welcome.workerId, key: welcome.returnKey });
     const dataset = await options.loadDataset(welcome, transport);
     const plan = planModel(welcome.model);
@@ -111,11 +117,12 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     const memory = { averages, allocate: allocate ?? allocateOwn };
     const { progress } = options;
     const work = { contribution, evaluateChunks: createEvaluator(parts), ring };
-    return await answerUntilShutdown({ ...parts, ...memory, ...work, ownsReplica, progress, trace });
+    return end(await answerUntilShutdown({ ...parts, ...memory, ...work, ownsReplica, progress, trace }));
   } catch (error) {
     const told = asProtocolError(error);
     const lastWord = told.code === 'ERR_CLOSED' ? await findShutdown(transport) : undefined;
-    if (lastWord !== undefined) return lastWord;
+    if (lastWord !== undefined) return end(lastWord);
+    if (error instanceof RunEnded && error.outcome) options.onOutcome?.(error.outcome);
     transport.close(told);
     // Also what a coordinator's numbers led to, such as memory that nobody has, is told by a code.
     throw error instanceof ConfigError ? error : told;
@@ -127,14 +134,14 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
 }
 
 /**
- * The reason in a `shutdown` that has arrived and was not read yet: this worker was computing, and finds the connection
+ * A `shutdown` that has arrived and was not read yet: this worker was computing, and finds the connection
  * closed when it sends. The run is then over, not lost.
  */
-async function findShutdown(transport: Transport): Promise<string | undefined> {
+async function findShutdown(transport: Transport): Promise<MessageOf<'shutdown'> | undefined> {
   try {
     for (;;) {
       const message = await transport.receive(0, 'shutdown');
-      if (message.kind === 'shutdown') return message.reason;
+      if (message.kind === 'shutdown') return message;
     }
   } catch {
     return undefined;
@@ -162,7 +169,7 @@ interface SessionContext {
   readonly trace: StepTrace | undefined;
 }
 
-async function answerUntilShutdown(context: SessionContext): Promise<string> {
+async function answerUntilShutdown(context: SessionContext): Promise<MessageOf<'shutdown'>> {
   const { transport, welcome, ring, progress, trace } = context;
   const task = createGradientTask(context);
   for (;;) {
@@ -213,7 +220,7 @@ async function answerUntilShutdown(context: SessionContext): Promise<string> {
         await evaluate(context, message);
         break;
       case 'shutdown':
-        return message.reason;
+        return message;
       case 'ringStep':
         if (message.assignment) progress?.assigned(message.assignment);
         await ring.answer(message);

@@ -9,6 +9,7 @@ import { countOf } from '../../protocol/counts.ts';
 import { describeError, ProtocolError } from '../../protocol/errors.ts';
 import type { ProtocolErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
+import type { RunOutcome } from '../../protocol/wire/messages.ts';
 import { NO_PEER_LIMITS } from '../../protocol/wire/peer-limits.ts';
 import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
@@ -36,8 +37,8 @@ export interface Membership {
    * Gives newcomers to `join` from here on, those that are ready already among them. Until then they wait.
    */
   passNewcomers(join: (member: Member) => void): void;
-  /** Tells everyone that the run is over, and ends all connections. */
-  dismiss(reason: string): void;
+  /** Tells everyone that the run is over, and how it ended, and ends all connections. */
+  dismiss(reason: string, outcome?: RunOutcome): void;
 }
 
 export interface MembershipOptions extends Omit<AdmissionOptions, 'limits' | 'handshakeMs' | 'dataset'> {
@@ -139,13 +140,13 @@ class RunMembership implements Membership {
     for (const member of this.#newcomers.splice(0)) join(member);
   }
 
-  dismiss(reason: string): void {
+  dismiss(reason: string, outcome?: RunOutcome): void {
     this.#isOpen = false;
     this.#admission.end();
     this.#refusals.flush();
     for (const transport of this.#connections) {
       try {
-        transport.send({ kind: 'shutdown', reason });
+        transport.send({ kind: 'shutdown', reason, ...(outcome && { outcome }) });
       } catch (error) {
         this.#log('info', `${transport.peer}: ${describeError(error)}`);
       }

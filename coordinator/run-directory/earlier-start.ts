@@ -38,6 +38,11 @@ export function checkRunFolder(folder: string): void {
   }
 }
 
+/** Whether a folder holds a run that can be resumed, or is completed. Throws `ConfigError` as `readRecordedRun` does. */
+export function holdsRun(folder: string): boolean {
+  return contentOf(folder) === 'run';
+}
+
 /** Removes the start of a run that took no step, if the folder holds one; returns how that ended, in a few words. */
 export async function clearEarlierStart(folder: string): Promise<string | undefined> {
   if (contentOf(folder) !== 'start') return undefined;

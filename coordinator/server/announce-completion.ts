@@ -38,7 +38,7 @@ export async function announceCompletion(options: AnnouncementOptions): Promise<
     transport.limit(STRANGER_LIMITS);
     try {
       await greetWorker(transport, { token, handshakeMs: LIMITS.handshakeMs });
-      transport.send({ kind: 'shutdown', reason });
+      transport.send({ kind: 'shutdown', reason, outcome: 'completed' });
       transport.close();
       if (++numTold >= numWorkers) end();
     } catch (error) {

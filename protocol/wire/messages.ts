@@ -17,6 +17,10 @@ import { ringMessages } from './ring-messages.ts';
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
 export const PROTOCOL_VERSION = 9;
 
+/** How a run may end. */
+const RUN_OUTCOMES = ['completed', 'interrupted', 'failed'] as const;
+export type RunOutcome = (typeof RUN_OUTCOMES)[number];
+
 const index = z.int().min(0);
 const count = z.int().min(1);
 const durationMs = z.number().min(0);
@@ -303,9 +307,13 @@ export const MESSAGES = {
 
   /**
    * From the coordinator. The run is over, or answers proof or hello when it was over before; the worker closes the
-   * connection and ends.
+   * connection and ends. `reason` is for people, `outcome` for launchers of workers, which end as the run does.
    */
-  shutdown: { code: 13, payload: 'none', header: z.strictObject({ reason: text }) },
+  shutdown: {
+    code: 13,
+    payload: 'none',
+    header: z.strictObject({ reason: text, outcome: z.enum(RUN_OUTCOMES).optional() }),
+  },
 
   /** From the worker. The worker was asked by its user to stop: it leaves now. */
   leave: { code: 14, payload: 'none', header: z.strictObject({ reason: text }) },

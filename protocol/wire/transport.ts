@@ -9,7 +9,7 @@
  */
 import { ProtocolError } from '../errors.ts';
 import { LIMITS } from './limits.ts';
-import type { Message, MessageKind, MessageOf } from './messages.ts';
+import type { Message, MessageKind, MessageOf, RunOutcome } from './messages.ts';
 import type { PeerLimits } from './peer-limits.ts';
 
 export interface Transport {
@@ -64,7 +64,14 @@ export interface Transport {
 }
 
 /** A coordinator's word that the run is over, where another message was awaited. */
-export class RunEnded extends ProtocolError {}
+export class RunEnded extends ProtocolError {
+  readonly outcome: RunOutcome | undefined;
+
+  constructor({ reason, outcome }: MessageOf<'shutdown'>) {
+    super('ERR_CLOSED', `the run was ended: ${reason}`);
+    this.outcome = outcome;
+  }
+}
 
 /** The awaited message did not come in time. The connection still stands, unlike where its own silence has ended it. */
 export class ReceiveTimeout extends ProtocolError {}
@@ -91,7 +98,7 @@ export async function receiveKind<K extends MessageKind>(
 export function asKind<K extends MessageKind>(message: Message, kinds: readonly K[]): MessageOf<K> {
   if (message.kind === 'leave') throw new ProtocolError('ERR_LEFT', `left the run: ${message.reason}`);
   if (!(kinds as readonly MessageKind[]).includes(message.kind)) {
-    if (message.kind === 'shutdown') throw new RunEnded('ERR_CLOSED', `the run was ended: ${message.reason}`);
+    if (message.kind === 'shutdown') throw new RunEnded(message);
     throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', `expected ${kinds.join(' or ')}, got ${message.kind}`);
   }
   return message as MessageOf<K>;

@@ -14,7 +14,7 @@ import { askSecret } from '../run/ask-secret.ts';
 import { joinSourceOf } from '../run/join-source.ts';
 import type { JoinPlace } from '../run/join-source.ts';
 import { groupSizeOf, runWorkerGroup } from '../run/worker-group.ts';
-import { LEAVE_MESSAGE, tellLauncher } from '../run/worker-process.ts';
+import { LEAVE_MESSAGE, tellLauncher, tellOutcome } from '../run/worker-process.ts';
 
 const EXAMPLES = `
 Examples:
@@ -54,7 +54,8 @@ export function workerCommand(): Command {
     if (numWorkers > 1) {
       log(`${countOf(numWorkers, 'worker')} of ${countOf(flags.threads, 'thread')} each`);
       process.exitCode = await runWorkerGroup({
-        ...{ numWorkers, name: flags.name, signal, log: warn },
+        ...{ numWorkers, signal, log: warn },
+        nameOf: (index) => `${flags.name}-${index + 1}`,
         args: [
           ...joinArgumentsOf(place),
           ...argumentsGiven(command, ...OWN, 'name'),
@@ -69,6 +70,7 @@ export function workerCommand(): Command {
       ...{ ...options, ...place, signal },
       logger: { info: log, warn },
       ...(flags.progress && { onProgress: log }),
+      onOutcome: tellOutcome,
     });
     const reason = await worker.finished;
     if (process.channel) tellLauncher(reason);

@@ -96,7 +96,8 @@ export const publicUrlFlag = (): Option =>
     "URL at which people reach the dashboard through a tunnel or a proxy. Default: this machine's addresses",
   );
 
-const dashboardFlag = () => flag('--no-dashboard', "serve no page that shows the run, on the coordinator's port");
+export const dashboardFlag = (): Option =>
+  flag('--no-dashboard', "serve no page that shows the run, on the coordinator's port");
 
 /** One worker a core: at least two, for training across workers is what the command is for, at most four. */
 const defaultNumWorkers = () => Math.min(4, Math.max(2, availableParallelism()));

@@ -11,6 +11,8 @@ export const index = (text: string): number =>
   countable(parseNumber(text, 'a whole number from 0', (n) => Number.isInteger(n) && n >= 0));
 export const whole = (text: string): number =>
   parseNumber(text, 'a whole number below 2^31', (n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31);
+export const port = (text: string): number =>
+  parseNumber(text, 'a port from 1 to 65535', (n) => Number.isInteger(n) && n >= 1 && n <= 65_535);
 export const upTo = (most: number) => (text: string) =>
   parseNumber(text, `a whole number from 1 to ${most}`, (n) => Number.isInteger(n) && n >= 1 && n <= most);
 export const upToOrNone = (most: number) => (text: string) =>

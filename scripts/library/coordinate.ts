@@ -1,4 +1,5 @@
 /** A run at a port, from its options to its end: workers that join it, local ones, the join file, and workers that come too late. */
+import { dirname, resolve } from 'node:path';
 import { announceCompletion } from '../../coordinator/server/announce-completion.ts';
 import type { AnnouncementOptions } from '../../coordinator/server/announce-completion.ts';
 import type { SummonContext, WorkerSource } from '../../coordinator/run-options.ts';
@@ -24,6 +25,7 @@ import { openRunPort, planPort } from './run-port.ts';
 import type { PortPlan, RunPort } from './run-port.ts';
 import type { TrainedRun } from './trained-run.ts';
 import { workInProcesses } from './workers.ts';
+import type { LocalWork } from './workers.ts';
 
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
@@ -41,14 +43,27 @@ export interface CoordinateOptions {
   readonly token: string | false | undefined;
   readonly hasDashboard: boolean;
   /** Worker processes of this machine, and where they compute. Default: none. */
-  readonly local?: { readonly numWorkers: number; readonly flags: EngineFlags } | undefined;
+  readonly local?: LocalProcesses | undefined;
+  /** See `PortOptions`. Default: false. */
+  readonly farewell?: boolean | undefined;
+}
+
+interface LocalProcesses extends Pick<LocalWork, 'nameOf'> {
+  readonly numWorkers: number;
+  readonly flags: EngineFlags;
 }
 
 /**
  * Carries out a run with workers that join it; without `--listen`, the local ones alone. Its signal is aborted by the caller.
  * Rejects as `trainedRun`.
  */
-export async function coordinate({ run, token, hasDashboard, local }: CoordinateOptions): Promise<TrainedRun> {
+export async function coordinate({
+  run,
+  token,
+  hasDashboard,
+  local,
+  farewell,
+}: CoordinateOptions): Promise<TrainedRun> {
   const { flags } = run;
   const { listen, joinFile } = flags;
   const isOpen = listen !== undefined;
@@ -84,7 +99,9 @@ export async function coordinate({ run, token, hasDashboard, local }: Coordinate
         lastLinesOf: (worker) => workers?.lastLinesOf(worker) ?? [],
         async prepare() {
           if (local) await checkEngine(local.flags.engine, local.flags.device);
-          if (joinFile !== undefined) checkFileFolder('--join-file', joinFile);
+          // The run directory is made later, and with it the folder of a join file in it.
+          const isInRun = flags.runDir !== undefined && dirname(resolve(joinFile ?? '')) === resolve(flags.runDir);
+          if (joinFile !== undefined && !isInRun) checkFileFolder('--join-file', joinFile);
           await port.entrance.take();
         },
         async summonWorkers(context) {
@@ -102,10 +119,19 @@ export async function coordinate({ run, token, hasDashboard, local }: Coordinate
       local?.flags ?? ANY_ENGINE,
     );
     const isCompleted = trained.result.status === 'completed';
-    const wasOver = flags.resumed && !flags.resumed.completed && isCompleted && !hasListened;
-    // A port that chance chose is not the one where workers wait.
-    if (isOpen && wasOver && plan.address.port !== 0) {
-      await tellWaitingWorkers(port.entrance, { token: plan.token, numWorkers, signal: options.signal, ...say });
+    const wasOverBefore = flags.resumed?.completed !== undefined;
+    const wasOver = flags.resumed && (!wasOverBefore || farewell) && isCompleted && !hasListened;
+    // A port that chance chose is not the one where workers wait, unless a join file tells them.
+    const mayWait = plan.address.port !== 0 || (farewell && joinFile !== undefined);
+    if (isOpen && wasOver && mayWait) {
+      if (wasOverBefore) await port.entrance.take();
+      const joinUrl = joinUrlOf(port.entrance.joinUrl, plan.token);
+      if (farewell && joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
+      // The local workers were not started.
+      const numWaiting = Math.max(1, numWorkers - (local?.numWorkers ?? 0));
+      const told = { token: plan.token, numWorkers: numWaiting, signal: options.signal };
+      await tellWaitingWorkers(port.entrance, { ...told, ...say });
+      if (farewell && joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, say.warn);
     }
     return trained;
   } finally {
@@ -166,6 +192,7 @@ function startLocal(
   return workInProcesses(
     {
       numWorkers: local.numWorkers,
+      nameOf: local.nameOf,
       joinUrl: port.entrance.localUrl,
       token: plan.token,
       fingerprint: plan.tls?.fingerprint,

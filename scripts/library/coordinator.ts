@@ -53,8 +53,8 @@ export async function startCoordinator(options: CoordinatorOptions = {}): Promis
   });
 }
 
-async function run({ token, dashboard = false, ...others }: CoordinatorOptions): Promise<TrainedRun> {
+async function run({ token, dashboard = false, farewell, ...others }: CoordinatorOptions): Promise<TrainedRun> {
   const options = { ...others, dashboard };
   const settled = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('coordinator')), options);
-  return coordinate({ run: settled, token, hasDashboard: dashboard });
+  return coordinate({ run: settled, token, hasDashboard: dashboard, farewell });
 }

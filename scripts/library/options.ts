@@ -49,6 +49,8 @@ export interface PortOptions {
   readonly tokenFile?: string | undefined;
   /** Longest wait for workers, in seconds. Default: 600. */
   readonly joinTimeout?: number | undefined;
+  /** Whether workers that wait for a run which was completed before are told so, for some seconds. Default: false. */
+  readonly farewell?: boolean | undefined;
   /** Whether a page on the same port shows the run; its address comes as the event `dashboard`. Default: false. */
   readonly dashboard?: boolean | undefined;
   /** Files in PEM: the certificate with its chain, and its key. Default: no encryption. */
@@ -64,6 +66,8 @@ export interface TrainOptions extends RunOptions, EngineOptions, PortOptions {
   readonly workers?: number | 'auto' | undefined;
   /** HOST:PORT at which workers of other machines join the local ones; needs `workers`. Default: none join. */
   readonly listen?: string | undefined;
+  /** What a local worker process is called, by its number from 0. Default: local-1, local-2, ... */
+  readonly nameWorker?: ((index: number) => string) | undefined;
 }
 
 export interface CoordinatorOptions extends RunOptions, PortOptions {
@@ -97,6 +101,8 @@ export interface WorkerOptions extends EngineOptions, Pick<RunCallbacks, 'logger
   readonly tlsFingerprint?: string | undefined;
   /** Told, in lines for people, how the run goes for this worker. */
   readonly onProgress?: ((line: string) => void) | undefined;
+  /** Told how the run ended, where its coordinator says so, before `finished` settles. */
+  readonly onOutcome?: ((outcome: 'completed' | 'interrupted' | 'failed') => void) | undefined;
 }
 
 export interface ModelOptions extends EngineOptions {

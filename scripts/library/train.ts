@@ -26,7 +26,7 @@ const JOIN_TIMEOUT_SECONDS = 120;
  */
 export async function train(options: TrainOptions = {}): Promise<TrainedRun> {
   options.signal?.throwIfAborted();
-  const { workers, token, dashboard = false, ...others } = options;
+  const { workers, token, dashboard = false, farewell, nameWorker, ...others } = options;
   if (workers === undefined) {
     if (options.listen !== undefined) {
       throw new ConfigError(`listen ${options.listen}: expected workers with it: give workers, a number or 'auto'`);
@@ -43,7 +43,13 @@ export async function train(options: TrainOptions = {}): Promise<TrainedRun> {
         'workers join: add that, or more --workers',
     );
   }
-  return coordinate({ run, token, hasDashboard: dashboard, local: { numWorkers: flags.workers, flags } });
+  return coordinate({
+    run,
+    token,
+    hasDashboard: dashboard,
+    local: { numWorkers: flags.workers, nameOf: nameWorker, flags },
+    farewell,
+  });
 }
 
 /** Throws `ConfigError` for options of a port where there is none. */

@@ -25,7 +25,7 @@ export interface Worker {
 
 /** Joins a run, and computes gradients until it is over. Throws `ConfigError` for options that are wrong. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { url, token, onProgress, logger, signal: given, ...named } = options;
+  const { url, token, onProgress, onOutcome, logger, signal: given, ...named } = options;
   const command = addWorkerFlags(new Command('worker'));
   setFlags(command, named);
   const flags = command.opts<WorkerFlags>();
@@ -40,6 +40,7 @@ export function startWorker(options: WorkerOptions): Worker {
     tlsOf: (at) => readTrust(flags, at),
     signal: given ? AbortSignal.any([given, stopping.signal]) : stopping.signal,
     tell: onProgress,
+    onOutcome,
     log: (line) => logger?.info?.(line),
     warn: (line) => logger?.warn?.(line),
   });

@@ -43,6 +43,8 @@ export function workInProcess(
 
 export interface LocalWork {
   readonly numWorkers: number;
+  /** What a worker is called, by its number from 0. Default: local-1, local-2, ... */
+  readonly nameOf?: ((index: number) => string) | undefined;
   readonly joinUrl: string;
   readonly token: string | undefined;
   /** sha256 of the coordinator's certificate, if it has one. */

@@ -12,6 +12,8 @@ const DEFAULT_STEP_TIMEOUT_MS = 60_000;
 
 export interface LocalWorkersOptions extends Pick<WorkerProcessOptions, 'program' | 'nodeFlags'> {
   readonly numWorkers: number;
+  /** What a worker is called, by its number from 0. Default: local-1, local-2, ... */
+  readonly nameOf?: ((index: number) => string) | undefined;
   readonly joinUrl: string;
   /** The run's token. */
   readonly token?: string | undefined;
@@ -32,7 +34,7 @@ export interface LocalWorkers extends WorkerSource {
 }
 
 /**
- * Starts worker processes called local-1, local-2, ...
+ * Starts the worker processes.
  *
  * A process that is killed, or fails, is started again, and joins the run anew. `restarts.ts` says how often.
  */
@@ -41,8 +43,9 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   const lines = createWorkerLog(options.log);
   const running: WorkerProcess[] = [];
   const { program, nodeFlags, joinUrl, token, flags, numWorkers, stepTimeoutMs = DEFAULT_STEP_TIMEOUT_MS } = options;
+  const { nameOf = (index: number) => `local-${index + 1}` } = options;
   const start = (localRank: number, restarts: Restarts) => {
-    const name = `local-${localRank + 1}`;
+    const name = nameOf(localRank);
     running[localRank] = startWorkerProcess({
       ...{ name, localRank, token, ...(program !== undefined && { program }), ...(nodeFlags && { nodeFlags }) },
       // The launcher starts another process in place of one that has lost the run.

@@ -1,6 +1,7 @@
 /** `gradsock worker --workers K`: several worker processes of this machine, which end together. */
 import { availableParallelism } from 'node:os';
 import { countOf } from '../../protocol/counts.ts';
+import type { RunOutcome } from '../../protocol/wire/messages.ts';
 import { localRank, visibleGpus } from '../../worker/engines/gpus.ts';
 import { EXIT } from '../process.ts';
 import { createRestarts } from './restarts.ts';
@@ -17,8 +18,8 @@ const STEP_TIMEOUT_MS = 60_000;
 
 export interface WorkerGroupOptions {
   readonly numWorkers: number;
-  /** The workers are called NAME-1, NAME-2, ... */
-  readonly name: string;
+  /** What a worker is called, by its number from 0. */
+  readonly nameOf: (index: number) => string;
   /** Arguments of `gradsock worker`: what to join, and flags. */
   readonly args: readonly string[];
   /** The run's token. */
@@ -28,6 +29,8 @@ export interface WorkerGroupOptions {
   readonly log: (line: string) => void;
   /** Has the number of this process among those of a launcher. Default: this process's environment. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** Told how the run ended, where the coordinator says so. */
+  readonly onOutcome?: (outcome: RunOutcome) => void;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface WorkerGroupOptions {
  * a worker refuses its flags, all end, since all have the same flags. If the run is over for one worker, all end.
  */
 export async function runWorkerGroup(options: WorkerGroupOptions): Promise<number> {
-  const { numWorkers, name: groupName, args, token, signal, log, environment = process.env } = options;
+  const { numWorkers, nameOf, args, token, signal, log, environment = process.env } = options;
   if (signal.aborted) return EXIT.interrupted;
   const lines = createWorkerLog(log);
   const said = new Set<string>();
@@ -52,7 +55,7 @@ export async function runWorkerGroup(options: WorkerGroupOptions): Promise<numbe
   const ending = endTogether(running);
   const live = (index: number, restarts: Restarts): Promise<void> =>
     new Promise((resolve) => {
-      const name = `${groupName}-${index + 1}`;
+      const name = nameOf(index);
       const worker = startWorkerProcess({
         ...{
           name,
@@ -63,6 +66,7 @@ export async function runWorkerGroup(options: WorkerGroupOptions): Promise<numbe
         onLine: (line) => lines.add(name, line),
         onEnd(end) {
           running.delete(index);
+          if (end.outcome) options.onOutcome?.(end.outcome);
           const verdict = judge(end, restarts, running.size);
           const isAsked = ending.hasBegun && verdict.kind !== 'done';
           if (!isAsked) {
@@ -95,8 +99,10 @@ interface Verdict {
 }
 
 /** What the end of a worker means for its group. `numLeft`: workers of the group that still run. */
-function judge({ code, error, wasStarted, lifeMs, reason }: WorkerEnd, restarts: Restarts, numLeft: number): Verdict {
-  if (code === EXIT.done) return { kind: 'done', ...(reason !== undefined && { line: reason }) };
+function judge(end: WorkerEnd, restarts: Restarts, numLeft: number): Verdict {
+  const { code, error, wasStarted, lifeMs, reason, outcome } = end;
+  if (code === EXIT.done || outcome !== undefined)
+    return { kind: 'done', ...(reason !== undefined && { line: reason }) };
   if (code === EXIT.usage || !wasStarted)
     return { kind: code === EXIT.usage ? 'refused' : 'failed', line: error.message };
   const left = `${countOf(numLeft, 'worker')} left`;

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ConfigError, printable, ProtocolError } from '../../protocol/errors.ts';
+import type { RunOutcome } from '../../protocol/wire/messages.ts';
 import { MEMORY_ENVIRONMENT } from '../../worker/machine/memory.ts';
 import { EXIT } from '../process.ts';
 import { NO_TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE } from './token.ts';
@@ -16,15 +17,24 @@ const LAST_LINE_PREFIX = 'error: ';
 /** On the IPC channel, from launcher to worker: leave the run and end. */
 export const LEAVE_MESSAGE = 'leave';
 
-/** From worker to launcher: the run is over, for this reason. */
+/** From worker to launcher: the run is over, for this reason, or with this outcome. */
 interface EndMessage {
-  readonly runEnded: string;
+  readonly runEnded?: string;
+  readonly outcome?: RunOutcome;
 }
 
 /** Tells the launcher of this process why the run is over; `undefined`, because the worker was asked to leave. */
 export function tellLauncher(reason: string | undefined): void {
-  const message: EndMessage = { runEnded: reason ?? '' };
-  if (reason !== undefined) process.send?.(message, () => {});
+  if (reason !== undefined) send({ runEnded: reason });
+}
+
+/** Tells the launcher of this process, if there is one, how the run ended. */
+export function tellOutcome(outcome: RunOutcome): void {
+  send({ outcome });
+}
+
+function send(message: EndMessage): void {
+  process.send?.(message, () => {});
 }
 
 export interface WorkerProcessOptions {
@@ -60,6 +70,8 @@ export interface WorkerEnd {
   readonly lifeMs: number;
   /** Why the run is over, as the coordinator told the worker; undefined if it told nothing. */
   readonly reason: string | undefined;
+  /** How the run ended, as the coordinator told the worker; undefined if it told nothing. */
+  readonly outcome: RunOutcome | undefined;
 }
 
 export interface WorkerProcess {
@@ -80,15 +92,17 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
   const child = spawnWorker(options);
   const lines = listen(child, options.onLine);
   let reason: string | undefined;
+  let outcome: RunOutcome | undefined;
   child.on('message', (message) => {
-    const { runEnded } = message as Partial<EndMessage>;
+    const { runEnded, outcome: told = outcome } = message as EndMessage;
+    outcome = told;
     if (typeof runEnded === 'string') reason = printable(runEnded);
   });
   const ended = new Promise<void>((resolve) => {
     const end = (code: number | undefined, signal: NodeJS.Signals | undefined, error: Error) => {
       const wasStarted = child.pid !== undefined;
       const lifeMs = performance.now() - startMs;
-      options.onEnd({ code, signal, wasStarted, lastLine: lines.last(), error, lifeMs, reason });
+      options.onEnd({ code, signal, wasStarted, lastLine: lines.last(), error, lifeMs, reason, outcome });
       resolve();
     };
     const { name } = options;

@@ -84,7 +84,7 @@ describe('a worker', () => {
   });
 
   test.each([
-    new RunEnded('ERR_CLOSED', 'the run was ended: it has failed'),
+    new RunEnded({ kind: 'shutdown', reason: 'it has failed' }),
     new ProtocolError('ERR_RUN_FULL', 'the run is over'),
     new ConfigError('no such engine'),
   ])('is not brought back by anything but a loss: %s', async (error) => {
