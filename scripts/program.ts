@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'join a run and compute gradients for it; on a terminal it asks for a missing token',
     load: async () => (await import('./commands/worker.ts')).workerCommand(),
   },
+  launch: {
+    description: 'train with workers on other hosts, started there over ssh',
+    load: async () => (await import('./commands/launch.ts')).launchCommand(),
+  },
   rank: {
     description: 'be one process of a job that torchrun, Slurm, mpirun, Kubernetes or Kubeflow has started',
     load: async () => (await import('./commands/rank.ts')).rankCommand(),

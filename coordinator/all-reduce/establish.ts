@@ -68,7 +68,10 @@ export async function establishAllReduce(options: EstablishOptions): Promise<Est
 
 /** Says what was chosen and why: the star here, a ring when it stands, or why it does not. */
 async function byTheRule(options: EstablishOptions): Promise<Established> {
-  const { kind, why } = await choose(options);
+  const { ringObstacle } = options;
+  // Before the rule: workers that join through a tunnel look as if they were on this machine.
+  const choice: Choice = ringObstacle === undefined ? await choose(options) : { kind: 'star', why: ringObstacle };
+  const { kind, why } = choice;
   if (kind === 'star') options.say(`all-reduce: star, because ${why}`);
   return establish(kind, options, why);
 }

@@ -11,6 +11,7 @@ import { upToOrNone } from '../flags/values.ts';
 import { startWorker } from '../library/worker.ts';
 import { EXIT, interruptSignal, Interruption, stopEndingOnSignals } from '../process.ts';
 import { askSecret } from '../run/ask-secret.ts';
+import { endOfInput } from '../run/end-of-input.ts';
 import { joinSourceOf } from '../run/join-source.ts';
 import type { JoinPlace } from '../run/join-source.ts';
 import { groupSizeOf, runWorkerGroup } from '../run/worker-group.ts';
@@ -25,7 +26,7 @@ Examples:
 const MOST_WORKERS = 1024;
 
 /** Flags of the command alone, which the library does not have. */
-const OWN = ['quiet', 'joinFile', 'joinStdin', 'token', 'tokenFile', 'workers', 'progress'] as const;
+const OWN = ['quiet', 'joinFile', 'joinStdin', 'endWithStdin', 'token', 'tokenFile', 'workers', 'progress'] as const;
 
 interface WorkerCommandFlags extends WorkerFlags {
   /** 0: as many as fit this machine. */
@@ -49,7 +50,8 @@ export function workerCommand(): Command {
       ask: hasTerminal() ? (url) => askForToken(url, flags.wait) : undefined,
       warn,
     });
-    const signal = workerSignal(warn);
+    const launcher = flags.endWithStdin ? endOfInput(process.stdin, () => process.exit(EXIT.interrupted)) : undefined;
+    const signal = launcher ? AbortSignal.any([workerSignal(warn), launcher.signal]) : workerSignal(warn);
     const numWorkers = flags.workers === 0 ? await groupSizeOf(flags) : flags.workers;
     if (numWorkers > 1) {
       log(`${countOf(numWorkers, 'worker')} of ${countOf(flags.threads, 'thread')} each`);
@@ -60,9 +62,10 @@ export function workerCommand(): Command {
           ...joinArgumentsOf(place),
           ...argumentsGiven(command, ...OWN, 'name'),
           ...(flags.quiet ? ['--quiet'] : []),
+          ...(flags.progress ? [] : ['--no-progress']),
         ],
         token: place.token === false ? undefined : place.token,
-      });
+      }).finally(() => launcher?.close());
       return;
     }
     const options = optionsGiven<WorkerCommandFlags, (typeof OWN)[number]>(command, ...OWN);
@@ -72,7 +75,7 @@ export function workerCommand(): Command {
       ...(flags.progress && { onProgress: log }),
       onOutcome: tellOutcome,
     });
-    const reason = await worker.finished;
+    const reason = await worker.finished.finally(() => launcher?.close());
     if (process.channel) tellLauncher(reason);
     else log(reason ?? 'interrupted: left the run');
     process.exitCode = reason === undefined ? EXIT.interrupted : EXIT.done;

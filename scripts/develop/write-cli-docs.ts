@@ -19,7 +19,7 @@ const WIDTH = 100;
 const TEXT_WIDTH = 120;
 
 /** The commands that carry out a run: the flags that all of them take are listed once. */
-const RUN_COMMANDS: readonly string[] = ['train', 'baseline', 'coordinator'];
+const RUN_COMMANDS: readonly string[] = ['train', 'baseline', 'coordinator', 'launch'];
 
 const INTRODUCTION = `# Command line
 

@@ -43,9 +43,20 @@ export interface CoordinatorFlags extends RunFlags, PortFlags {
   listen: string;
 }
 
+export interface LaunchFlags extends RunFlags, EngineFlags, Omit<PortFlags, 'workers' | 'token'> {
+  listen: string;
+  hosts?: string;
+  hostfile?: string;
+  ssh: string;
+  remoteCommand?: string;
+  install: boolean;
+  tunnel: boolean;
+}
+
 export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
   joinFile?: string;
   joinStdin: boolean;
+  endWithStdin: boolean;
   /** False with --no-token. */
   token?: boolean;
   name: string;
@@ -109,14 +120,34 @@ export function addCoordinatorFlags(command: Command): Command {
       ...workerCountFlags(),
       ...allReduceFlags(),
     ],
-    joining: [
-      flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well').default(
-        '127.0.0.1:7878',
-      ),
-      ...portFlags(),
-    ],
+    joining: [listenFlag().default('127.0.0.1:7878'), ...portFlags()],
   });
 }
+
+/** The workers are those of the hosts. */
+export function addLaunchFlags(command: Command): Command {
+  addFlags(command, inGroup('hosts', hostFlags()));
+  const listen = listenFlag().default('0.0.0.0:0', '0.0.0.0:0; with --tunnel 127.0.0.1:0');
+  const joining = [listen, ...portFlags().filter((option) => option.long !== '--no-token')];
+  return addEngineFlags(addRunFlags(command, { distribution: [...workerCountFlags(), ...allReduceFlags()], joining }));
+}
+
+function hostFlags(): readonly Option[] {
+  return [
+    flag('--hosts <list>', 'hosts, each with its number of workers: node1,node2:4,user@[2001:db8::1]:2'),
+    flag('--hostfile <file>', 'file with a host on each line: node1 slots=4 device=cuda:0'),
+    flag('--ssh <command>', 'ssh program with options of your own, such as "ssh -p 2222"').default('ssh'),
+    flag(
+      '--remote-command <command>',
+      "how gradsock is started on a host, in words of its shell. Default: the program at this one's path, else `gradsock`",
+    ),
+    flag('--install', "copy this program to each host's cache and install its packages there, once").default(false),
+    flag('--tunnel', 'connect workers through ssh: encrypted, and no port need be open').default(false),
+  ];
+}
+
+const listenFlag = (): Option =>
+  flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well');
 
 /** Of a run whose workers may come and go. */
 function workerCountFlags(): readonly Option[] {
@@ -162,6 +193,10 @@ function workerJoiningFlags(): readonly Option[] {
   return [
     flag('--join-file <path>', 'file with the URL and the token, as `gradsock coordinator --join-file` writes it'),
     flag('--join-stdin', 'read the URL and the token from standard input: ws://HOST:PORT/#TOKEN').default(false),
+    flag(
+      '--end-with-stdin',
+      'leave the run when standard input ends: for launchers, with whose connection the worker is to end',
+    ).default(false),
     tokenFileFlag(),
     flag('--no-token', 'join a run that has no token; do not ask for one'),
     flag('--name <name>', "this worker's name").default(defaultWorkerName(), 'host and process id'),

@@ -8,7 +8,7 @@ import { ConfigError } from '../../protocol/errors.ts';
 import { ourNameOf } from './suggestions.ts';
 
 /** Flags that speak of a terminal, which a library has none of. */
-const OF_TERMINAL: readonly string[] = ['quiet', 'json', 'progressInterval', 'joinStdin'];
+const OF_TERMINAL: readonly string[] = ['quiet', 'json', 'progressInterval', 'joinStdin', 'endWithStdin'];
 
 /**
  * What the command line and the environment say, without defaults. `own`: flags of the command's own, which the library does

@@ -2,6 +2,7 @@
 import type { Option } from 'commander';
 
 export const GROUPS = {
+  hosts: 'Hosts:',
   model: 'Model:',
   training: 'Training:',
   data: 'Data:',

@@ -30,10 +30,33 @@ import type { LocalWork } from './workers.ts';
 /** Local workers need no more than to start, find the data and build their engines. */
 const LOCAL_JOIN_TIMEOUT_SECONDS = 120;
 
+/** Why there is no ring with TLS. */
+const ENCRYPTED = 'this run is encrypted, which links between the workers of a ring are not';
+
 const LOCAL_ADDRESS = '127.0.0.1:0';
 
 /** The engine of the model that the run hands back, where no worker of this machine has chosen one. */
 const ANY_ENGINE: EngineFlags = { engine: 'auto', threads: 1 };
+
+/** Where workers of the run join. */
+export interface JoinPoint {
+  /** "ws://192.0.2.10:7878", the likeliest address. */
+  readonly url: string;
+  readonly port: number;
+  readonly token: string | undefined;
+  /** sha256 of the certificate that is served, where one is. */
+  readonly fingerprint: string | undefined;
+}
+
+/** Workers on other machines that the run itself starts. */
+export interface RemoteLabour {
+  /** Starts them. `onFailure`: ends the run with this error, for too few of them can work. */
+  start(at: JoinPoint, onFailure: (error: Error) => void): WorkerSource;
+  /** What the worker of this name said last. */
+  lastLinesOf(name: string): readonly string[];
+  /** Why they cannot reach each other, if they cannot. */
+  readonly ringObstacle: string | undefined;
+}
 
 type RunAtPort = SettledRun<RunFlags & PortFlags & { readonly listen?: string }>;
 
@@ -44,6 +67,8 @@ export interface CoordinateOptions {
   readonly hasDashboard: boolean;
   /** Worker processes of this machine, and where they compute. Default: none. */
   readonly local?: LocalProcesses | undefined;
+  /** Default: nobody is started elsewhere. */
+  readonly remote?: RemoteLabour | undefined;
   /** See `PortOptions`. Default: false. */
   readonly farewell?: boolean | undefined;
 }
@@ -57,13 +82,8 @@ interface LocalProcesses extends Pick<LocalWork, 'nameOf'> {
  * Carries out a run with workers that join it; without `--listen`, the local ones alone. Its signal is aborted by the caller.
  * Rejects as `trainedRun`.
  */
-export async function coordinate({
-  run,
-  token,
-  hasDashboard,
-  local,
-  farewell,
-}: CoordinateOptions): Promise<TrainedRun> {
+export async function coordinate(given: CoordinateOptions): Promise<TrainedRun> {
+  const { run, token, hasDashboard, local, remote, farewell } = given;
   const { flags } = run;
   const { listen, joinFile } = flags;
   const isOpen = listen !== undefined;
@@ -74,7 +94,7 @@ export async function coordinate({
   const options = {
     ...(await runOptionsOf(flags, { ...run, workforce, joinTimeoutSeconds })),
     token: plan.token,
-    ringObstacle: plan.tls && 'this run is encrypted, which links between the workers of a ring are not',
+    ringObstacle: plan.tls ? ENCRYPTED : remote?.ringObstacle,
   };
   const tooFewFiles = fileLimitWarning(maxWorkers);
   if (tooFewFiles !== undefined) options.warn(`warning: ${tooFewFiles}`);
@@ -96,7 +116,7 @@ export async function coordinate({
         subscribers: [...(options.subscribers ?? []), ...port.subscribers],
         ...(port.dashboard && { control: port.dashboard.control }),
         ownsWorkers: !isOpen,
-        lastLinesOf: (worker) => workers?.lastLinesOf(worker) ?? [],
+        lastLinesOf: (worker) => (workers ?? remote)?.lastLinesOf(worker) ?? [],
         async prepare() {
           if (local) await checkEngine(local.flags.engine, local.flags.device);
           // The run directory is made later, and with it the folder of a join file in it.
@@ -108,9 +128,10 @@ export async function coordinate({
           hasListened = true;
           const source = await openTo(context, { run, plan, port, numWorkers, ...say });
           if (local) workers = startLocal(context, { run, plan, port, local, ...say });
+          const others = remote?.start(joinPointOf(plan, port), context.onFailure);
           return {
             async stop() {
-              await workers?.stop();
+              await Promise.all([workers?.stop(), others?.stop()]);
               await source.stop();
             },
           };
@@ -137,6 +158,10 @@ export async function coordinate({
   } finally {
     await port.close();
   }
+}
+
+function joinPointOf({ token, tls }: PortPlan, { entrance }: RunPort): JoinPoint {
+  return { url: entrance.joinUrl, port: entrance.port, token, fingerprint: tls?.fingerprint };
 }
 
 interface Opening {

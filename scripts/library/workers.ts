@@ -79,7 +79,7 @@ export function workInProcesses(work: LocalWork, { engine, device, threads }: En
 }
 
 /** Beside this folder, in the sources or in dist/. */
-const PROGRAM = fileURLToPath(new URL(`../cli${extname(import.meta.url)}`, import.meta.url));
+export const PROGRAM = fileURLToPath(new URL(`../cli${extname(import.meta.url)}`, import.meta.url));
 
 /**
  * Node's own flags for workers: those of the program where this process is one, and those that load TypeScript where it

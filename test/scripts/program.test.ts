@@ -9,6 +9,7 @@ const COMMANDS = [
   'baseline',
   'coordinator',
   'worker',
+  'launch',
   'data',
   'predict',
   'evaluate',
@@ -73,11 +74,14 @@ test.each(COMMANDS)('%s --help ends with two examples, in which every flag exist
   }
 });
 
-test.each(['train', 'baseline', 'coordinator', 'worker'])('%s --help lists every flag in a group', async (name) => {
-  const { commands } = await createProgram([name]);
-  const { options } = commands.find((candidate) => candidate.name() === name)!;
-  expect(options.filter(({ helpGroupHeading }) => helpGroupHeading === undefined)).toEqual([]);
-});
+test.each(['train', 'baseline', 'coordinator', 'worker', 'launch'])(
+  '%s --help lists every flag in a group',
+  async (name) => {
+    const { commands } = await createProgram([name]);
+    const { options } = commands.find((candidate) => candidate.name() === name)!;
+    expect(options.filter(({ helpGroupHeading }) => helpGroupHeading === undefined)).toEqual([]);
+  },
+);
 
 test.each([40, 80, 120])('train --help fits on a terminal of %i columns, its examples aside', async (columns) => {
   const [help] = (await outputAt(columns, 'train', '--help')).split('\nExamples:\n');
