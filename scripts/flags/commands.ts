@@ -129,7 +129,9 @@ export function addLaunchFlags(command: Command): Command {
   addFlags(command, inGroup('hosts', hostFlags()));
   const listen = listenFlag().default('0.0.0.0:0', '0.0.0.0:0; with --tunnel 127.0.0.1:0');
   const joining = [listen, ...portFlags().filter((option) => option.long !== '--no-token')];
-  return addEngineFlags(addRunFlags(command, { distribution: [...workerCountFlags(), ...allReduceFlags()], joining }));
+  return addEngineFlags(
+    addRunFlags(command, { distribution: [...workerCountFlags('all of the hosts'), ...allReduceFlags()], joining }),
+  );
 }
 
 function hostFlags(): readonly Option[] {
@@ -150,9 +152,9 @@ const listenFlag = (): Option =>
   flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well');
 
 /** Of a run whose workers may come and go. */
-function workerCountFlags(): readonly Option[] {
+function workerCountFlags(all = '--workers'): readonly Option[] {
   return [
-    flag('--min-workers <m>', 'number of workers to begin with. Default: --workers').argParser(upTo(MOST_WORKERS)),
+    flag('--min-workers <m>', `number of workers to begin with. Default: ${all}`).argParser(upTo(MOST_WORKERS)),
     flag(
       '--max-workers <n>',
       'most workers that compute at the same time, and the default of --microbatches. Default: the microbatches of a step',

@@ -16,7 +16,7 @@ export type Verdict =
 
 export interface Retries {
   /** Judges an end. `nowMs`: when it came; `lifeMs`: how long the worker has worked. */
-  ended(kind: Exclude<EndKind, 'done'>, nowMs: number, lifeMs: number): Verdict;
+  readonly ended: (kind: Exclude<EndKind, 'done'>, nowMs: number, lifeMs: number) => Verdict;
 }
 
 /** `patienceMs`: how long a host that was lost is waited for. */

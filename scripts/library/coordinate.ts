@@ -21,6 +21,8 @@ import { keepToken, keepViewKey } from '../run/token.ts';
 import { pageUrlOf } from './dashboard.ts';
 import { trainedRun } from './run.ts';
 import type { SettledRun } from './run.ts';
+import { joinPointOf } from './remote-labour.ts';
+import type { RemoteLabour } from './remote-labour.ts';
 import { openRunPort, planPort } from './run-port.ts';
 import type { PortPlan, RunPort } from './run-port.ts';
 import type { TrainedRun } from './trained-run.ts';
@@ -37,26 +39,6 @@ const LOCAL_ADDRESS = '127.0.0.1:0';
 
 /** The engine of the model that the run hands back, where no worker of this machine has chosen one. */
 const ANY_ENGINE: EngineFlags = { engine: 'auto', threads: 1 };
-
-/** Where workers of the run join. */
-export interface JoinPoint {
-  /** "ws://192.0.2.10:7878", the likeliest address. */
-  readonly url: string;
-  readonly port: number;
-  readonly token: string | undefined;
-  /** sha256 of the certificate that is served, where one is. */
-  readonly fingerprint: string | undefined;
-}
-
-/** Workers on other machines that the run itself starts. */
-export interface RemoteLabour {
-  /** Starts them. `onFailure`: ends the run with this error, for too few of them can work. */
-  start(at: JoinPoint, onFailure: (error: Error) => void): WorkerSource;
-  /** What the worker of this name said last. */
-  lastLinesOf(name: string): readonly string[];
-  /** Why they cannot reach each other, if they cannot. */
-  readonly ringObstacle: string | undefined;
-}
 
 type RunAtPort = SettledRun<RunFlags & PortFlags & { readonly listen?: string }>;
 
@@ -128,7 +110,7 @@ export async function coordinate(given: CoordinateOptions): Promise<TrainedRun> 
           hasListened = true;
           const source = await openTo(context, { run, plan, port, numWorkers, ...say });
           if (local) workers = startLocal(context, { run, plan, port, local, ...say });
-          const others = remote?.start(joinPointOf(plan, port), context.onFailure);
+          const others = remote?.start(joinPointOf(plan, port.entrance), context.onFailure);
           return {
             async stop() {
               await Promise.all([workers?.stop(), others?.stop()]);
@@ -158,10 +140,6 @@ export async function coordinate(given: CoordinateOptions): Promise<TrainedRun> 
   } finally {
     await port.close();
   }
-}
-
-function joinPointOf({ token, tls }: PortPlan, { entrance }: RunPort): JoinPoint {
-  return { url: entrance.joinUrl, port: entrance.port, token, fingerprint: tls?.fingerprint };
 }
 
 interface Opening {

@@ -70,7 +70,7 @@ export async function startSshd(
     names.map((name, nth) => [name, makeUser(name, folder, shells[nth % shells.length]!)]),
   );
   const closedUsers = closed.map((name) => hosts[name]!.user);
-  const { port, end } = await serve(folder, [
+  const { port, end: endServer } = await serve(folder, [
     `SetEnv ${Object.entries({ FASHION_MNIST_DIR: FASHION_MNIST_FOLDER, ...environment })
       .map(([name, value]) => `"${name}=${value}"`)
       .join(' ')}`,
@@ -88,7 +88,7 @@ export async function startSshd(
     port,
     processesOn,
     async stop() {
-      await end();
+      await endServer();
       for (const name of names) {
         for (const pid of processesOn(name)) process.kill(pid, 'SIGKILL');
       }
@@ -137,7 +137,10 @@ function sshConfig(folder: string, port: number, hosts: Sshd['hosts']): string {
   ].join('\n');
 }
 
-async function serve(folder: string, extra: readonly string[]) {
+async function serve(
+  folder: string,
+  extra: readonly string[],
+): Promise<{ readonly port: number; readonly end: () => Promise<void> }> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     const path = join(folder, 'sshd_config');
