@@ -75,7 +75,7 @@ export function describeSystemError(subject: string, deed: FileDeed, error: unkn
 }
 
 /** The reason, with the system's code, and the cure; for any other error its message and no cure. */
-function systemErrorMeaning(deed: FileDeed, error: unknown): { reason: string; cure: string | undefined } {
+export function systemErrorMeaning(deed: FileDeed, error: unknown): { reason: string; cure: string | undefined } {
   if (!isSystemError(error)) return { reason: describeError(error), cure: undefined };
   const { reason, cure } = MEANINGS[error.code]!(deed);
   return { reason: `${reason} (${error.code})`, cure };

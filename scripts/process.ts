@@ -92,6 +92,11 @@ export function exitCodeOf({ status }: RunResult): number {
   return { completed: EXIT.done, failed: EXIT.failed, interrupted: EXIT.interrupted }[status];
 }
 
+const say = (line: string): void => void process.stderr.write(`${printableLines(line)}\n`);
+
+/** For commands whose standard output is their result: tells both kinds of lines on standard error. */
+export const toStderr = { log: say, warn: say };
+
 /** For a run's `config.json`: which program, on what, and the command line that began it, where one did. */
 export function runOrigin(engine: object, command: string | undefined): object {
   const [cpu] = cpus();

@@ -10,6 +10,7 @@ import type { ClientTransport } from './connection/client.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/choose-engine.ts';
+import { prepareNative } from './engines/native/build/prepare-native.ts';
 import { followTarget } from './connection/join-target.ts';
 import type { FollowedTarget, TargetSource } from './connection/join-target.ts';
 import { createWorkerProgress } from './progress.ts';
@@ -58,11 +59,12 @@ export interface WorkerProcessOptions {
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<string | undefined> {
   const { signal, log, warn } = options;
-  keepFreedMemory();
   const kept: Kept = { loadSamples: rememberSamples(options) };
   const target = followTarget(options.target);
-  const deadlineMs = performance.now() + options.waitSeconds * 1000;
   try {
+    await prepareNative({ log, warn, signal });
+    keepFreedMemory();
+    const deadlineMs = performance.now() + options.waitSeconds * 1000;
     return await workAndRejoin({
       patienceMs: options.reconnectSeconds * 1000,
       connect: (patienceMs = deadlineMs - performance.now()) =>

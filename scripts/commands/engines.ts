@@ -11,8 +11,9 @@ import {
 import { datasetPlaces, readDatasetFiles } from '../../protocol/data/fashion-mnist-files.ts';
 import { uniformFloats } from '../../protocol/data/random.ts';
 import { visibleGpus } from '../../worker/engines/gpus.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import { dataDirFlag, flag, loadModel } from '../flags/run-flags.ts';
-import { EXIT } from '../process.ts';
+import { EXIT, toStderr } from '../process.ts';
 import { DEFAULT_RECIPE } from '../flags/recipe.ts';
 import { surveyEngines, surveyOne } from '../survey/survey.ts';
 import { formatAuto, formatNotes, formatTable } from '../survey/table.ts';
@@ -50,6 +51,7 @@ export function enginesCommand(): Command {
 async function listEngines({ models: names, timing: isTimed, json, dataDir }: Flags): Promise<void> {
   const models = names.map((name) => loadModel(name));
   const source = isTimed ? await samplesFor(dataDir) : undefined;
+  await prepareNative(toStderr);
   const live = createLiveLines(process.stderr);
   const rows = await surveyEngines({ models, samples: source?.samples }, (engine, device) =>
     live?.draw(`trying ${engine} on ${device}`),

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { createLiveLines } from '../../coordinator/reporting/text.ts';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import { checkFileFolder } from '../flags/check-file.ts';
 import { bestFlag, evaluationFlags, readingFlags } from '../flags/commands.ts';
 import type { EvaluationFlags } from '../flags/commands.ts';
@@ -9,6 +10,7 @@ import { addEngineFlags, addFlags, flag } from '../flags/run-flags.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
 import { describeAssessment } from '../inference/describe-assessment.ts';
 import { loadModel } from '../library/load-model.ts';
+import { toStderr } from '../process.ts';
 
 const EXAMPLES = `
 Examples:
@@ -35,6 +37,7 @@ async function evaluate(source: string, flags: Flags): Promise<void> {
   if (confusion !== undefined) checkFileFolder('--confusion', confusion);
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const model = await loadModel(source, { best, engine, device, threads });
+  await prepareNative(toStderr);
   const live = createLiveLines(process.stderr);
   try {
     const { dataDir, split, worst, resize, testFraction } = asked;

@@ -1,5 +1,6 @@
 /** `gradsock predict RUN|MODEL IMAGE...`: what a model says of images. */
 import { Command } from 'commander';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import { BATCH } from '../inference/predictor.ts';
 import { readImages } from '../inference/read-images.ts';
 import type { ModelImage } from '../inference/read-images.ts';
@@ -8,6 +9,7 @@ import type { EngineFlags } from '../flags/run-flags.ts';
 import { bestFlag } from '../flags/commands.ts';
 import { count } from '../flags/values.ts';
 import { loadModel } from '../library/load-model.ts';
+import { toStderr } from '../process.ts';
 
 const EXAMPLES = `
 Examples:
@@ -40,6 +42,7 @@ export function predictCommand(): Command {
 async function predict(source: string, paths: readonly string[], flags: Flags): Promise<void> {
   const { best, invert, resize, center, top, json, engine, device, threads } = flags;
   const model = await loadModel(source, { best, engine, device, threads });
+  await prepareNative(toStderr);
   const changes = { isInverted: invert, isResized: resize, isCentred: center };
   const images: ModelImage[] = [];
   for (const path of paths) images.push(...(await readImages(path, model.spec.input, changes)));

@@ -13,8 +13,9 @@ import { describeError } from '../../protocol/errors.ts';
 import { instructionSetsOf, NATIVE_SOURCES } from '../../worker/engines/native/build-output.ts';
 import type { InstructionSet } from '../../worker/engines/native/build-output.ts';
 import { nativeAvailability } from '../../worker/engines/native/loader.ts';
-import { COMPILE_FLAGS, findCompiler, INSTRUCTION_SET_FLAGS, runCompiler } from '../build-native.ts';
-import type { Compiler } from '../build-native.ts';
+import { findCompiler, runCompiler } from '../../worker/engines/native/build/compiler.ts';
+import type { Compiler } from '../../worker/engines/native/build/compiler.ts';
+import { COMPILE_FLAGS, INSTRUCTION_SET_FLAGS } from '../../worker/engines/native/build/recipe.ts';
 
 const run = promisify(execFile);
 const UNITS = ['selftest', 'network', 'network-plan', 'thread-pool'];

@@ -16,8 +16,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describeError } from '../../protocol/errors.ts';
-import { findCompiler, runCompiler } from '../build-native.ts';
-import type { Compiler } from '../build-native.ts';
+import { findCompiler, runCompiler } from '../../worker/engines/native/build/compiler.ts';
+import type { Compiler } from '../../worker/engines/native/build/compiler.ts';
 
 const VARIABLE = 'GRADSOCK_TENSORFLOW';
 const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];

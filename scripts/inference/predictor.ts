@@ -3,6 +3,7 @@ import type { Labels } from '../../protocol/data/labels.ts';
 import type { ModelFile } from '../../protocol/state/model-file.ts';
 import type { Engine, EvaluationResult } from '../../worker/engines/engine.ts';
 import { createEngine } from '../../worker/engines/choose-engine.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 
 /** Images that are computed at once: as many as a run evaluates, so that sums are the same bits. */
 export const BATCH = 256;
@@ -32,6 +33,7 @@ export interface PredictorOptions {
 export async function createPredictor(model: ModelFile, options: PredictorOptions): Promise<Predictor> {
   const { plan, parameters, buffers } = model;
   const { device, threads } = options;
+  await prepareNative();
   const { engine } = await createEngine(options.engine, {
     plan,
     parameters,

@@ -10,6 +10,7 @@ import { createTensorboard } from '../../coordinator/reporting/tensorboard/tenso
 import type { RunOptions } from '../../coordinator/run-options.ts';
 import type { RecordedRun } from '../../coordinator/run-directory/resume.ts';
 import { ConfigError } from '../../protocol/errors.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import { keepFreedMemory } from '../../worker/machine/memory.ts';
 import { sharedMemorySystem } from '../../worker/machine/shared-memory.ts';
 import { fastestVectorMath } from '../../worker/machine/vector-math.ts';
@@ -41,14 +42,13 @@ export interface RunSetting {
 type SettledFlags = RunFlags & Partial<EngineFlags> & { resumed?: RecordedRun };
 
 /**
- * Readies this process for a run, and returns the options of one with these flags. Of a run that is resumed the
+ * Readies this process for a run, builds the native engine where that has not been done, and returns the options of one with these flags. Of a run that is resumed the
  * configuration is the recorded one.
  */
 export async function runOptionsOf(
   flags: SettledFlags,
   setting: RunSetting,
 ): Promise<Omit<RunOptions, 'summonWorkers'>> {
-  keepFreedMemory();
   const { engine, device, threads, runDir, resumed, checkpointEvery, keepCheckpoints, recordSteps, tensorboard } =
     flags;
   const { callbacks, command, isUnrecorded, workforce } = setting;
@@ -56,8 +56,13 @@ export async function runOptionsOf(
   if (resumed) checkWorkers(resumed, workforce.numWorkers);
   const trace = traceOf(flags, isUnrecorded);
   const reporter = reporterOf(callbacks);
-  const { config, dataset } = await configOf(flags, setting, reporter.line)
-    .finally(() => callbacks.signal?.throwIfAborted())
+  const { signal } = callbacks;
+  const { config, dataset } = await prepareNative({ log: reporter.line, warn, signal })
+    .then(() => {
+      keepFreedMemory();
+      return configOf(flags, setting, reporter.line);
+    })
+    .finally(() => signal?.throwIfAborted())
     .catch((error: unknown) => {
       reporter.onRefused?.();
       throw error;
@@ -80,7 +85,7 @@ export async function runOptionsOf(
     sharedMemory: flags.sharedMemory === false ? undefined : sharedMemorySystem(),
     reporter,
     warn,
-    signal: callbacks.signal ?? new AbortController().signal,
+    signal: signal ?? new AbortController().signal,
   };
 }
 

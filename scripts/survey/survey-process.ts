@@ -8,6 +8,7 @@ import type { ModelSpec } from '../../protocol/state/model-spec.ts';
 import type { SampleSet } from '../../protocol/data/dataset.ts';
 import { withoutFlag } from '../../worker/engines/passed-over.ts';
 import { createEngine } from '../../worker/engines/choose-engine.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import type { ChosenEngine } from '../../worker/engines/choose-engine.ts';
 import type { TensorError } from '../../worker/engines/probe.ts';
 import { BENCH_SEED } from './settings.ts';
@@ -54,6 +55,8 @@ process.once('message', (job: SurveyJob) => {
 });
 
 async function survey(job: SurveyJob): Promise<void> {
+  // Done by the process that started this one: here it tells why, where it could not be done.
+  await prepareNative();
   for (const model of job.models) await say(await findingOf(model, job));
 }
 

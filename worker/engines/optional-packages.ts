@@ -1,15 +1,20 @@
 /**
- * The packages of engines that an installation may lack: npm omits them with `--omit=optional`, and where one cannot be
- * installed. Loads none of them.
+ * The packages of engines that an installation may lack: optional peers, which npm does not install by itself, and the
+ * optional dependency `@tensorflow/tfjs-node-gpu`, which it omits where it cannot be installed. Loads none of them.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ConfigError } from '../../protocol/errors.ts';
 
-/** What each engine cannot do without. An engine that is not named needs no such package. */
-const NEEDED_BY: Readonly<Record<string, readonly string[]>> = {
-  onnx: ['onnxruntime-node'],
-  tfjs: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'],
+const TENSORFLOW = '@tensorflow/tfjs';
+
+/**
+ * What each engine cannot do without, on a device or, for undefined, on the one that it takes as a rule. An engine that is
+ * not named needs no such package.
+ */
+const NEEDED_BY: Readonly<Record<string, (device: string | undefined) => readonly string[]>> = {
+  onnx: () => ['onnxruntime-node'],
+  tfjs: (device = 'wasm') => (device === 'wasm' ? [TENSORFLOW, '@tensorflow/tfjs-backend-wasm'] : [TENSORFLOW]),
 };
 
 /** Why something cannot be used, and what to do about it. */
@@ -18,36 +23,45 @@ export interface Refusal {
   readonly cure: string;
 }
 
+/** Packages of an engine are not installed; the cure is in the message. */
+export class MissingPackageError extends ConfigError {}
+
 /** Finds a package's file, or throws what Node throws. */
 export type Resolve = (packageName: string) => unknown;
 
 const require = createRequire(import.meta.url);
 
 /** That packages of an engine are not installed; undefined where they are. What else may be wrong shows when they load. */
-export function missingFor(engine: string, resolve: Resolve = require.resolve): Refusal | undefined {
-  const needed = Object.hasOwn(NEEDED_BY, engine) ? NEEDED_BY[engine]! : [];
+export function missingFor(
+  engine: string,
+  device: string | undefined,
+  resolve: Resolve = require.resolve,
+): Refusal | undefined {
+  const needed = Object.hasOwn(NEEDED_BY, engine) ? NEEDED_BY[engine]!(device) : [];
   const missing = needed.filter((name) => !isInstalled(name, resolve));
   if (missing.length === 0) return undefined;
   const verb = missing.length === 1 ? 'is' : 'are';
   return { reason: `${missing.join(' and ')} ${verb} not installed`, cure: installCommand(...missing) };
 }
 
-/** Throws `ConfigError` with the cure where packages of an engine are not installed. */
-export function demandPackages(engine: string, resolve?: Resolve): void {
-  const missing = missingFor(engine, resolve);
+/** Throws {@link MissingPackageError} where packages of an engine are not installed. */
+export function demandPackages(engine: string, device: string | undefined, resolve?: Resolve): void {
+  const missing = missingFor(engine, device, resolve);
   if (!missing) return;
-  throw new ConfigError(`--engine ${engine}: ${missing.reason}; run ${missing.cure}, or choose another --engine`);
+  throw new MissingPackageError(
+    `--engine ${engine}: ${missing.reason}; run ${missing.cure}, or choose another --engine`,
+  );
 }
 
 /** In the versions that this program was tested with. */
 export function installCommand(...names: readonly string[]): string {
-  const versions = optionalVersions();
+  const versions = testedVersions();
   return `npm install ${names.map((name) => (versions[name] ? `${name}@${versions[name]}` : name)).join(' ')}`;
 }
 
 /** The version of TensorFlow.js; its packages all have the same. */
 export function tensorflowVersion(): string {
-  return optionalVersions()['@tensorflow/tfjs']!;
+  return testedVersions()[TENSORFLOW]!;
 }
 
 /** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
@@ -68,12 +82,17 @@ function isInstalled(name: string, resolve: Resolve): boolean {
   }
 }
 
-/** From the package.json above this file, in the sources or in dist/. */
-function optionalVersions(): Readonly<Record<string, string>> {
+/**
+ * From the package.json above this file, in the sources or in dist/: the lowest version of each peer's range is the one
+ * that was tested.
+ */
+function testedVersions(): Readonly<Record<string, string>> {
   for (const up of ['../..', '../../..']) {
     try {
       const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
-      return (JSON.parse(text) as { optionalDependencies: Record<string, string> }).optionalDependencies;
+      const { peerDependencies } = JSON.parse(text) as { peerDependencies: Record<string, string> };
+      const versions = Object.entries(peerDependencies).map(([name, range]) => [name, range.replace(/^\^/, '')]);
+      return Object.fromEntries(versions) as Record<string, string>;
     } catch {
       // Not at this level: the next one up.
     }

@@ -49,9 +49,9 @@ export interface EngineCandidate extends Candidate {
   readonly device: string;
 }
 
-/** What npm omitted is plainly not there; the cure is part of the reason, for it is one command. */
-const notInstalled = (engine: string) => {
-  const missing = missingFor(engine);
+/** What is not installed is plainly not there; the cure is part of the reason, for it is one command. */
+const notInstalled = (engine: string, device: string) => {
+  const missing = missingFor(engine, device);
   return missing && `${missing.reason}: ${missing.cure}`;
 };
 
@@ -82,14 +82,14 @@ export const ENGINES = {
           : device === 'cuda'
             ? await noNvidiaGpu()
             : undefined;
-      return noGpu ?? notInstalled('onnx') ?? (device === 'cuda' ? noCudaProvider() : undefined);
+      return noGpu ?? notInstalled('onnx', device) ?? (device === 'cuda' ? noCudaProvider() : undefined);
     },
     async checkDevice(device) {
-      demandPackages('onnx');
+      demandPackages('onnx', device);
       (await import('./onnx/devices.ts')).findDevice(device ?? 'cpu');
     },
     async create(options) {
-      demandPackages('onnx');
+      demandPackages('onnx', options.device);
       return createThreadedEngine('onnx', options);
     },
     isProbed: true,
@@ -101,7 +101,7 @@ export const ENGINES = {
       return (
         missingPackage(device)?.reason ??
         (device === 'tensorflow-gpu' ? await noNvidiaGpu() : undefined) ??
-        notInstalled('tfjs')
+        notInstalled('tfjs', device)
       );
     },
     checkDevice(device) {
@@ -109,7 +109,7 @@ export const ENGINES = {
       return Promise.resolve();
     },
     async create(options) {
-      demandPackages('tfjs');
+      checkTfjsDevice(options.device);
       return createThreadedEngine('tfjs', options);
     },
     isProbed: true,

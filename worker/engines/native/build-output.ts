@@ -1,8 +1,8 @@
 /**
- * Where the native addon's builds lie, and the report that `scripts/build-native.ts` leaves beside them.
+ * Where the native addon's builds lie, and the report that `build/build-native.ts` leaves beside them.
  *
- * The same places from the sources and from dist/: the sources' folder under the package root, and the output under its
- * dist/.
+ * The same places from the sources and from dist/: the sources' folder under the package root, and the package's own
+ * build under its dist/. A build in the user's cache has another folder: see `build/cached-build.ts`.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -28,9 +28,14 @@ const buildReportSchema = z.object({
   compiler: z.string().optional(),
   /** Path of the compiler's output, where something failed. */
   log: z.string().optional(),
+  /** What it was built for: see {@link PLATFORM}. Missing in reports of earlier versions. */
+  platform: z.string().optional(),
 });
 
 export type BuildReport = z.infer<typeof buildReportSchema>;
+
+/** Operating system and architecture of this machine: "linux-x64". A folder may be shared by machines of several. */
+export const PLATFORM = `${process.platform}-${process.arch}`;
 
 /** The nearest folder upwards that has a package.json. */
 const PACKAGE_ROOT = findPackageRoot(dirname(fileURLToPath(import.meta.url)));

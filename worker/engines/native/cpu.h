@@ -5,7 +5,7 @@
 inline std::vector<const char *> instructionSetsOfThisCpu() {
   std::vector<const char *> sets;
 #if defined(__x86_64__)
-  // What the builds are compiled for, in scripts/build-native.ts, and no more.
+  // What the builds are compiled for, in build/recipe.ts, and no more.
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

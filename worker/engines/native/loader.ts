@@ -1,15 +1,19 @@
 /**
  * Loads the native addon: the build for the best instruction set of this CPU, or for one asked for by name.
  *
- * Tells apart: never built, no compiler at install, did not compile, built but does not load, an instruction set that
- * was not built or that this CPU lacks. Each has its reason and its cure.
+ * Tells apart: never built, no compiler, did not compile, built for another machine, built but does not load, an
+ * instruction set that was not built or that this CPU lacks. Each has its reason and its cure.
  */
 import { createRequire } from 'node:module';
 import type { Labels } from '../../../protocol/data/labels.ts';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import type { MicrobatchResult } from '../engine.ts';
-import { addonPath, instructionSetsOf, NATIVE_OUTPUT, readBuildReport } from './build-output.ts';
+import { addonPath, instructionSetsOf, NATIVE_OUTPUT, PLATFORM, readBuildReport } from './build-output.ts';
 import type { InstructionSet } from './build-output.ts';
+import { cachedBuilds } from './build/cached-build.ts';
+
+/** A build that failed fails again: only after this time is it tried again, so that each of many workers need not. */
+export const RETRY_MINUTES = 10;
 
 /** A network in the addon; opaque. */
 export interface NativeHandle {
@@ -105,37 +109,93 @@ export interface NativeAddon {
   readonly gatherRows: (rows: Uint8Array, table: Uint8Array, indices: Uint32Array, rowBytes: number) => void;
 }
 
-export type NativeAvailability =
-  | {
-      readonly available: true;
-      /** What is taken when none is named. */
-      readonly instructionSet: InstructionSet;
-      /** All that are built and that this CPU can run, fastest first. */
-      readonly instructionSets: readonly InstructionSet[];
-    }
-  | { readonly available: false; readonly reason: string; readonly cure: string };
+export interface NativeRefusal {
+  readonly available?: false;
+  readonly reason: string;
+  readonly cure: string;
+}
 
-const REBUILD = 'run npm run build on this machine';
-const INSTALL = 'install g++ or clang++ (on Debian: apt install g++), then npm run build';
+interface Usable {
+  readonly available: true;
+  /** What is taken when none is named. */
+  readonly instructionSet: InstructionSet;
+  /** All that are built and that this CPU can run, fastest first. */
+  readonly instructionSets: readonly InstructionSet[];
+  /** Where the builds lie. */
+  readonly directory: string;
+}
+
+export type NativeAvailability = Usable | (NativeRefusal & { readonly available: false });
+
+const START_AGAIN = 'start again: it is then built anew';
+
+export const NO_COMPILER: NativeRefusal = {
+  reason: 'no C++ compiler was found',
+  cure: 'install g++ or clang++ (on Debian: apt install g++) and start again',
+};
+
+const NOT_BUILT: NativeRefusal = {
+  reason: 'its kernels were not built',
+  cure: 'run gradsock engines, which builds them for this machine',
+};
 
 const require = createRequire(import.meta.url);
 
-/** Whether the native engine can run here, and if not, why. `directory`: where the builds lie. */
-export function nativeAvailability(directory = NATIVE_OUTPUT): NativeAvailability {
-  const report = readBuildReport(directory);
-  const missing = (reason: string, cure: string): NativeAvailability => ({ available: false, reason, cure });
-  if (!report) return missing('its kernels were not built', REBUILD);
-  if (report.status === 'no-compiler') return missing('no C++ compiler was found when it was built', INSTALL);
-  if (report.status === 'failed') return missing(`its kernels did not compile (${report.log ?? 'no log'})`, REBUILD);
+/** What was found in this process: a build that was loaded stays the one that is used. */
+let settled: NativeAvailability | undefined;
 
+/**
+ * Whether the native engine can run here, and if not, why. Builds nothing: see `build/prepare-native.ts`.
+ *
+ * The package's own build comes first, then that of this machine's compiler in the user's cache, then any other there
+ * that loads.
+ */
+export function nativeAvailability(): NativeAvailability {
+  return (settled ??= search());
+}
+
+/** Searches anew at the next call. `refusal`: what to say where nothing is found then. */
+export function settleNative(refusal?: NativeRefusal): void {
+  settled = search(refusal);
+}
+
+function search(refusal?: NativeRefusal): NativeAvailability {
+  const own = availabilityIn(NATIVE_OUTPUT);
+  if (own.available) return own;
+  const builds = cachedBuilds();
+  const cached = builds?.own === undefined ? undefined : availabilityIn(builds.own);
+  if (cached?.available) return cached;
+  for (const directory of builds?.others ?? []) {
+    const other = availabilityIn(directory);
+    if (other.available) return other;
+  }
+  // The most telling: what a build has just said, then what an earlier one has left.
+  const { reason, cure } = refusal ?? [cached, own].find((found) => found && found.reason !== NOT_BUILT.reason) ?? own;
+  return { available: false, reason, cure };
+}
+
+/** The same for the builds in one folder. */
+export function availabilityIn(directory: string): NativeAvailability {
+  const report = readBuildReport(directory);
+  const missing = (reason: string, cure: string) => ({ available: false, reason, cure }) as const;
+  if (!report) return missing(NOT_BUILT.reason, NOT_BUILT.cure);
+  if (report.status === 'no-compiler') return missing(NO_COMPILER.reason, NO_COMPILER.cure);
+  if (report.status === 'failed') {
+    const cure = `read that file; the next start after ${RETRY_MINUTES} minutes tries again`;
+    return missing(`its kernels did not compile (${report.log ?? 'no log'})`, cure);
+  }
+  if (report.platform !== undefined && report.platform !== PLATFORM) {
+    return missing(`its kernels were built for ${report.platform}, and this is ${PLATFORM}`, START_AGAIN);
+  }
   const everywhere = instructionSetsOf(process.arch).at(-1)!;
   try {
     const usable = loadBuild(directory, everywhere).instructionSets.filter((set) =>
       report.instructionSets.includes(set),
     );
-    return { available: true, instructionSet: usable[0] ?? everywhere, instructionSets: usable };
+    return { available: true, instructionSet: usable[0] ?? everywhere, instructionSets: usable, directory };
   } catch (error) {
-    return missing(`its addon does not load: ${firstLine(describeError(error))}`, REBUILD);
+    const cure = `delete ${directory} and ${START_AGAIN}`;
+    return missing(`its addon does not load: ${firstLine(describeError(error))}`, cure);
   }
 }
 
@@ -144,12 +204,11 @@ export function nativeAvailability(directory = NATIVE_OUTPUT): NativeAvailabilit
  *
  * Throws `ConfigError` with reason and cure when it cannot be had.
  */
-export function loadNativeAddon(instructionSet?: InstructionSet, directory = NATIVE_OUTPUT): NativeAddon {
-  const availability = nativeAvailability(directory);
+export function loadNativeAddon(instructionSet?: InstructionSet, availability = nativeAvailability()): NativeAddon {
   if (!availability.available) {
     throw new ConfigError(`--engine native: ${availability.reason}; ${availability.cure}, or take another engine`);
   }
-  const { instructionSets } = availability;
+  const { instructionSets, directory } = availability;
   const wanted = instructionSet ?? availability.instructionSet;
   if (!instructionSets.includes(wanted)) {
     throw new ConfigError(
@@ -159,7 +218,9 @@ export function loadNativeAddon(instructionSet?: InstructionSet, directory = NAT
   try {
     return loadBuild(directory, wanted);
   } catch (error) {
-    throw new ConfigError(`--device ${wanted}: the addon does not load: ${describeError(error)}; ${REBUILD}`);
+    throw new ConfigError(
+      `--device ${wanted}: the addon does not load: ${describeError(error)}; delete ${directory} and ${START_AGAIN}`,
+    );
   }
 }
 

@@ -32,6 +32,8 @@ export type TfjsDeviceName = keyof typeof DEVICES;
 
 export const DEVICE_NAMES = Object.keys(DEVICES) as TfjsDeviceName[];
 
+const NATIVE_DEVICES = DEVICE_NAMES.filter((name) => 'native' in DEVICES[name]);
+
 const require = createRequire(import.meta.url);
 
 /** tfjs-node and tfjs-node-gpu must be of the version of the TensorFlow.js that they plug into. */
@@ -45,7 +47,7 @@ export function rebuildCommands({ name }: NativePackage): string {
 }
 
 export function notInstalled(native: NativePackage): Refusal {
-  // Only that for GPUs is an optional dependency of this program.
+  // Only that for GPUs is an optional dependency of this program, which npm tries to install.
   const why = native.needsGpu ? ' (where it cannot, npm leaves this optional package out, without an error)' : '';
   return {
     reason: 'it is not installed',
@@ -57,18 +59,20 @@ export function notInstalled(native: NativePackage): Refusal {
 
 /**
  * Throws `ConfigError` for a device that the engine does not know, and where a package that it needs is not installed.
- * Undefined stands for the first device that can be had, and where TensorFlow.js is installed one always can.
+ * Undefined stands for the first device that can be had: one whose native package is installed, or else wasm, which has a
+ * package too. The plain cpu is too slow to be taken because another package is missing.
  */
 export function checkDevice(device: string | undefined): void {
   if (device !== undefined && !Object.hasOwn(DEVICES, device)) {
     throw new ConfigError(`--device ${device}: the tfjs engine runs on ${DEVICE_NAMES.join(', ')}; choose one of them`);
   }
-  demandPackages('tfjs');
+  const native = NATIVE_DEVICES.find((name) => !missingPackage(name));
+  demandPackages('tfjs', device ?? native);
   if (device === undefined) return;
-  const { native }: TfjsDevice = DEVICES[device as TfjsDeviceName];
-  if (!native || !missingPackage(device)) return;
-  const { reason, cure } = notInstalled(native);
-  throw new ConfigError(`--engine tfjs: ${native.name} cannot be used: ${reason}; ${cure}, or choose another --device`);
+  const needed = (DEVICES[device as TfjsDeviceName] as TfjsDevice).native;
+  if (!needed || !missingPackage(device)) return;
+  const { reason, cure } = notInstalled(needed);
+  throw new ConfigError(`--engine tfjs: ${needed.name} cannot be used: ${reason}; ${cure}, or choose another --device`);
 }
 
 /**

@@ -7,10 +7,9 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
-import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import { visibleGpus } from '../gpus.ts';
-import { isNotInstalled } from '../optional-packages.ts';
+import { demandPackages, isNotInstalled, MissingPackageError } from '../optional-packages.ts';
 import type { Refusal } from '../optional-packages.ts';
 import { DEVICE_NAMES, DEVICES, installCommand, notInstalled, rebuildCommands } from './devices.ts';
 import type { NativePackage, TfjsDevice, TfjsDeviceName } from './devices.ts';
@@ -38,7 +37,10 @@ export interface LoaderHost {
     /** A started backend. */
     readonly findBackend: (name: string) => unknown;
   };
-  readonly wasm: Pick<typeof wasm, 'getThreadsCount' | 'setThreadsCount'>;
+  /** Loads the package of the backend wasm. Throws `ConfigError` with the cure where it is not installed. */
+  readonly loadWasm: () => Promise<
+    Pick<typeof import('@tensorflow/tfjs-backend-wasm'), 'getThreadsCount' | 'setThreadsCount'>
+  >;
   readonly registerWasmKernels: () => void;
   /** Node's `util` module. */
   readonly util: Record<string, unknown>;
@@ -55,7 +57,10 @@ const HOST: LoaderHost = {
   versionOf: (packageName) => (require(`${packageName}/package.json`) as { version: string }).version,
   hasGpu: async () => (await visibleGpus()).length > 0,
   tensorflow: tf,
-  wasm,
+  loadWasm() {
+    demandPackages('tfjs', 'wasm');
+    return import('@tensorflow/tfjs-backend-wasm');
+  },
   registerWasmKernels,
   // The object that packages get from `require`; an import's namespace could not be written to.
   util: require('node:util') as Record<string, unknown>,
@@ -85,6 +90,8 @@ export async function startBackend(
       return await startDevice(name, threads, host);
     } catch (error) {
       refusals.push(describeError(error));
+      // The plain cpu, which comes next, is too slow to be taken because a package is missing.
+      if (error instanceof MissingPackageError) break;
     }
   }
   throw new ConfigError(refusals.join('; '));
@@ -104,12 +111,14 @@ async function startDevice(device: TfjsDeviceName, threads: number, host: Loader
   switch (backend) {
     case 'tensorflow':
       return { device, backend, threads: await startNative(native!, threads, host) };
-    case 'wasm':
-      host.wasm.setThreadsCount(threads);
+    case 'wasm': {
+      const wasm = await host.loadWasm();
+      wasm.setThreadsCount(threads);
       await keepingListeners(() => startByName(backend, host));
       host.registerWasmKernels();
       // In Node the backend always runs on one thread: its build for several is for browsers' workers.
-      return { device, backend, threads: host.wasm.getThreadsCount() };
+      return { device, backend, threads: wasm.getThreadsCount() };
+    }
     case 'cpu':
       await startByName(backend, host);
       return { device, backend, threads: 1 };

@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { addonPath, NATIVE_OUTPUT } from '../../../../worker/engines/native/build-output.ts';
+import { addonPath } from '../../../../worker/engines/native/build-output.ts';
 import { nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 
 const availability = nativeAvailability();
 
 /** Plain CommonJS, for threads and processes that load no TypeScript: steps of a convolution and a dense layer, for ever. */
 function endlessSteps(onStep: string): string {
-  const addon = availability.available ? addonPath(NATIVE_OUTPUT, availability.instructionSet) : '';
+  const addon = availability.available ? addonPath(availability.directory, availability.instructionSet) : '';
   return `
     const addon = require(${JSON.stringify(addon)});
     const plan = Int32Array.from([0,1,1,28,28,5,6,0,150,0,0,1,0,0,0,0,0,0,0, 2,0,3456,1,1,0,10,156,34716,0,0,1,0,0,0,0,0,0,0]);

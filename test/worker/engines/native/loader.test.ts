@@ -3,17 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../../protocol/errors.ts';
-import {
-  addonPath,
-  instructionSetsOf,
-  NATIVE_OUTPUT,
-  reportPath,
-} from '../../../../worker/engines/native/build-output.ts';
+import { addonPath, instructionSetsOf, PLATFORM, reportPath } from '../../../../worker/engines/native/build-output.ts';
 import type { BuildReport } from '../../../../worker/engines/native/build-output.ts';
-import { loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
+import { availabilityIn, loadNativeAddon, nativeAvailability } from '../../../../worker/engines/native/loader.ts';
 
 const everywhere = instructionSetsOf(process.arch).at(-1)!;
-const built = nativeAvailability(NATIVE_OUTPUT);
+const built = nativeAvailability();
 
 describe('the native addon where something is missing', () => {
   let directory: string;
@@ -24,34 +19,42 @@ describe('the native addon where something is missing', () => {
     writeFileSync(reportPath(directory), JSON.stringify({ key: '', instructionSets: [], status: 'built', ...report }));
 
   it('was never built: the cure is to build', () => {
-    expect(nativeAvailability(directory)).toEqual({
+    expect(availabilityIn(directory)).toEqual({
       available: false,
       reason: 'its kernels were not built',
-      cure: 'run npm run build on this machine',
+      cure: 'run gradsock engines, which builds them for this machine',
     });
   });
 
   it('found no compiler: the cure is to install one', () => {
     leave({ status: 'no-compiler' });
-    expect(nativeAvailability(directory)).toMatchObject({
+    expect(availabilityIn(directory)).toMatchObject({
       available: false,
-      reason: 'no C++ compiler was found when it was built',
+      reason: 'no C++ compiler was found',
       cure: expect.stringContaining('install g++ or clang++'),
     });
   });
 
   it('did not compile: the reason names the log', () => {
     leave({ status: 'failed', log: '/somewhere/build.log' });
-    expect(nativeAvailability(directory)).toMatchObject({
+    expect(availabilityIn(directory)).toMatchObject({
       available: false,
       reason: 'its kernels did not compile (/somewhere/build.log)',
+    });
+  });
+
+  it('was built for another system: the reason names both', () => {
+    leave({ instructionSets: [everywhere], platform: 'plan9-mips' });
+    expect(availabilityIn(directory)).toMatchObject({
+      available: false,
+      reason: `its kernels were built for plan9-mips, and this is ${PLATFORM}`,
     });
   });
 
   it('is built but does not load: the reason is what the system says', () => {
     leave({ instructionSets: [everywhere] });
     writeFileSync(addonPath(directory, everywhere), 'no shared library');
-    const availability = nativeAvailability(directory);
+    const availability = availabilityIn(directory);
     expect(availability).toMatchObject({
       available: false,
       reason: expect.stringMatching(/^its addon does not load: .*gradsock-/),
@@ -60,13 +63,15 @@ describe('the native addon where something is missing', () => {
 
   it('has a report that cannot be read: it counts as never built', () => {
     writeFileSync(reportPath(directory), '{"status":');
-    expect(nativeAvailability(directory)).toMatchObject({ available: false, reason: 'its kernels were not built' });
+    expect(availabilityIn(directory)).toMatchObject({ available: false, reason: 'its kernels were not built' });
   });
 
   it('refuses to load, as a ConfigError with reason and cure', () => {
     leave({ status: 'no-compiler' });
-    expect(() => loadNativeAddon(undefined, directory)).toThrow(ConfigError);
-    expect(() => loadNativeAddon(undefined, directory)).toThrow(/no C\+\+ compiler .*install g\+\+.*another engine/);
+    expect(() => loadNativeAddon(undefined, availabilityIn(directory))).toThrow(ConfigError);
+    expect(() => loadNativeAddon(undefined, availabilityIn(directory))).toThrow(
+      /no C\+\+ compiler .*install g\+\+.*another engine/,
+    );
   });
 });
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../../protocol/errors.ts';
+import { MissingPackageError } from '../../../../worker/engines/optional-packages.ts';
 import { startBackend, type LoaderHost } from '../../../../worker/engines/tfjs/loader.ts';
 
 interface Machine {
@@ -15,6 +16,8 @@ interface Machine {
   readonly version?: string;
   /** Of NVIDIA. Default: that which the backend uses. */
   readonly hasGpu?: boolean;
+  /** Whether the package of the backend wasm is installed. Default: true. */
+  readonly hasWasm?: boolean;
   /** What Node's `util` has. */
   readonly util?: Record<string, unknown>;
 }
@@ -22,7 +25,7 @@ interface Machine {
 /** A machine as the loader sees it, and what the loader did to it. */
 function fakeHost(machine: Machine) {
   const { packages = {}, backend, broken = {}, environment = {}, version = '4.22.0', util = {} } = machine;
-  const { hasGpu = backend?.isUsingGpuDevice ?? false } = machine;
+  const { hasWasm = true, hasGpu = backend?.isUsingGpuDevice ?? false } = machine;
   const done: string[] = [];
   const find = (name: string, file = name) => {
     const load = packages[name];
@@ -51,7 +54,13 @@ function fakeHost(machine: Machine) {
         return failure instanceof Error ? Promise.reject(failure) : Promise.resolve(failure !== false);
       },
     },
-    wasm: { setThreadsCount: (threads) => done.push(`wasm threads ${threads}`), getThreadsCount: () => 1 },
+    loadWasm: () =>
+      hasWasm
+        ? Promise.resolve({
+            setThreadsCount: (threads) => done.push(`wasm threads ${threads}`),
+            getThreadsCount: () => 1,
+          })
+        : Promise.reject(new MissingPackageError('its wasm package is not installed')),
     registerWasmKernels: () => done.push('wasm kernels'),
     util,
     environment,
@@ -155,6 +164,11 @@ describe('a TensorFlow.js backend that cannot be had', () => {
     expect(await refusalOf('wasm', { broken: { wasm: new Error('no memory\nat') } })).toContain(
       'cannot start its wasm backend: no memory; choose',
     );
+  });
+
+  it('is not replaced, unasked, by the plain cpu because the package of wasm is missing', async () => {
+    const message = await refusalOf(undefined, { hasWasm: false });
+    expect(message).toMatch(/tfjs-node cannot be used.*; its wasm package is not installed$/);
   });
 
   it('has an unknown name: the refusal names the devices', async () => {
