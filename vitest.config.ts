@@ -35,6 +35,8 @@ const BROWSER = ['test/browser/**/*.test.ts'];
 const TOOLS = ['test/tools/**/*.test.ts'];
 /** Several machines: real launchers and schedulers, which npm cannot install. */
 const CLUSTERS = ['test/clusters/**/*.test.ts'];
+/** The package, installed by npm and pnpm from their registry. */
+const INSTALL = ['test/install/**/*.test.ts'];
 /** On a GPU, or on one in software, which npm cannot install. */
 const GPU = ['test/worker/engines/onnx/webgpu.test.ts'];
 /** Unit tests that replace modules: others must not see that. */
@@ -46,7 +48,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       tier('unit', ['test/**/*.test.ts'], {
-        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...BROWSER, ...TOOLS, ...CLUSTERS, ...MOCKING],
+        exclude: [...CONTRACTS, ...SIMULATION, ...E2E, ...BROWSER, ...TOOLS, ...CLUSTERS, ...INSTALL, ...MOCKING],
         isolate: false,
       }),
       tier('unit, isolated', MOCKING),
@@ -57,6 +59,7 @@ export default defineConfig({
       tier('browser', BROWSER),
       tier('tools', TOOLS),
       tier('clusters', CLUSTERS),
+      tier('install', INSTALL),
       tier('gpu', GPU),
     ],
   },

@@ -9,7 +9,7 @@ import { openLocalDataset } from '../../coordinator/dataset/local-dataset.ts';
 import { readConfusion } from '../../coordinator/run-directory/confusion-files.ts';
 import { writeFileAtomically } from '../../protocol/atomic-file.ts';
 import type { CanonicalDataset } from '../../protocol/data/canonical.ts';
-import { toPng } from '../plots/png.ts';
+import { NoRasterizerError, toPng } from '../plots/png.ts';
 import { compareRuns } from '../show/comparison.ts';
 import type { NamedRun } from '../show/comparison.ts';
 import { imagesIn } from '../show/run-images.ts';
@@ -42,10 +42,15 @@ async function writeCurves(folder: string, view: RunView, warn: WriteReportOptio
   const charts = learningCharts(view).filter(({ x }) => x.length > 0);
   if (charts.length === 0) return;
   const svg = chartsFile(charts, { title: view.head.name });
-  const { bytes, warning } = toPng(svg, { zoom: ZOOM });
   await writeFileAtomically(join(folder, 'curves.svg'), svg);
-  await writeFileAtomically(join(folder, 'curves.png'), bytes);
-  if (warning !== undefined) warn?.(`warning: curves.png: ${warning}`);
+  try {
+    const { bytes, warning } = toPng(svg, { zoom: ZOOM });
+    await writeFileAtomically(join(folder, 'curves.png'), bytes);
+    if (warning !== undefined) warn?.(`warning: curves.png: ${warning}`);
+  } catch (error) {
+    if (!(error instanceof NoRasterizerError)) throw error;
+    warn?.(`warning: curves.png is not written: ${error.message}`);
+  }
 }
 
 async function partsOf(folder: string, view: RunView, open: CanonicalDataset | undefined): Promise<RunReportParts> {

@@ -15,12 +15,20 @@ export async function reportSweep(
   await directory.write('table.md', table);
   say(`\n${table}`);
   // Plots take libraries that no other command needs.
-  const [{ drawSweep }, { toPng }] = await Promise.all([import('./picture.ts'), import('../plots/png.ts')]);
+  const [{ drawSweep }, { NoRasterizerError, toPng }] = await Promise.all([
+    import('./picture.ts'),
+    import('../plots/png.ts'),
+  ]);
   const svg = drawSweep(plan, settings, (trial) => readCurve(directory.trialPath(trial), plan.objective));
-  const { bytes, warning } = toPng(svg);
   await directory.write('plot.svg', svg);
-  await directory.write('plot.png', bytes);
-  if (warning !== undefined) say(`warning: ${warning}`);
+  try {
+    const { bytes, warning } = toPng(svg);
+    await directory.write('plot.png', bytes);
+    if (warning !== undefined) say(`warning: ${warning}`);
+  } catch (error) {
+    if (!(error instanceof NoRasterizerError)) throw error;
+    say(`warning: plot.png is not written: ${error.message}`);
+  }
   const failed = [...directory.records.values()].filter(({ isFinal }) => !isFinal).map(({ trial }) => trial);
   if (failed.length > 0) say(`failed, and tried again by the same command: ${failed.join(', ')}`);
   say(`sweep directory ${directory.path}`);

@@ -1,10 +1,12 @@
-/** The built library, imported by the package's name: its example, and an installation without optional packages. */
+/** The built library, imported by the package's name: its example, and an installation without the engines' packages. */
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { instructionSetsOf } from '../../worker/engines/native/build-output.ts';
+import { writeStandInCompiler } from '../helpers/stand-in-compiler.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,7 +23,7 @@ test('the example in docs trains in memory, says how it goes, and ends by itself
   expect(stderr).toBe('');
 });
 
-/** Installs the package with `--omit=optional` into a project: the built files, and links to what it depends on. */
+/** Installs the package with `--omit=optional` into a project: its files, and links to what it depends on. */
 function installWithoutOptional(project: string): void {
   const modules = join(project, 'node_modules');
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
@@ -33,10 +35,12 @@ function installWithoutOptional(project: string): void {
   }
   cpSync(join(ROOT, 'dist'), join(modules, 'gradsock/dist'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(modules, 'gradsock/package.json'));
+  const sources = 'worker/engines/native';
+  cpSync(join(ROOT, sources), join(modules, 'gradsock', sources), { recursive: true });
 }
 
 /** What a program of these lines says, as JSON, when it has ended by itself. */
-async function say(project: string, program: string): Promise<unknown> {
+async function say(project: string, program: string, environment: NodeJS.ProcessEnv = {}): Promise<unknown> {
   const script = `
     import { train } from 'gradsock';
     const images = new Uint8Array(64 * 4).map((_, i) => (Math.floor(i / 4) % 2) * 200 + (i % 7));
@@ -50,7 +54,7 @@ async function say(project: string, program: string): Promise<unknown> {
     const said = {};
     ${program}
     console.log(JSON.stringify(said));`;
-  const env = { ...process.env, XDG_CACHE_HOME: join(project, 'cache') };
+  const env = { ...process.env, XDG_CACHE_HOME: join(project, 'cache'), ...environment };
   const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', script], {
     cwd: project,
     env,
@@ -97,16 +101,44 @@ describe('an installation without ONNX Runtime and TensorFlow.js', () => {
     expect(readdirSync(project)).toEqual(['node_modules']);
   });
 
-  test('without a compiler either says both cures, and trains by the reference where that is asked for', async () => {
+  const removeBuild = () => {
     const built = join(project, 'node_modules/gradsock/dist/worker/engines/native');
     for (const name of readdirSync(built)) if (/\.node$|report/.test(name)) rmSync(join(built, name));
+  };
+
+  test.skipIf(!hasNative)('builds the native engine on first use, once for all its workers, and says so', async () => {
+    removeBuild();
+    const compiler = writeStandInCompiler(project, join(ROOT, 'dist/worker/engines/native'));
+    const program = `
+      const lines = [];
+      const logger = { info: (line) => lines.push(line), warn: (line) => lines.push('warning: ' + line) };
+      for (const workers of [2, undefined]) {
+        const { result } = await train({ ...run, workers, microbatches: 2, engine: 'native', logger });
+        said[workers ?? 1] = result.status;
+      }
+      said.lines = lines.filter((line) => /native engine|warning/.test(line));`;
+    expect(await say(project, program, { CXX: compiler.path })).toEqual({
+      1: 'completed',
+      2: 'completed',
+      lines: [
+        expect.stringMatching(`^native engine: compiling it .*; kept in ${join(project, 'cache/gradsock/native/')}`),
+        expect.stringMatching(/^native engine: built for .* in .* s with stand-in 1.0$/),
+      ],
+    });
+    expect(compiler.numAddons()).toBe(instructionSetsOf(process.arch).length);
+    rmSync(join(project, 'cache'), { recursive: true });
+  });
+
+  test('without a compiler either says both cures, and trains by the reference where that is asked for', async () => {
+    removeBuild();
     const program = `
       said.auto = await refusal({});
       const { result } = await train({ ...run, engine: 'reference' });
       said.reference = [result.status, result.testAccuracy];`;
-    const { auto, reference } = (await say(project, program)) as { auto: string; reference: unknown };
+    const without = { CXX: '', PATH: project };
+    const { auto, reference } = (await say(project, program, without)) as { auto: string; reference: unknown };
     expect(auto).toMatch(/^ConfigError: --engine auto: no engine can be used here: /);
-    expect(auto).toMatch(/native on cpu: [^;]*; .*(compiler|build)/);
+    expect(auto).toMatch(/native on cpu: no C\+\+ compiler was found; install g\+\+ or clang\+\+/);
     expect(auto).toMatch(/onnx on cpu: onnxruntime-node is not installed; run npm install onnxruntime-node@/);
     expect(reference).toEqual(['completed', 1]);
     expect(existsSync(join(project, 'cache'))).toBe(false);

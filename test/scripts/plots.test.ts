@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { drawCurves } from '../../scripts/plots/curves.ts';
 import { arrange, GREY, PALETTE, wholeTicks } from '../../scripts/plots/drawing.ts';
-import { toPng } from '../../scripts/plots/png.ts';
+import { loadResvg, toPng } from '../../scripts/plots/png.ts';
 import { drawPoints } from '../../scripts/plots/points.ts';
 
 const rising = [0.5, 0.7, 0.8].map((y, i) => ({ x: i + 1, y }));
@@ -24,6 +24,15 @@ const headOf = (bytes: Uint8Array) => {
   const view = Buffer.from(bytes);
   return { magic: view.toString('latin1', 1, 4), width: view.readUInt32BE(16), height: view.readUInt32BE(20) };
 };
+
+test('a PNG cannot be drawn where npm has omitted the binary for it: the cure is to install that', () => {
+  const load = () => {
+    throw new Error("Cannot find module '@resvg/resvg-js-linux-x64-gnu'\nRequire stack:\n- js-binding.js");
+  };
+  expect(() => loadResvg(load)).toThrow(
+    /^PNG images cannot be drawn: Cannot find module '@resvg\/resvg-js-linux-x64-gnu'; run npm install @resvg\/resvg-js-linux-x64-gnu@\d+\.\d+\.\d+, or use the SVG$/,
+  );
+});
 
 describe('curves', () => {
   test('have a title, both axes with their labels, and a legend that names each and the others', () => {

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { ConfigError } from '../../protocol/errors.ts';
 
 const TENSORFLOW = '@tensorflow/tfjs';
+const WASM = '@tensorflow/tfjs-backend-wasm';
 
 /**
  * What each engine cannot do without, on a device or, for undefined, on the one that it takes as a rule. An engine that is
@@ -14,7 +15,7 @@ const TENSORFLOW = '@tensorflow/tfjs';
  */
 const NEEDED_BY: Readonly<Record<string, (device: string | undefined) => readonly string[]>> = {
   onnx: () => ['onnxruntime-node'],
-  tfjs: (device = 'wasm') => (device === 'wasm' ? [TENSORFLOW, '@tensorflow/tfjs-backend-wasm'] : [TENSORFLOW]),
+  tfjs: (device = 'wasm') => (device === 'wasm' ? [TENSORFLOW, WASM] : [TENSORFLOW]),
 };
 
 /** Why something cannot be used, and what to do about it. */
@@ -61,7 +62,7 @@ export function installCommand(...names: readonly string[]): string {
 
 /** The version of TensorFlow.js; its packages all have the same. */
 export function tensorflowVersion(): string {
-  return testedVersions()[TENSORFLOW]!;
+  return testedVersions()[WASM]!;
 }
 
 /** Whether `error` says that the package itself is missing; a module missing within it has the same code. */
@@ -84,7 +85,8 @@ function isInstalled(name: string, resolve: Resolve): boolean {
 
 /**
  * From the package.json above this file, in the sources or in dist/: the lowest version of each peer's range is the one
- * that was tested.
+ * that was tested. That of TensorFlow.js follows from its backend's, for `peerDependencies` must not name it: npm, where it
+ * leaves out `@tensorflow/tfjs-node-gpu`, would keep the 280 MB of TensorFlow.js as a peer of this package.
  */
 function testedVersions(): Readonly<Record<string, string>> {
   for (const up of ['../..', '../../..']) {
@@ -92,7 +94,8 @@ function testedVersions(): Readonly<Record<string, string>> {
       const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
       const { peerDependencies } = JSON.parse(text) as { peerDependencies: Record<string, string> };
       const versions = Object.entries(peerDependencies).map(([name, range]) => [name, range.replace(/^\^/, '')]);
-      return Object.fromEntries(versions) as Record<string, string>;
+      const tested = Object.fromEntries(versions) as Record<string, string>;
+      return { ...tested, [TENSORFLOW]: tested[WASM]! };
     } catch {
       // Not at this level: the next one up.
     }

@@ -66,13 +66,15 @@ export function checkDevice(device: string | undefined): void {
   if (device !== undefined && !Object.hasOwn(DEVICES, device)) {
     throw new ConfigError(`--device ${device}: the tfjs engine runs on ${DEVICE_NAMES.join(', ')}; choose one of them`);
   }
-  const native = NATIVE_DEVICES.find((name) => !missingPackage(name));
-  demandPackages('tfjs', device ?? native);
-  if (device === undefined) return;
-  const needed = (DEVICES[device as TfjsDeviceName] as TfjsDevice).native;
-  if (!needed || !missingPackage(device)) return;
-  const { reason, cure } = notInstalled(needed);
-  throw new ConfigError(`--engine tfjs: ${needed.name} cannot be used: ${reason}; ${cure}, or choose another --device`);
+  // A native package brings TensorFlow.js along.
+  const { native }: TfjsDevice = DEVICES[(device ?? 'wasm') as TfjsDeviceName];
+  if (native && missingPackage(device!)) {
+    const { reason, cure } = notInstalled(native);
+    throw new ConfigError(
+      `--engine tfjs: ${native.name} cannot be used: ${reason}; ${cure}, or choose another --device`,
+    );
+  }
+  demandPackages('tfjs', device ?? NATIVE_DEVICES.find((name) => !missingPackage(name)));
 }
 
 /**

@@ -4,6 +4,7 @@
  * Needs no node-gyp: a C++ compiler ($CXX, c++, g++ or clang++) and the Node-API headers of node_modules. Without a
  * compiler, or when compiling fails, the report in the output folder has the reason: the other engines work without it.
  */
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -40,6 +41,8 @@ export interface NativeBuild {
  */
 export async function buildNative(output = NATIVE_OUTPUT, signal?: AbortSignal): Promise<NativeBuild> {
   const started = performance.now();
+  // Each compiler that runs listens to it.
+  if (signal) setMaxListeners(0, signal);
   await mkdir(output, { recursive: true });
   const compiler = await findCompiler(signal);
   const key = JSON.stringify([recipeKey(), compiler]);

@@ -21,11 +21,12 @@ export interface CachedBuilds {
   readonly others: readonly string[];
 }
 
-/** Undefined for a user who has no cache. Runs no program. */
+/** Undefined for a user who has no cache, and for a package without the sources. Runs no program. */
 export function cachedBuilds(cache = userCacheFolder()): CachedBuilds | undefined {
   if (cache === undefined) return undefined;
   const folder = join(cache, 'native');
-  const recipe = recipeKey().slice(0, RECIPE_DIGITS);
+  const recipe = recipeKey()?.slice(0, RECIPE_DIGITS);
+  if (recipe === undefined) return undefined;
   const compiler = compilerIdentity();
   const own = compiler === undefined ? undefined : join(folder, `${recipe}-${digest(compiler)}`);
   const others = namesIn(folder)

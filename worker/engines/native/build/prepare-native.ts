@@ -13,9 +13,10 @@ import { availabilityIn, NO_COMPILER, nativeAvailability, RETRY_MINUTES, settleN
 import type { NativeRefusal } from '../loader.ts';
 import { buildNative, SCRATCH_PREFIX } from './build-native.ts';
 import { LockDeadlineError, takeBuildLock } from './build-lock.ts';
+import type { LockTiming } from './build-lock.ts';
 import { cachedBuilds } from './cached-build.ts';
 
-/** What a build needs of a disk at most, object files included. */
+/** What a build needs of a disk at most, object files included: three times what was seen. */
 const BUILD_BYTES = 32 * 2 ** 20;
 
 export interface PreparationOptions {
@@ -37,7 +38,8 @@ export async function prepareNative(options: PreparationOptions = {}): Promise<v
   const builds = cachedBuilds();
   const { own } = builds ?? {};
   if (own !== undefined && availabilityIn(own).available) return settleNative();
-  const refusal = builds === undefined ? NO_CACHE : own === undefined ? NO_COMPILER : await buildInCache(own, options);
+  const missing = builds === undefined ? NO_CACHE : NO_COMPILER;
+  const refusal = own === undefined ? missing : await buildInCache(own, options);
   settleNative(refusal);
   const { warn = () => {} } = options;
   // The line that tells which engine is taken has that no compiler was found; it may be meant so.
@@ -47,14 +49,25 @@ export async function prepareNative(options: PreparationOptions = {}): Promise<v
 }
 
 const NO_CACHE: NativeRefusal = {
-  reason: 'its kernels were not built: this user has neither a home folder nor a cache',
-  cure: 'set XDG_CACHE_HOME to a folder that can be written',
+  reason: 'its kernels were not built: this user has no cache folder, or this package lacks their sources',
+  cure: 'set XDG_CACHE_HOME to a folder that can be written, and see that gradsock is installed whole',
 };
 
-/** Undefined when there is a build in `folder`. */
-async function buildInCache(
+export interface BuildOptions extends PreparationOptions {
+  readonly timing?: LockTiming;
+  /** What must be free on the disk. */
+  readonly minFreeBytes?: number;
+}
+
+/**
+ * Builds into `folder` unless that has been done, or another process does it. Resolves with undefined when there is a
+ * build, else with why there is none.
+ *
+ * Rejects with the signal's reason alone.
+ */
+export async function buildInCache(
   folder: string,
-  { log = () => {}, signal }: PreparationOptions,
+  { log = () => {}, signal, timing, minFreeBytes = BUILD_BYTES }: BuildOptions = {},
 ): Promise<NativeRefusal | undefined> {
   try {
     await mkdir(folder, { recursive: true });
@@ -62,13 +75,14 @@ async function buildInCache(
       isDone: () => isSettled(folder),
       onWait: (holder) => log(`native engine: waiting for ${holder}, which compiles it into ${folder}`),
       signal,
+      ...(timing && { timing }),
     });
     if (!lock) return refusalIn(folder);
     try {
       // Another process may have made it between the look and the lock.
       if (isSettled(folder)) return refusalIn(folder);
-      await demandSpace(folder);
-      log(`native engine: compiling it for this machine, which takes about 15 s, once; kept in ${folder}`);
+      await demandSpace(folder, minFreeBytes);
+      log(`native engine: compiling it for this machine, which takes about half a minute, once; kept in ${folder}`);
       await removeScratch(folder);
       const { line } = await buildNative(folder, signal);
       log(`native engine: ${line}`);
@@ -96,10 +110,10 @@ function refusalIn(folder: string): NativeRefusal | undefined {
 }
 
 /** A full disk is known before compilers have worked for nothing. */
-async function demandSpace(folder: string): Promise<void> {
+async function demandSpace(folder: string, numBytes: number): Promise<void> {
   const { bavail, blocks, bsize } = await statfs(folder);
   // Some file systems do not tell.
-  if (blocks > 0 && bavail * bsize < BUILD_BYTES) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  if (blocks > 0 && bavail * bsize < numBytes) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
 }
 
 /** What processes left that were killed while they built. The caller holds the lock. */

@@ -1,6 +1,6 @@
 /** What the native addon is compiled from, and with which flags. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NATIVE_SOURCES } from '../build-output.ts';
 import type { InstructionSet } from '../build-output.ts';
@@ -30,14 +30,16 @@ export const LINK_FLAGS = process.platform === 'darwin' ? ['-undefined', 'dynami
 
 /**
  * A hash of all that a build depends on besides the compiler: sources, flags, operating system and architecture. Node's
- * version is not among it: the addon uses Node-API, which does not change.
+ * version is not among it: the addon uses Node-API, which does not change. Undefined where the sources are not there, as
+ * in a bundle.
  */
-export function recipeKey(): string {
+export function recipeKey(sources = NATIVE_SOURCES): string | undefined {
+  if (!existsSync(sources)) return undefined;
   const hash = createHash('sha256');
   const flags = [COMPILE_FLAGS, ADDON_FLAGS, LINK_FLAGS, INSTRUCTION_SET_FLAGS, COMMON_UNITS, KERNEL_UNITS];
   hash.update(JSON.stringify([flags, process.platform, process.arch]));
-  for (const name of readdirSync(NATIVE_SOURCES).sort()) {
-    if (/\.(cpp|h)$/.test(name)) hash.update(name).update(readFileSync(join(NATIVE_SOURCES, name)));
+  for (const name of readdirSync(sources).sort()) {
+    if (/\.(cpp|h)$/.test(name)) hash.update(name).update(readFileSync(join(sources, name)));
   }
   return hash.digest('hex');
 }
