@@ -4,13 +4,13 @@
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigError } from '../../protocol/errors.ts';
-import { describeSystemError } from '../../protocol/system-errors.ts';
 import { readJsonFile } from '../../protocol/text-files.ts';
 import type { RunResult } from '../reporting/reporter.ts';
 import { TENSORBOARD_FOLDER } from '../reporting/tensorboard/tensorboard.ts';
 import { readRecordedRun } from './resume.ts';
+import { nearestExisting, unwritableFolder } from './unwritable-folder.ts';
 
 /** What a run has only once it has trained, or was asked for its initial model. */
 const TRAINED = ['model.safetensors', 'best.safetensors', 'epochs.jsonl', 'checkpoints'];
@@ -34,7 +34,7 @@ export function checkRunFolder(folder: string): void {
     accessSync(nearest, constants.W_OK | constants.X_OK);
   } catch (error) {
     const deed = nearest === resolve(folder) ? 'written' : 'made';
-    throw new ConfigError(describeSystemError(`--run-dir ${folder}`, deed, error), { cause: error });
+    throw unwritableFolder(folder, deed, error);
   }
 }
 
@@ -71,10 +71,4 @@ function contentOf(folder: string): 'nothing' | 'start' | 'run' {
 function readResult(folder: string): RunResult | undefined {
   const path = join(folder, 'result.json');
   return existsSync(path) ? (readJsonFile(path, path) as RunResult) : undefined;
-}
-
-function nearestExisting(folder: string): string {
-  let path = resolve(folder);
-  while (!existsSync(path) && dirname(path) !== path) path = dirname(path);
-  return path;
 }

@@ -5,8 +5,7 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
-import { ConfigError } from '../../protocol/errors.ts';
-import { describeSystemError } from '../../protocol/system-errors.ts';
+import type { ConfigError } from '../../protocol/errors.ts';
 import { removeDrafts, syncFolder } from '../../protocol/atomic-file.ts';
 import { checkRunFolder, clearEarlierStart } from './earlier-start.ts';
 import { openRunDirectory } from './run-directory.ts';
@@ -14,6 +13,7 @@ import type { RunDirectory, RunRecord } from './run-directory.ts';
 import { lockRunDirectory } from './run-lock.ts';
 import type { RunLock } from './run-lock.ts';
 import { StorageError } from './storage-error.ts';
+import { unwritableFolder } from './unwritable-folder.ts';
 
 const shortId = customAlphabet('0123456789abcdefghjkmnpqrstvwxyz', 6);
 
@@ -89,7 +89,7 @@ async function makeFolder(folder: string): Promise<string | undefined> {
 /** For a folder in which a new run cannot be recorded: here `--resume` is no cure. */
 export function cannotBeMade(folder: string, error: unknown): ConfigError {
   const cause = error instanceof StorageError ? error.cause : error;
-  return new ConfigError(describeSystemError(`--run-dir ${folder}`, 'made', cause), { cause });
+  return unwritableFolder(folder, 'made', cause);
 }
 
 /** Removes `folder`, and those above it up to `first`, as far as nothing is in them. */

@@ -11,6 +11,7 @@ import { ConfigError } from '../../../protocol/errors.ts';
 import { replicaAt } from '../../helpers/checkpoints.ts';
 import { runConfig } from '../../helpers/cluster.ts';
 import { temporaryFolder } from '../../helpers/folder.ts';
+import { asOrdinaryUser, openFolder } from '../../helpers/ordinary-user.ts';
 
 const result = (changes: Partial<RunResult> = {}): RunResult => ({
   status: 'failed',
@@ -111,6 +112,21 @@ describe('a folder that cannot be used is refused before anything is made:', () 
     chmodSync(folder, 0o500);
     expect(() => checkRunFolder(join(folder, 'run'))).toThrow(/cannot be made: permission denied for .* \(EACCES\)/);
   });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'one that another user owns: both are named by number, with the cures',
+    async () => {
+      const folder = openFolder();
+      await asOrdinaryUser([folder], async (uid) => {
+        await expect(createRunDirectory('tiny', join(folder, 'run'), told)).rejects.toThrow(
+          `--run-dir ${join(folder, 'run')}: cannot be made: permission denied for user ${uid} (EACCES): ` +
+            `${folder} belongs to user 0 and group 0: run chown -R ${uid} ${folder}, start this program as user 0 ` +
+            '(a container: --user 0:0), or name another folder',
+        );
+      });
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   test('and what was made up to then is removed', async () => {
     const folder = temporaryFolder();
