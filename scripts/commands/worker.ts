@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { countOf } from '../../protocol/counts.ts';
 import { printableLines } from '../../protocol/errors.ts';
+import { prepareNative } from '../../worker/engines/native/build/prepare-native.ts';
 import { addWorkerFlags } from '../flags/commands.ts';
 import type { WorkerFlags } from '../flags/commands.ts';
 import { argumentsGiven, optionsGiven } from '../flags/given.ts';
@@ -54,6 +55,7 @@ export function workerCommand(): Command {
     const signal = launcher ? AbortSignal.any([workerSignal(warn), launcher.signal]) : workerSignal(warn);
     const numWorkers = flags.workers === 0 ? await groupSizeOf(flags) : flags.workers;
     if (numWorkers > 1) {
+      await prepareNative({ log, warn, signal });
       log(`${countOf(numWorkers, 'worker')} of ${countOf(flags.threads, 'thread')} each`);
       process.exitCode = await runWorkerGroup({
         ...{ numWorkers, signal, log: warn },

@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
+import type * as wasm from '@tensorflow/tfjs-backend-wasm';
 import { ConfigError, describeError } from '../../../protocol/errors.ts';
 import { visibleGpus } from '../gpus.ts';
 import { demandPackages, isNotInstalled, MissingPackageError } from '../optional-packages.ts';
@@ -38,9 +39,7 @@ export interface LoaderHost {
     readonly findBackend: (name: string) => unknown;
   };
   /** Loads the package of the backend wasm. Throws `ConfigError` with the cure where it is not installed. */
-  readonly loadWasm: () => Promise<
-    Pick<typeof import('@tensorflow/tfjs-backend-wasm'), 'getThreadsCount' | 'setThreadsCount'>
-  >;
+  readonly loadWasm: () => Promise<Pick<typeof wasm, 'getThreadsCount' | 'setThreadsCount'>>;
   readonly registerWasmKernels: () => void;
   /** Node's `util` module. */
   readonly util: Record<string, unknown>;
@@ -112,12 +111,12 @@ async function startDevice(device: TfjsDeviceName, threads: number, host: Loader
     case 'tensorflow':
       return { device, backend, threads: await startNative(native!, threads, host) };
     case 'wasm': {
-      const wasm = await host.loadWasm();
-      wasm.setThreadsCount(threads);
+      const settings = await host.loadWasm();
+      settings.setThreadsCount(threads);
       await keepingListeners(() => startByName(backend, host));
       host.registerWasmKernels();
       // In Node the backend always runs on one thread: its build for several is for browsers' workers.
-      return { device, backend, threads: wasm.getThreadsCount() };
+      return { device, backend, threads: settings.getThreadsCount() };
     }
     case 'cpu':
       await startByName(backend, host);

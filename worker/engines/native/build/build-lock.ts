@@ -89,13 +89,11 @@ async function tryLock(path: string, renewMs: number): Promise<BuildLock | undef
   };
   let renewal: Promise<void> | undefined;
   // A renewal that fails, or that hangs with its disk, costs at most a second build.
-  const timer = setInterval(
-    () =>
-      (renewal ??= renew()
-        .catch(() => {})
-        .finally(() => (renewal = undefined))),
-    renewMs,
-  );
+  const timer = setInterval(() => {
+    renewal ??= renew()
+      .catch(() => {})
+      .finally(() => (renewal = undefined));
+  }, renewMs);
   timer.unref();
   return {
     async release() {

@@ -37,7 +37,10 @@ export async function prepareNative(options: PreparationOptions = {}): Promise<v
   if (availabilityIn(NATIVE_OUTPUT).available) return;
   const builds = cachedBuilds();
   const { own } = builds ?? {};
-  if (own !== undefined && availabilityIn(own).available) return settleNative();
+  if (own !== undefined && availabilityIn(own).available) {
+    settleNative();
+    return;
+  }
   const missing = builds === undefined ? NO_CACHE : NO_COMPILER;
   const refusal = own === undefined ? missing : await buildInCache(own, options);
   settleNative(refusal);
