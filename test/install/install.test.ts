@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -21,9 +21,16 @@ const MOST_MEGABYTES = 120;
 /** A bound on hanging: on a busy machine npm takes a minute, and compilers take another. */
 const DEADLINE_MS = 600_000;
 
+/** Tests have an empty home folder; what npm has downloaded before need not come again. */
+const NPM_CACHE = join(userInfo().homedir, '.npm');
+
 const runFile = promisify(execFile);
 const run = (program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) =>
-  runFile(program, args, { ...options, timeout: DEADLINE_MS });
+  runFile(program, args, {
+    ...options,
+    env: { ...process.env, npm_config_cache: NPM_CACHE, ...options.env },
+    timeout: DEADLINE_MS,
+  });
 /** What is said where nobody can be asked, or nothing is kept. */
 const OFFLINE =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ERR_SOCKET_TIMEOUT|offline/i;
