@@ -33,8 +33,14 @@ export const LINK_FLAGS = process.platform === 'darwin' ? ['-undefined', 'dynami
  * version is not among it: the addon uses Node-API, which does not change. Undefined where the sources are not there, as
  * in a bundle.
  */
-export function recipeKey(sources = NATIVE_SOURCES): string | undefined {
-  if (!existsSync(sources)) return undefined;
+export function recipeKey(): string | undefined {
+  return (computed ??= existsSync(NATIVE_SOURCES) ? hashRecipe(NATIVE_SOURCES) : undefined);
+}
+
+/** It takes two milliseconds, and does not change while the process runs. */
+let computed: string | undefined;
+
+function hashRecipe(sources: string): string {
   const hash = createHash('sha256');
   const flags = [COMPILE_FLAGS, ADDON_FLAGS, LINK_FLAGS, INSTRUCTION_SET_FLAGS, COMMON_UNITS, KERNEL_UNITS];
   hash.update(JSON.stringify([flags, process.platform, process.arch]));
