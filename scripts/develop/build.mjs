@@ -64,7 +64,10 @@ const run = (...args) => execFileSync(process.execPath, args, { cwd: ROOT, stdio
 if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== stamp()) {
   rmSync(STAMP, { force: true });
   try {
-    run(createRequire(import.meta.url).resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json');
+    const compile = [createRequire(import.meta.url).resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json'];
+    run(...compile);
+    // Once more, now that the types are known to be sound: comments are for declarations alone, and a fifth of the package.
+    run(...compile, '--removeComments', '--noCheck', '--declaration', 'false');
     await bundlePage();
   } catch {
     // The compiler, or the bundler, has said what is wrong.
