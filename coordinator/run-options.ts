@@ -47,6 +47,8 @@ export interface RunOptions extends OpenRunOptions {
   readonly sharedMemory?: SharedMemorySystem | undefined;
   /** What workers must prove to know. Default: nothing. Kept out of every file of the run directory. */
   readonly token?: string | undefined;
+  /** The program's version, for those who examine the run. Default: it is not told. */
+  readonly program?: string | undefined;
   /** Why its workers cannot average in a ring, if they cannot: the star is taken, with this reason. */
   readonly ringObstacle?: string | undefined;
   /**

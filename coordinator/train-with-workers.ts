@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Dataset } from '../protocol/data/dataset.ts';
 import { createExchange } from '../protocol/state/exchange.ts';
 import type { Replica } from '../protocol/state/replica.ts';
+import { createVectorCodec } from '../protocol/vectors/vector-codec.ts';
 import type { RunOutcome } from '../protocol/wire/messages.ts';
 import type { TracedSteps } from '../protocol/wire/moments.ts';
 import { Abandoned, createAbandonment, unlessAbandoned } from './abandonment.ts';
@@ -80,6 +81,14 @@ export async function trainWithWorkers(parts: RunParts): Promise<'completed' | '
     limits: memberLimitsOf(config, exchange.layout, replica.state, answerBytesOf(predictions)),
     welcome: { ...welcome, ...(traced && { trace: traced }) },
     dataset: parts.served,
+    examination: () => ({
+      program: parts.program ?? 'unknown',
+      numWorkers: config.workers,
+      numReady: membership.members.length,
+      stepBytes: createVectorCodec(config.wire, exchange.layout).payloadBytes,
+      stepTimeoutMs: Math.ceil(stepTimeoutMs),
+      mayBeRing: config.allReduce !== 'star' && parts.ringObstacle === undefined,
+    }),
     log: (level, line, fields) => {
       directory.logger[level](fields ?? {}, line);
       if (level === 'warn' && !parts.ownsWorkers) reporter.line(line);

@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'join a run and compute gradients for it; on a terminal it asks for a missing token',
     load: async () => (await import('./commands/worker.ts')).workerCommand(),
   },
+  doctor: {
+    description: 'say what is in the way of a worker before it joins: network, TLS, token, versions, engine, data',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
   launch: {
     description: 'train with workers on other hosts, started there over ssh',
     load: async () => (await import('./commands/launch.ts')).launchCommand(),

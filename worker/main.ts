@@ -5,17 +5,19 @@ import type { Dataset } from '../protocol/data/dataset.ts';
 import type { MessageOf, RunOutcome } from '../protocol/wire/messages.ts';
 import type { WorkerIdentity } from '../protocol/wire/authentication.ts';
 import type { Transport } from '../protocol/wire/transport.ts';
-import { openCoordinator } from './connection/client.ts';
-import type { ClientTransport } from './connection/client.ts';
+import { findCoordinator } from './connection/find-coordinator.ts';
+import type { FoundCoordinator } from './connection/find-coordinator.ts';
+import { greetCoordinator } from './connection/join.ts';
 import { loadDataset } from './dataset.ts';
 import { announceChoice } from './engines/passed-over.ts';
 import { createEngine } from './engines/choose-engine.ts';
 import { prepareNative } from './engines/native/build/prepare-native.ts';
-import { followTarget } from './connection/join-target.ts';
+import { followTarget, urlsOf } from './connection/join-target.ts';
 import type { FollowedTarget, TargetSource } from './connection/join-target.ts';
 import { createWorkerProgress } from './progress.ts';
 import { peerSockets } from './connection/peer-server.ts';
-import { workAndRejoin } from './connection/reconnect.ts';
+import type { PortRange } from './connection/peer-server.ts';
+import { isRefused, workAndRejoin } from './connection/reconnect.ts';
 import { runWorkerSession } from './session.ts';
 import { sharedMemorySystem } from './machine/shared-memory.ts';
 import { keepFreedMemory } from './machine/memory.ts';
@@ -39,6 +41,8 @@ export interface WorkerProcessOptions {
   readonly waitSeconds: number;
   /** How long to wait for a coordinator that was lost; 0: not at all. */
   readonly reconnectSeconds: number;
+  /** Where to listen for another worker of a ring. Default: on any free port. */
+  readonly peerPorts?: PortRange | undefined;
   /** Aborted by the user: the worker leaves the run. */
   readonly signal: AbortSignal;
   /** Told how the run goes for this worker. Default: nobody. */
@@ -68,10 +72,10 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
     return await workAndRejoin({
       patienceMs: options.reconnectSeconds * 1000,
       connect: (patienceMs = deadlineMs - performance.now()) =>
-        waitFor(() => openTarget(target, options), { patienceMs, signal, say: log }),
+        waitFor(() => openTarget(target, options, kept), { patienceMs, signal, say: log }),
       looksFurther: (refusal) => target.refused(refusal) !== undefined,
-      work: ({ transport, token }, onReady) =>
-        takePart(transport, token, options, kept, () => {
+      work: (joining, onReady) =>
+        takePart(joining, options, kept, () => {
           target.isRight();
           onReady();
         }),
@@ -85,13 +89,25 @@ export async function runWorker(options: WorkerProcessOptions): Promise<string |
   }
 }
 
+interface Joining extends FoundCoordinator {
+  readonly token: string | undefined;
+}
+
 /** One attempt to connect to the target as it is now. Where it may be another later, nothing about it is a last word. */
-async function openTarget(target: FollowedTarget, { signal, tlsOf }: WorkerProcessOptions) {
-  const { url, token } = target.next();
+async function openTarget(target: FollowedTarget, options: WorkerProcessOptions, kept: Kept): Promise<Joining> {
+  const { name, signal, tlsOf } = options;
+  const joined = target.next();
+  const { token } = joined;
+  const greet = (transport: Transport) => greetCoordinator(transport, name, token, kept.identity);
   try {
-    return { transport: await openCoordinator(url, signal, tlsOf(url)), token };
+    const found = await findCoordinator(urlsOf(joined), {
+      signal,
+      tlsOf,
+      greet: token === undefined ? undefined : greet,
+    });
+    return { ...found, token };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError || isRefused(error))) throw error;
     throw target.refused(error) ?? error;
   }
 }
@@ -104,8 +120,7 @@ interface Kept {
 
 /** One connection's part in a run; `onReady` is called when the engine is made. */
 async function takePart(
-  transport: ClientTransport,
-  token: string | undefined,
+  { transport, greeted, token }: Joining,
   options: WorkerProcessOptions,
   kept: Kept,
   onReady: () => void,
@@ -125,6 +140,7 @@ async function takePart(
     return await runWorkerSession(transport, {
       name,
       token,
+      greeted,
       identity: kept.identity,
       onIdentity: (identity) => (kept.identity = identity),
       vectorMath: fastestVectorMath(),
@@ -132,7 +148,7 @@ async function takePart(
       log: warn,
       progress,
       onOutcome: options.onOutcome,
-      peers: peerSockets(transport.localAddress),
+      peers: peerSockets(transport.localAddress, options.peerPorts),
       loadDataset: kept.loadSamples,
       createEngine: async (engineOptions) => {
         const chosen = await createEngine(options.engine, { ...engineOptions, threads, device });

@@ -30,6 +30,7 @@ import type { Evaluated } from './evaluation.ts';
 import { createGradientTask } from './step/gradient-task.ts';
 import type { GradientTask } from './step/gradient-task.ts';
 import { joinRun } from './connection/join.ts';
+import type { Greeted } from './connection/join.ts';
 import { joinMemory } from './connection/join-memory.ts';
 import { createLocalContribution } from './step/local-steps.ts';
 import { createStepTrace } from './step/step-trace.ts';
@@ -44,6 +45,8 @@ export interface WorkerOptions {
   readonly name: string;
   /** The run's: proved to the coordinator, and demanded of it. Default: a run without one is joined. */
   readonly token?: string | undefined;
+  /** Where the coordinator has been greeted on this connection. */
+  readonly greeted?: Greeted | undefined;
   /** Whom this worker was on a connection before, to be that one again. */
   readonly identity?: WorkerIdentity | undefined;
   /** Told whom it is on this one, if it is another. */
@@ -83,7 +86,7 @@ export async function runWorkerSession(transport: Transport, options: WorkerOpti
     return reason;
   };
   try {
-    const welcome = await joinRun(transport, options.name, options.token, options.identity);
+    const welcome = await joinRun(transport, options.name, options.token, options.identity, options.greeted);
     if (welcome.kind === 'shutdown') return end(welcome);
     if (welcome.returnKey !== undefined) options.onIdentity?.({ id: welcome.workerId, key: welcome.returnKey });
     const dataset = await options.loadDataset(welcome, transport);

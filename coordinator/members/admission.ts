@@ -12,6 +12,8 @@ import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import { receiveKind } from '../../protocol/wire/transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { greetWorker } from './authenticate.ts';
+import { createByteBudget, serveExaminer } from './examination.ts';
+import type { RunFacts } from './examination.ts';
 import { createDatasetPieces } from './dataset-pieces.ts';
 import type { DatasetPieces } from './dataset-pieces.ts';
 import { createIdentities } from './identities.ts';
@@ -39,11 +41,21 @@ export interface AdmissionOptions {
   readonly memory?: Pick<MemoryPool, 'offer'> | undefined;
   /** Milliseconds that a connection has for its hello, and for its proof. */
   readonly handshakeMs: number;
+  /** What those who examine the run are told besides model and data. Default: nobody may. */
+  readonly examination?: (() => Omit<RunFacts, 'model' | 'dataset'>) | undefined;
+}
+
+/** Someone who examined the run has gone, as was to be. */
+export class ExaminerLeft extends ProtocolError {
+  constructor(name: string) {
+    super('ERR_CLOSED', `${name} has examined the run`);
+  }
 }
 
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #identities = createIdentities();
+  readonly #budget = createByteBudget();
   readonly #pieces: DatasetPieces;
   /** By the id of the worker at the other end. */
   readonly #connectionOf = new Map<string, Transport>();
@@ -64,12 +76,14 @@ export class Admission {
     for (const [id, connection] of this.#connectionOf) if (connection === transport) this.#connectionOf.delete(id);
   }
 
-  /** Leads a connection through the handshake. Rejects with a `ProtocolError`. */
+  /** Leads a connection through the handshake. Rejects with a `ProtocolError`, also when an examiner has gone. */
   async admit(transport: Transport, isSameMachine: boolean): Promise<Member> {
     const { token, limits, handshakeMs, memory } = this.#options;
     transport.limit(STRANGER_LIMITS);
     const keyOf = (id: string) => this.#identities.keyOf(id);
-    const { name, returningAs } = await greetWorker(transport, { token, keyOf, handshakeMs });
+    const greeting = await greetWorker(transport, { token, keyOf, handshakeMs });
+    if (greeting.isExaminer) return this.#examine(transport, greeting.name);
+    const { name, returningAs } = greeting;
     // It may be silent for as long as it may prepare: a large model takes its time.
     const { maxQueuedBytes } = limits;
     transport.limit({ ...STRANGER_LIMITS, maxQueuedBytes, maxSilenceMs: LIMITS.prepareMs });
@@ -78,15 +92,29 @@ export class Admission {
     const shared = isSameMachine ? memory?.offer() : undefined;
     const key = returningAs === undefined ? { returnKey: keyOf(id) } : {};
     const offer = shared ? { sharedMemory: shared.offer } : {};
-    const { welcome, dataset } = this.#options;
-    const { name: datasetName, sha256, bytes } = dataset;
-    const named = { name: datasetName, sha256, totalBytes: bytes.byteLength };
-    transport.send({ kind: 'welcome', ...welcome, workerId: id, ...key, dataset: named, ...offer });
+    const { welcome } = this.#options;
+    transport.send({ kind: 'welcome', ...welcome, workerId: id, ...key, dataset: this.#namedDataset(), ...offer });
     const { engine, device, threads, sharesMemory } = await this.#prepare(transport);
     this.#refuseWhenOver();
     transport.limit(limits);
     if (sharesMemory && shared) transport.shareMemory(shared.memories);
     return { id, name, engine, device, threads, transport };
+  }
+
+  #namedDataset(): MessageOf<'welcome'>['dataset'] {
+    const { name, sha256, bytes } = this.#options.dataset;
+    return { name, sha256, totalBytes: bytes.byteLength };
+  }
+
+  /** Until the examiner goes: then it rejects with {@link ExaminerLeft}. */
+  async #examine(transport: Transport, name: string): Promise<never> {
+    this.#refuseWhenOver();
+    const { welcome, examination } = this.#options;
+    if (!examination) throw new ProtocolError('ERR_UNEXPECTED_MESSAGE', 'this run cannot be examined');
+    const facts = { ...examination(), model: welcome.model, dataset: this.#namedDataset() };
+    return serveExaminer(transport, facts, this.#budget).catch((error: unknown) => {
+      throw error instanceof ProtocolError && error.code === 'ERR_CLOSED' ? new ExaminerLeft(name) : error;
+    });
   }
 
   #refuseWhenOver(): void {

@@ -14,7 +14,7 @@ import { NO_PEER_LIMITS } from '../../protocol/wire/peer-limits.ts';
 import type { PeerLimits } from '../../protocol/wire/peer-limits.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
 import { createRefusalLog } from '../server/refusal-log.ts';
-import { Admission } from './admission.ts';
+import { Admission, ExaminerLeft } from './admission.ts';
 import type { AdmissionOptions, ServedDataset } from './admission.ts';
 import { awaitEvent } from '../await-event.ts';
 import type { Member } from './member.ts';
@@ -111,6 +111,10 @@ class RunMembership implements Membership {
       this.#takeIn(member);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      if (error instanceof ExaminerLeft) {
+        this.#log('info', `${transport.peer}: ${error.message}`);
+        return;
+      }
       this.#onRefused?.(error.code);
       this.#refusals.add(`${transport.peer} was not admitted: ${error.message}`, { code: error.code });
       transport.close(error);

@@ -182,7 +182,13 @@ export class Newcomers {
     const numBuckets = this.#options.numBuckets();
     if (this.#copied?.step !== replica.step || this.#copied.numBuckets !== numBuckets) {
       const parametersSha256 = replica.parametersSha256();
-      this.#copied = { kind: 'snapshot', step: replica.step, numBuckets, parametersSha256, payload: replica.state.slice() };
+      this.#copied = {
+        kind: 'snapshot',
+        step: replica.step,
+        numBuckets,
+        parametersSha256,
+        payload: replica.state.slice(),
+      };
     }
     return this.#copied;
   }

@@ -37,10 +37,10 @@ export async function announceCompletion(options: AnnouncementOptions): Promise<
   const server = await listen(async (transport) => {
     transport.limit(STRANGER_LIMITS);
     try {
-      await greetWorker(transport, { token, handshakeMs: LIMITS.handshakeMs });
+      const { isExaminer } = await greetWorker(transport, { token, handshakeMs: LIMITS.handshakeMs });
       transport.send({ kind: 'shutdown', reason, outcome: 'completed' });
       transport.close();
-      if (++numTold >= numWorkers) end();
+      if (!isExaminer && ++numTold >= numWorkers) end();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       refusals.add(`${transport.peer} was refused: ${error.message}`, {});

@@ -11,6 +11,8 @@
  *     coordinator  challenge  its nonce
  *     worker       proof                 HMAC-SHA256(key, "gradsock returning" | worker's nonce | coordinator's nonce)
  *
+ * One that examines the run, and says `examine` in place of hello, proves the token as "gradsock examiner".
+ *
  * Both nonces are fresh, so a recorded conversation proves nothing; the labels differ, so neither proof can be sent back
  * as the other. Anyone who sees a proof can try tokens on it: a token must be too long to be guessed. Source: Bellare
  * and Rogaway, Entity Authentication and Key Distribution, 1993.
@@ -39,8 +41,11 @@ export interface Nonces {
   readonly coordinator: string;
 }
 
-/** What is proved: to know the token, as one of the two ends; or as a worker that comes back, to know its id's key. */
-export type ProofRole = keyof Nonces | 'returning';
+/**
+ * What is proved: to know the token, as one of the two ends, or as one that examines the run; or as a worker that comes
+ * back, to know its id's key.
+ */
+export type ProofRole = keyof Nonces | 'examiner' | 'returning';
 
 /** A fresh token: base64url, 43 characters. */
 export function createToken(): string {

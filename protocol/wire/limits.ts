@@ -32,6 +32,14 @@ export const LIMITS = {
   maxViewers: 64,
   viewerQueueBytes: 4 * MEBIBYTE,
   maxPageMessageBytes: 4 * 1024,
+  /** Of someone who examines a run: in all, between two questions, and messages. */
+  examinationMs: 60 * SECOND,
+  examinerSilenceMs: 20 * SECOND,
+  examinerMessagesPerSecond: 2000,
+  /** Of bytes that measure a link: at once; of all examiners in a short time, and what more there is in each second. */
+  sampleBytes: 4 * MEBIBYTE,
+  examinationBytes: 32 * MEBIBYTE,
+  examinationBytesPerSecond: 2 * MEBIBYTE,
   /** Refused connections that are told of one by one in a time of this length; of the others, their number. */
   refusalLines: 20,
   refusalWindowMs: 10 * SECOND,
@@ -47,6 +55,8 @@ export const LIMITS = {
   connectMs: 600 * SECOND,
   /** Between two lines that say what a worker waits for. */
   waitingLineMs: 10 * SECOND,
+  /** Between the beginnings of two attempts, where a coordinator has several addresses (RFC 8305, 8). */
+  attemptDelayMs: 250,
   /** To find out whether the other end of a connection that failed speaks TLS. */
   tlsProbeMs: 2 * SECOND,
   /** How long a coordinator waits for workers of a run that is over: they try again every 5 s, or sooner. */

@@ -13,6 +13,7 @@ import { sharedMemoryOfferSchema } from './shared-memory.ts';
 import { optimizerConfigSchema, updateRatesSchema } from '../vectors/optimizer.ts';
 import { momentsSchema, tracedStepsSchema } from './moments.ts';
 import { ringMessages } from './ring-messages.ts';
+import { EXAMINATION_MESSAGES } from './examination-messages.ts';
 
 /** Raised whenever two builds could misunderstand each other. Travels in every frame. */
 export const PROTOCOL_VERSION = 9;
@@ -325,6 +326,7 @@ export const MESSAGES = {
     header: z.strictObject({ code: z.enum(PROTOCOL_ERROR_CODES), message: z.string().max(2000) }),
   },
 
+  ...EXAMINATION_MESSAGES,
   ...ringMessages(assignmentSchema, sumsSchema),
 } as const satisfies Record<string, MessageDefinition>;
 

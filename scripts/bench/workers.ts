@@ -60,7 +60,16 @@ async function main(flags: Flags, signal: AbortSignal, log: (line: string) => vo
       for (const hasDeaths of deaths ? [false, true] : [false]) {
         log(`${model}, ${numWorkers} workers${hasDeaths ? ', a tenth of them killed and back' : ''}`);
         const figures = await runCrowd({
-          ...{ model, numWorkers, steps, stepsPerEpoch: STEPS_PER_EPOCH, samplesPerWorker, allReduce, hasDeaths, signal },
+          ...{
+            model,
+            numWorkers,
+            steps,
+            stepsPerEpoch: STEPS_PER_EPOCH,
+            samplesPerWorker,
+            allReduce,
+            hasDeaths,
+            signal,
+          },
           nodeFlags: profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile],
           log: verbose ? log : () => {},
         });

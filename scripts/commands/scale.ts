@@ -84,7 +84,10 @@ export function scaleCommand(): Command {
       return;
     }
     const folder = flags.output ?? freshFolder(flags.model, new Date());
-    const signal = interruptSignal(() => say('interrupted: taking everything down; once more ends at once'), process.stderr);
+    const signal = interruptSignal(
+      () => say('interrupted: taking everything down; once more ends at once'),
+      process.stderr,
+    );
     const record = await scale({ ...settle(flags, say), folder, signal, say, command: ownCommandLine() });
     await report(folder, record, flags, say);
     if (signal.aborted) process.exitCode = EXIT.interrupted;
@@ -94,16 +97,18 @@ export function scaleCommand(): Command {
 function distributionFlags() {
   const [allReduce, wire] = allReduceFlags() as [ReturnType<typeof flag>, ReturnType<typeof flag>];
   return [
-    flag('--workers-list <n,...>', 'numbers of workers. Default: 1, 2, 4, ... up to one per core, at least 1,2').argParser(
-      parseCounts,
-    ),
+    flag(
+      '--workers-list <n,...>',
+      'numbers of workers. Default: 1, 2, 4, ... up to one per core, at least 1,2',
+    ).argParser(parseCounts),
     flag(
       '--emulate <rate,round trip>',
       'give every worker a host of its own in a network namespace, on a link such as 1gbit,2ms; Linux, root and iproute2',
     ).argParser((text) => parseLink(text, '--emulate')),
-    flag('--microbatches <n>', 'parts of a global batch, for all numbers of workers. Default: the most workers').argParser(
-      parseCount,
-    ),
+    flag(
+      '--microbatches <n>',
+      'parts of a global batch, for all numbers of workers. Default: the most workers',
+    ).argParser(parseCount),
     allReduce,
     wire,
   ];

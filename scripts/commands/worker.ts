@@ -11,7 +11,7 @@ import { addFlags } from '../flags/run-flags.ts';
 import { upToOrNone } from '../flags/values.ts';
 import { startWorker } from '../library/worker.ts';
 import { EXIT, interruptSignal, Interruption, stopEndingOnSignals } from '../process.ts';
-import { askSecret } from '../run/ask-secret.ts';
+import { askForToken, hasTerminal } from '../run/ask-secret.ts';
 import { endOfInput } from '../run/end-of-input.ts';
 import { joinSourceOf } from '../run/join-source.ts';
 import type { JoinPlace } from '../run/join-source.ts';
@@ -27,7 +27,10 @@ Examples:
 const MOST_WORKERS = 1024;
 
 /** Flags of the command alone, which the library does not have. */
-const OWN = ['quiet', 'joinFile', 'joinStdin', 'endWithStdin', 'token', 'tokenFile', 'workers', 'progress'] as const;
+const OWN = [
+  ...(['quiet', 'joinFile', 'joinStdin', 'discover', 'endWithStdin', 'token', 'tokenFile'] as const),
+  ...(['workers', 'progress'] as const),
+] as const;
 
 interface WorkerCommandFlags extends WorkerFlags {
   /** 0: as many as fit this machine. */
@@ -38,14 +41,15 @@ interface WorkerCommandFlags extends WorkerFlags {
 
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .argument('[url]', "the coordinator's URL, as it prints it: ws://HOST:PORT")
+    .argument('[urls...]', "the coordinator's URL, as it prints it: ws://HOST:PORT; several URLs of it are all tried")
     .addHelpText('after', EXAMPLES);
   addWorkerFlags(command);
   addFlags(command, inGroup('engine', [workersFlag(), progressFlag()]));
-  return command.action(async (joinUrl: string | undefined, flags: WorkerCommandFlags) => {
+  return command.action(async (joinUrls: readonly string[], flags: WorkerCommandFlags) => {
     const warn = (line: string) => process.stderr.write(`${printableLines(line)}\n`);
     const log = flags.quiet ? () => {} : warn;
-    const place = await joinSourceOf(joinUrl, flags, {
+    const place = await joinSourceOf(joinUrls, flags, {
+      command: 'worker',
       stdin: process.stdin,
       isOnCommandLine: (name) => command.getOptionValueSource(name) === 'cli',
       ask: hasTerminal() ? (url) => askForToken(url, flags.wait) : undefined,
@@ -97,18 +101,8 @@ function progressFlag(): Option {
 
 /** What the workers of a group join. The token goes by their environment. */
 function joinArgumentsOf(place: JoinPlace): string[] {
-  const where = 'url' in place ? [place.url] : ['--join-file', place.joinFile];
+  const where = 'url' in place ? [place.url].flat() : ['--join-file', place.joinFile];
   return place.token === false ? [...where, '--no-token'] : where;
-}
-
-/** Whether somebody can be asked. A launcher's worker asks nobody. */
-function hasTerminal(): boolean {
-  return process.stdin.isTTY && process.stderr.isTTY && !process.channel;
-}
-
-function askForToken(url: string, waitSeconds: number): Promise<string> {
-  const question = `token of the run at ${url} (Enter if it has none): `;
-  return askSecret(question, { input: process.stdin, output: process.stderr, timeoutMs: waitSeconds * 1000 });
 }
 
 /**

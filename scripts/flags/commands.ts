@@ -1,18 +1,18 @@
 /** The flags of each command that the library can carry out, in the order of its help. */
 import { availableParallelism } from 'node:os';
-import { Option } from 'commander';
-import type { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { serverTlsFlags, trustFlags } from '../run/tls-files.ts';
 import type { ServerTlsFlags, TrustFlags } from '../run/tls-files.ts';
 import { tokenFileFlag } from '../run/token.ts';
 import type { TokenFlags } from '../run/token.ts';
+import type { PortRange } from '../../worker/connection/peer-server.ts';
 import { readingFlags } from './data.ts';
 import { allReduceFlags } from './distribution.ts';
 import { inGroup } from './groups.ts';
 import { addEngineFlags, addFlags, addRunFlags, dataDirFlag, defaultWorkerName, flag } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
-import { index, seconds, secondsOrNone, upTo } from './values.ts';
+import { index, ports, seconds, secondsOrNone, upTo } from './values.ts';
 import type { WorkerCounts } from './worker-counts.ts';
 
 /** On one machine: each is a process of some 100 MB. */
@@ -30,6 +30,8 @@ export interface PortFlags extends WorkerCounts, TokenFlags, ServerTlsFlags {
   advertise?: string;
   publicUrl?: string;
   joinFile?: string;
+  /** The name to announce; empty: that of the run directory. */
+  discover?: string;
   /** False with --no-token. */
   token?: boolean;
   joinTimeout: number;
@@ -56,6 +58,8 @@ export interface LaunchFlags extends RunFlags, EngineFlags, Omit<PortFlags, 'wor
 export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
   joinFile?: string;
   joinStdin: boolean;
+  /** The name to find by mDNS; empty: whichever there is. */
+  discover?: string;
   endWithStdin: boolean;
   /** False with --no-token. */
   token?: boolean;
@@ -65,7 +69,20 @@ export interface WorkerFlags extends EngineFlags, TokenFlags, TrustFlags {
   /** Seconds, as the next one. */
   wait: number;
   reconnect: number;
+  /** `A-B` */
+  peerPorts?: string;
   quiet: boolean;
+}
+
+export interface DoctorFlags
+  extends
+    Omit<EngineFlags, 'threads'>,
+    TokenFlags,
+    TrustFlags,
+    Pick<WorkerFlags, 'joinFile' | 'joinStdin' | 'discover' | 'token'> {
+  dataDir?: string;
+  peerPorts?: string;
+  json: boolean;
 }
 
 /** What a model is to be evaluated on. */
@@ -93,6 +110,7 @@ export const OF_LISTENING = [
   'advertise',
   'publicUrl',
   'joinFile',
+  'discover',
   'tokenFile',
   'token',
   'joinTimeout',
@@ -170,6 +188,9 @@ function portFlags(): readonly Option[] {
     ),
     publicUrlFlag(),
     flag('--join-file <path>', 'file for the URL and the token, readable by you alone; removed at the end'),
+    flag('--discover [name]', "announce the run on this network by mDNS. Default of name: the run directory's").preset(
+      '',
+    ),
     tokenFileFlag(),
     flag('--no-token', 'let everyone in who can connect; only with a loopback address'),
     flag('--join-timeout <seconds>', 'longest wait for workers').argParser(seconds).default(600),
@@ -191,16 +212,36 @@ export function addWorkerFlags(command: Command): Command {
   return addEngineFlags(command);
 }
 
-function workerJoiningFlags(): readonly Option[] {
+export function addDoctorFlags(command: Command): Command {
+  const engineFlags = addEngineFlags(new Command()).options.filter(({ long }) => long !== '--threads');
+  return addFlags(command, [
+    ...inGroup('joining', [...placeFlags(), peerPortsFlag(), ...trustFlags()]),
+    ...inGroup('data', [dataDirFlag("Fashion-MNIST's")]),
+    ...inGroup('files', [new Option('--json', 'print the checks as JSON').default(false)]),
+    ...engineFlags,
+  ]);
+}
+
+/** Where to join, and with which token. */
+function placeFlags(): readonly Option[] {
   return [
     flag('--join-file <path>', 'file with the URL and the token, as `gradsock coordinator --join-file` writes it'),
     flag('--join-stdin', 'read the URL and the token from standard input: ws://HOST:PORT/#TOKEN').default(false),
+    flag('--discover [name]', 'find the coordinator of this name by mDNS, or the only one, on the same network').preset(
+      '',
+    ),
+    tokenFileFlag(),
+    flag('--no-token', 'join a run that has no token; do not ask for one'),
+  ];
+}
+
+function workerJoiningFlags(): readonly Option[] {
+  return [
+    ...placeFlags(),
     flag(
       '--end-with-stdin',
       'leave the run when standard input ends: for launchers, with whose connection the worker is to end',
     ).default(false),
-    tokenFileFlag(),
-    flag('--no-token', 'join a run that has no token; do not ask for one'),
     flag('--name <name>', "this worker's name").default(defaultWorkerName(), 'host and process id'),
     flag('--wait <seconds>', 'longest wait for a join file or a coordinator that is not there yet; 0: no wait')
       .argParser(secondsOrNone)
@@ -208,9 +249,22 @@ function workerJoiningFlags(): readonly Option[] {
     flag('--reconnect <seconds>', 'longest wait for a coordinator that was lost after joining; 0: no wait')
       .argParser(secondsOrNone)
       .default(60),
+    peerPortsFlag(),
     ...trustFlags(),
   ];
 }
+
+/** Of `--peer-ports`, which was checked. */
+export function portRangeOf(peerPorts: string | undefined): PortRange | undefined {
+  if (peerPorts === undefined) return undefined;
+  const [first, last] = peerPorts.split('-').map(Number);
+  return { first: first!, last: last! };
+}
+
+const peerPortsFlag = (): Option =>
+  flag('--peer-ports <a-b>', 'ports of which one is listened on for other workers, in a ring. Default: any').argParser(
+    ports,
+  );
 
 /** Whether a run's best model is taken, and not its last. */
 export function bestFlag(): Option {

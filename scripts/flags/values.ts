@@ -35,6 +35,14 @@ export function steps(text: string): string {
   throw new InvalidArgumentError('Expected steps A-B, whole numbers from 1, A at most B.');
 }
 
+/** Ports from A to B, as `A-B` or, of one, as `A`; returned as they are written. */
+export function ports(text: string): string {
+  const [, from, to = from] = /^\s*(\d+)(?:\s*-\s*(\d+))?\s*$/.exec(text) ?? [];
+  const [first, last] = [Number(from), Number(to)];
+  if (first >= 1 && first <= last && last <= 65_535) return `${first}-${last}`;
+  throw new InvalidArgumentError('Expected ports A-B, whole numbers from 1 to 65535, A at most B.');
+}
+
 /** A wait that is not none; and one that may be. */
 export const seconds = (text: string): number =>
   waitable(parseNumber(text, 'a number of seconds above 0', (n) => n > 0));

@@ -14,7 +14,9 @@ import { checkFileFolder } from '../flags/check-file.ts';
 import type { PortFlags } from '../flags/commands.ts';
 import type { EngineFlags, RunFlags } from '../flags/run-flags.ts';
 import { workforceOf } from '../flags/worker-counts.ts';
-import { removeJoinFile, writeJoinFile } from '../run/join-file.ts';
+import { packageVersion } from '../process.ts';
+import { announceRun } from '../run/announce-run.ts';
+import { joinFileText, removeJoinFile, writeJoinFile } from '../run/join-file.ts';
 import type { LocalWorkers } from '../run/local-workers.ts';
 import { runOptionsOf } from '../run/run-options.ts';
 import { keepToken, keepViewKey } from '../run/token.ts';
@@ -76,6 +78,7 @@ export async function coordinate(given: CoordinateOptions): Promise<TrainedRun> 
   const options = {
     ...(await runOptionsOf(flags, { ...run, workforce, joinTimeoutSeconds })),
     token: plan.token,
+    program: packageVersion(),
     ringObstacle: plan.tls ? ENCRYPTED : remote?.ringObstacle,
   };
   const tooFewFiles = fileLimitWarning(maxWorkers);
@@ -128,13 +131,14 @@ export async function coordinate(given: CoordinateOptions): Promise<TrainedRun> 
     const mayWait = plan.address.port !== 0 || (farewell && joinFile !== undefined);
     if (isOpen && wasOver && mayWait) {
       if (wasOverBefore) await port.entrance.take();
-      const joinUrl = joinUrlOf(port.entrance.joinUrl, plan.token);
-      if (farewell && joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
+      const { joinUrls } = port.entrance;
+      const joinText = joinFileText(joinUrlOf(joinUrls[0], plan.token), joinUrls.slice(1));
+      if (farewell && joinFile !== undefined) await writeJoinFile(joinFile, joinText);
       // The local workers were not started.
       const numWaiting = Math.max(1, numWorkers - (local?.numWorkers ?? 0));
       const told = { token: plan.token, numWorkers: numWaiting, signal: options.signal };
       await tellWaitingWorkers(port.entrance, { ...told, ...say });
-      if (farewell && joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, say.warn);
+      if (farewell && joinFile !== undefined) await removeJoinFile(joinFile, joinText, say.warn);
     }
     return trained;
   } finally {
@@ -167,7 +171,8 @@ async function openTo(
   port.showHealth(() => ({ status: 'running', workers: membership.members.length }));
   entrance.open((transport, isSameMachine) => membership.admit(transport, isSameMachine));
   const joinUrl = joinUrlOf(entrance.joinUrl, token);
-  if (joinFile !== undefined) await writeJoinFile(joinFile, joinUrl);
+  const joinText = joinFileText(joinUrl, entrance.joinUrls.slice(1));
+  if (joinFile !== undefined) await writeJoinFile(joinFile, joinText);
   if (listen !== undefined) {
     if (!isLoopback(plan.address) && !tls) {
       line('warning: without --tls-cert, what is sent can be read on the way');
@@ -176,9 +181,17 @@ async function openTo(
     callbacks.onEvent?.({ kind: 'listening', runDir, ...where, fingerprint: tls?.fingerprint });
   }
   if (dashboard) callbacks.onEvent?.({ kind: 'dashboard', url: pageUrlOf(entrance.joinUrl, publicUrl), viewKey });
+  const announced = await announceRun(flags.discover, {
+    runDir,
+    port: entrance.port,
+    urls: entrance.joinUrls,
+    line,
+    warn,
+  });
   return {
     async stop() {
-      if (joinFile !== undefined) await removeJoinFile(joinFile, joinUrl, warn);
+      await announced?.stop();
+      if (joinFile !== undefined) await removeJoinFile(joinFile, joinText, warn);
       // Pages are told how the run has ended: they stay until then.
       await entrance.closeToWorkers();
     },

@@ -43,6 +43,8 @@ export interface PortOptions {
   readonly publicUrl?: string | undefined;
   /** File for the URL and the token, removed at the end. */
   readonly joinFile?: string | undefined;
+  /** Announce the run on this network by mDNS, under this name; empty: that of the run directory. Default: it is not. */
+  readonly discover?: string | undefined;
   /** What workers must prove to know; `false`: nothing, with a loopback address only. Default: a fresh token. */
   readonly token?: string | false | undefined;
   /** File with the token. */
@@ -78,9 +80,12 @@ export interface CoordinatorOptions extends RunOptions, PortOptions {
 }
 
 export interface WorkerOptions extends EngineOptions, Pick<RunCallbacks, 'logger' | 'signal'> {
-  /** The run to join: ws://HOST:PORT or wss://, with or without the token after a #. Give this or `joinFile`. */
-  readonly url?: string | undefined;
-  /** File with the URL and the token, as a coordinator writes it. It may come later, and change. */
+  /**
+   * The run to join: ws://HOST:PORT or wss://, with or without the token after a #; or several URLs of its coordinator, all
+   * of which are tried. Give this or `joinFile`.
+   */
+  readonly url?: string | readonly string[] | undefined;
+  /** File with the URLs and the token, as a coordinator writes it. It may come later, and change. */
   readonly joinFile?: string | undefined;
   /** The run's token, where the URL has none; `false`: none may be there. Default: a run without one is joined. */
   readonly token?: string | false | undefined;
@@ -96,6 +101,8 @@ export interface WorkerOptions extends EngineOptions, Pick<RunCallbacks, 'logger
   readonly wait?: number | undefined;
   /** Longest wait for a coordinator that was lost, in seconds. Default: 60. */
   readonly reconnect?: number | undefined;
+  /** Ports of which one is listened on for another worker of a ring: "7900-7909". Default: any free one. */
+  readonly peerPorts?: string | undefined;
   /** Whom to trust at a wss:// URL: an authority in PEM, or the sha256 of the coordinator's certificate. */
   readonly tlsCa?: string | undefined;
   readonly tlsFingerprint?: string | undefined;

@@ -1,8 +1,9 @@
 /** A worker of a run that a coordinator carries out, here or on another machine. */
 import { Command } from 'commander';
 import { ConfigError } from '../../protocol/errors.ts';
+import { urlsOf } from '../../worker/connection/join-target.ts';
 import { runWorker } from '../../worker/main.ts';
-import { addWorkerFlags } from '../flags/commands.ts';
+import { addWorkerFlags, portRangeOf } from '../flags/commands.ts';
 import type { WorkerFlags } from '../flags/commands.ts';
 import { setFlags } from '../flags/given.ts';
 import { sourceOf } from '../run/join-source.ts';
@@ -30,11 +31,12 @@ export function startWorker(options: WorkerOptions): Worker {
   setFlags(command, named);
   const flags = command.opts<WorkerFlags>();
   const target = sourceOf(placeOf(url, token, flags));
-  readTrust(flags, target.canChange ? 'wss:' : target.read().url);
+  for (const at of target.canChange ? ['wss:'] : urlsOf(target.read())) readTrust(flags, at);
   const stopping = new AbortController();
   const { name, engine, device, threads, dataDir, keepData, wait, reconnect } = flags;
   const finished = runWorker({
     ...{ name, engine, device, threads, dataDir, keepData, target },
+    peerPorts: portRangeOf(flags.peerPorts),
     waitSeconds: wait,
     reconnectSeconds: reconnect,
     tlsOf: (at) => readTrust(flags, at),
@@ -55,7 +57,7 @@ export function startWorker(options: WorkerOptions): Worker {
   };
 }
 
-function placeOf(url: string | undefined, given: WorkerOptions['token'], flags: WorkerFlags): JoinPlace {
+function placeOf(url: WorkerOptions['url'], given: WorkerOptions['token'], flags: WorkerFlags): JoinPlace {
   const token = typeof given === 'string' ? checkToken(given, 'token') : (given ?? tokenInFile(flags));
   const { joinFile } = flags;
   if (url !== undefined && joinFile !== undefined) throw new ConfigError('worker: url with joinFile: give one of them');

@@ -75,3 +75,14 @@ export function askSecret(question: string, { input, output, timeoutMs }: AskOpt
     input.resume();
   });
 }
+
+/** Whether somebody can be asked. The worker of a launcher asks nobody. */
+export function hasTerminal(): boolean {
+  return process.stdin.isTTY && process.stderr.isTTY && !process.channel;
+}
+
+/** Asks the user for the token of the run at a URL; empty for none. */
+export function askForToken(url: string, waitSeconds: number): Promise<string> {
+  const question = `token of the run at ${url} (Enter if it has none): `;
+  return askSecret(question, { input: process.stdin, output: process.stderr, timeoutMs: waitSeconds * 1000 });
+}

@@ -30,7 +30,8 @@ export function joinInstructions(run: JoinInstructions): string[] {
     commandFor(likeliest, run),
     ...(others.length > 0
       ? [
-          'where a worker cannot reach that address, with one of these; --advertise HOST gives another:',
+          'where a worker cannot reach that address, with one of these, or with several URLs in one command; --advertise HOST ' +
+            'gives another:',
           ...others.map((url) => commandFor(url, run)),
         ]
       : []),

@@ -74,7 +74,9 @@ export function readRecord(path: string): ScaleRecord {
   const { data, error } = recordSchema.safeParse(readJsonFile(path, path));
   if (data) return data;
   const [problem] = error.issues;
-  throw new ConfigError(`${path}: ${problem!.path.join('.')}: ${problem!.message}: expected a scale.json of this version`);
+  throw new ConfigError(
+    `${path}: ${problem!.path.join('.')}: ${problem!.message}: expected a scale.json of this version`,
+  );
 }
 
 /** What is kept of a run's epochs: all but the first, which warms up. */

@@ -63,7 +63,9 @@ export function formatMarkdown(record: ScaleRecord, summary: ScaleSummary): stri
   );
   const { cpu, gradsock, node, startedAt, command } = record;
   const where = `\`gradsock ${command}\`: ${cpu}; gradsock ${gradsock}, Node ${node}, ${startedAt.slice(0, 10)}.`;
-  return [where, table, ...remarksOf(record, summary).map((line) => `- ${line}`)].join('\n\n').replaceAll('\n\n- ', '\n- ');
+  return [where, table, ...remarksOf(record, summary).map((line) => `- ${line}`)]
+    .join('\n\n')
+    .replaceAll('\n\n- ', '\n- ');
 }
 
 const CSV_COLUMNS = [
@@ -75,7 +77,10 @@ const PREDICTED_COLUMNS = ['stepMs', 'samplesPerSecond', 'efficiency'] as const;
 
 /** A row for each measured point, and the one of twice as many workers, of which the model alone speaks. */
 export function formatScaleCsv({ scalings }: ScaleSummary): string {
-  const headings = [...CSV_COLUMNS, ...PREDICTED_COLUMNS.map((name) => `predicted${name[0]!.toUpperCase()}${name.slice(1)}`)];
+  const headings = [
+    ...CSV_COLUMNS,
+    ...PREDICTED_COLUMNS.map((name) => `predicted${name[0]!.toUpperCase()}${name.slice(1)}`),
+  ];
   const row = (point: Partial<MeasuredPoint>, predicted: PredictedPoint) => [
     ...CSV_COLUMNS.map((column) => point[column]),
     ...PREDICTED_COLUMNS.map((column) => predicted[column]),

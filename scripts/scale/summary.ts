@@ -127,6 +127,8 @@ function coreEfficiencyOf(
 }
 
 function sumsOf({ runs, plan }: ScaleRecord): string[] {
-  const strong = plan.scalings.includes('strong') ? runs.filter(({ globalBatch }) => globalBatch === plan.globalBatch) : [];
+  const strong = plan.scalings.includes('strong')
+    ? runs.filter(({ globalBatch }) => globalBatch === plan.globalBatch)
+    : [];
   return [...new Set(strong.map(({ parametersSha256 }) => parametersSha256))];
 }

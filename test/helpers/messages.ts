@@ -129,6 +129,21 @@ export const SAMPLE_MESSAGES: { [K in MessageKind]: MessageOf<K> } = {
   ringProve: { kind: 'ringProve', sendState: true },
   ringBroken: { kind: 'ringBroken', step: 7, neighbour: 'successor', reason: 'the link to local-1 failed' },
   ringClosed: { kind: 'ringClosed', step: 6 },
+  examine: { kind: 'examine', program: '0.1.0', nonce: 'cd'.repeat(32) },
+  examined: {
+    kind: 'examined',
+    program: '0.1.0',
+    model: MODELS.conv,
+    dataset: { name: 'fashion-mnist', sha256: FASHION_MNIST_SHA256, totalBytes: 54_950_520 },
+    numWorkers: 2,
+    numReady: 0,
+    stepBytes: 3_767_512,
+    stepTimeoutMs: 60_000,
+    mayBeRing: true,
+  },
+  measure: { kind: 'measure', what: 'down', numBytes: 16_384 },
+  measured: { kind: 'measured', numBytes: 16_384 },
+  sample: { kind: 'sample', payload: Uint8Array.of(3, 1, 4) },
   error: { kind: 'error', code: 'ERR_STALE_RESULT', message: 'too late' },
 };
 

@@ -9,6 +9,7 @@ const COMMANDS = [
   'baseline',
   'coordinator',
   'worker',
+  'doctor',
   'launch',
   'data',
   'predict',

@@ -1,4 +1,5 @@
 /** Opens WebSockets, to a coordinator and to other workers. Beside `peer-server.ts` the only file here that knows `ws`. */
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { ConfigError, describeError, ProtocolError } from '../../protocol/errors.ts';
@@ -7,6 +8,10 @@ import { isWebSocketUrl } from '../../protocol/wire/join-url.ts';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 import { socketTransport } from '../../protocol/wire/socket-transport.ts';
 import type { Transport } from '../../protocol/wire/transport.ts';
+import { addressesOf } from './host-addresses.ts';
+import type { Lookup } from './host-addresses.ts';
+import { AllFailed, raceAttempts } from './race.ts';
+import { isLost } from './reconnect.ts';
 import { openTls, speaksTls } from './tls.ts';
 import type { TlsTrust } from './tls.ts';
 import { NotYet, waitFor } from './waiting.ts';
@@ -35,7 +40,7 @@ export function connectToCoordinator(
 }
 
 /**
- * Connects to a coordinator, once.
+ * Connects to a coordinator, once: by all addresses of its name, 250 ms apart, of which the first that answers is taken.
  *
  * Rejects with `NotYet` when none answers; with `ConfigError` for what another attempt does not mend: a URL that is none,
  * a certificate that is not trusted, ws:// where TLS is spoken and the reverse, a redirect; with any error once `signal` is
@@ -46,31 +51,75 @@ export async function openCoordinator(
   signal: AbortSignal,
   trust: TlsTrust = {},
 ): Promise<ClientTransport> {
+  const addresses = await coordinatorAddresses(url);
+  const attempts = addresses.map((address) => (stop: AbortSignal) => openAddress(url, address, stop, trust));
+  if (attempts.length === 1) return attempts[0]!(signal);
+  return raceAttempts(attempts, { signal, discard: (late) => late.close() }).catch((error: unknown) => {
+    throw combineFailures([url], error);
+  });
+}
+
+/** The addresses of a URL's host. Rejects with `NotYet` when they are not known, with `ConfigError` for what is no URL. */
+export async function coordinatorAddresses(url: string, lookup?: Lookup): Promise<string[]> {
   if (!isWebSocketUrl(url)) {
     throw new ConfigError(`${url}: not a join URL: expected ws://HOST:PORT or wss://, as the coordinator printed it`);
   }
+  return addressesOf(new URL(url).hostname, LIMITS.handshakeMs, lookup).catch((error: unknown) => {
+    throw notThere(url, error);
+  });
+}
+
+/** Connects to a coordinator, once, by one address of its name. Rejects as {@link openCoordinator}. */
+export async function openAddress(
+  url: string,
+  address: string,
+  signal: AbortSignal,
+  trust: TlsTrust = {},
+): Promise<ClientTransport> {
   const parsed = new URL(url);
   try {
-    const stream = parsed.protocol === 'wss:' ? await openTls(parsed, trust, LIMITS.handshakeMs, signal) : undefined;
-    return await openSocket(parsed, `coordinator ${parsed.host}`, LIMITS.handshakeMs, signal, stream);
+    const timeout = LIMITS.handshakeMs;
+    const isTls = parsed.protocol === 'wss:';
+    const stream = isTls ? await openTls(parsed, address, trust, timeout, signal) : undefined;
+    const connection = () => stream ?? connect({ host: address, port: Number(parsed.port || 80), timeout });
+    return await openSocket(parsed, `coordinator ${parsed.host}`, timeout, signal, connection);
   } catch (error) {
     if (signal.aborted || error instanceof ConfigError) throw error;
-    const shown = shownUrl(parsed);
-    if (parsed.protocol === 'ws:' && mayBeTls(error) && (await speaksTls(parsed, LIMITS.tlsProbeMs))) {
+    if (parsed.protocol === 'ws:' && mayBeTls(error) && (await speaksTls(parsed, address, LIMITS.tlsProbeMs))) {
+      const shown = shownUrl(parsed);
       const secure = shown.replace(/^ws:/, 'wss:');
       const cure = `join with ${secure}, and --tls-fingerprint or --tls-ca as the coordinator printed it`;
       throw new ConfigError(`${shown}: the coordinator speaks TLS, which ws:// does not: ${cure}`);
     }
-    throw new NotYet(
-      `a coordinator at ${shown}`,
-      describeError(error),
-      'is it running, and can it be reached from here?',
-    );
+    throw notThere(url, error);
   }
 }
 
+function notThere(url: string, error: unknown): NotYet {
+  const cure = 'is it running, and can it be reached from here?';
+  return new NotYet(`a coordinator at ${shownUrl(new URL(url))}`, describeError(error), cure);
+}
+
+/**
+ * One error for those of several attempts to find one coordinator, at these URLs. While any of them may find it later, it
+ * is waited for: then this is a `NotYet` that says of each why it failed.
+ */
+export function combineFailures(urls: readonly string[], failure: unknown): unknown {
+  if (!(failure instanceof AllFailed)) return failure;
+  const { errors } = failure;
+  const text = [...new Set(errors.map(describeError))].join('; ');
+  const first = errors.find((error) => error instanceof NotYet || isLost(error));
+  if (first !== undefined) {
+    const where = urls.map((url) => shownUrl(new URL(url))).join(' or ');
+    return new NotYet(`a coordinator at ${where}`, text, 'is it running, and can it be reached from here?');
+  }
+  const [last] = errors;
+  if (last instanceof ConfigError) return new ConfigError(text, { cause: failure });
+  return last instanceof ProtocolError ? new ProtocolError(last.code, text, { cause: failure }) : last;
+}
+
 /** Without what a URL may have that is for the server alone: a name and password, a query. */
-function shownUrl({ protocol, host, pathname }: URL): string {
+export function shownUrl({ protocol, host, pathname }: URL): string {
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
 }
 
@@ -95,13 +144,13 @@ class NoUpgrade extends Error {
   }
 }
 
-/** Opens a WebSocket: on a connection of its own, or on one that is there. Rejects with `ConfigError` for a redirect. */
+/** Opens a WebSocket, on the connection that `connection` makes. Rejects with `ConfigError` for a redirect. */
 function openSocket(
   url: URL,
   peer: string,
   timeoutMs: number,
   signal: AbortSignal,
-  connection?: Socket,
+  connection?: () => Socket,
 ): Promise<ClientTransport> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, {
@@ -109,7 +158,7 @@ function openSocket(
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: timeoutMs,
-      ...(connection && { createConnection: () => connection }),
+      ...(connection && { createConnection: connection as typeof connect }),
       // Masks keep scripts in browsers from forging what old proxies understand. This is no browser and sends no
       // script's bytes, so a mask of zeros, which costs nothing to apply, is as safe as any.
       generateMask: (mask) => mask.fill(0),
@@ -121,6 +170,7 @@ function openSocket(
       reject(error);
     };
     socket.on('error', fail);
+    if (signal.aborted) abort();
     let stream!: Socket;
     socket.once('upgrade', (response) => (stream = response.socket));
     socket.once('unexpected-response', (_request, { statusCode = 0, headers }) => {

@@ -9,6 +9,8 @@ import { NotYet } from './waiting.ts';
 export interface JoinTarget {
   /** "ws://HOST:PORT", without a token. */
   readonly url: string;
+  /** Further addresses of the same coordinator, likewise. Default: none are known. */
+  readonly otherUrls?: readonly string[];
   /** The run's; for a run without one undefined. */
   readonly token: string | undefined;
 }
@@ -62,7 +64,11 @@ export function followTarget(source: TargetSource): FollowedTarget {
     refused({ message }) {
       if (!source.canChange || !last) return undefined;
       const cure = `start the coordinator that writes ${source.what}`;
-      const notYet = new NotYet(`a new join URL in ${source.what}`, `at ${last.url}: ${message}`, cure);
+      const notYet = new NotYet(
+        `a new join URL in ${source.what}`,
+        `at ${urlsOf(last).join(' or ')}: ${message}`,
+        cure,
+      );
       refused = { target: last, notYet, untilMs: performance.now() + REFUSED_FOR_MS };
       return notYet;
     },
@@ -72,6 +78,11 @@ export function followTarget(source: TargetSource): FollowedTarget {
   };
 }
 
+/** All addresses of a target, the likeliest first. */
+export function urlsOf({ url, otherUrls = [] }: JoinTarget): readonly string[] {
+  return [url, ...otherUrls];
+}
+
 function isSame(one: JoinTarget, other: JoinTarget): boolean {
-  return one.url === other.url && one.token === other.token;
+  return urlsOf(one).join(' ') === urlsOf(other).join(' ') && one.token === other.token;
 }

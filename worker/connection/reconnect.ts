@@ -30,7 +30,7 @@ export function isLost(error: unknown): error is ProtocolError {
 }
 
 /** Whether a coordinator refused this worker by its token, or because its run takes nobody any more. */
-function isRefused(error: unknown): error is ProtocolError {
+export function isRefused(error: unknown): error is ProtocolError {
   return error instanceof ProtocolError && ['ERR_UNAUTHENTICATED', 'ERR_RUN_FULL'].includes(error.code);
 }
 

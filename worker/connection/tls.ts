@@ -20,15 +20,23 @@ export function plainFingerprint(fingerprint: string): string {
 /**
  * Connects to a wss:// URL, up to a certificate that is trusted.
  *
+ * - `address`: the one to connect to, of those that the URL's host has
+ *
  * Rejects with `ConfigError` when it is not, or the other end speaks no TLS; else as the system has it, also at the
  * deadline and with the signal.
  */
-export function openTls(url: URL, trust: TlsTrust, timeoutMs: number, signal: AbortSignal): Promise<TLSSocket> {
+export function openTls(
+  url: URL,
+  address: string,
+  trust: TlsTrust,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
   const { ca, fingerprint } = trust;
   const host = hostOf(url);
   return new Promise((resolve, reject) => {
     const socket = connect({
-      host,
+      host: address,
       port: Number(url.port || 443),
       ...(isIP(host) === 0 && { servername: host }),
       ...(ca !== undefined && { ca }),
@@ -48,6 +56,7 @@ export function openTls(url: URL, trust: TlsTrust, timeoutMs: number, signal: Ab
       reject(asTrustProblem(error, socket, url));
     };
     socket.once('error', fail);
+    if (signal.aborted) abort();
     socket.once('secureConnect', () => {
       const shown = plainFingerprint(socket.getPeerCertificate().fingerprint256);
       if (fingerprint !== undefined && shown !== fingerprint) {
@@ -68,11 +77,11 @@ export function openTls(url: URL, trust: TlsTrust, timeoutMs: number, signal: Ab
  * Whether the server of a URL answers a TLS handshake, whatever its certificate. Nothing is sent but the handshake's
  * beginning. False when it does not within `timeoutMs`.
  */
-export function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
+export function speaksTls(url: URL, address: string, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const host = hostOf(url);
     const name = isIP(host) === 0 ? { servername: host } : {};
-    const socket = connect({ host, port: Number(url.port || 80), ...name, rejectUnauthorized: false });
+    const socket = connect({ host: address, port: Number(url.port || 80), ...name, rejectUnauthorized: false });
     const settle = (answer: boolean) => {
       clearTimeout(timer);
       socket.destroy();

@@ -12,7 +12,7 @@ import type { RingLinks } from './links.ts';
 
 /** Opens connections between workers. */
 export interface PeerSockets {
-  /** Listens on any free port of the address by which this machine reaches the coordinator. */
+  /** Listens on a free port of the address by which this machine reaches the coordinator. */
   listen(onConnection: (transport: Transport) => void): Promise<PeerListener>;
   /** Rejects when nobody answers within `LIMITS.peerConnectMs`. */
   connect(url: string): Promise<Transport>;

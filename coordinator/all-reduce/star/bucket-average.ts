@@ -102,7 +102,12 @@ export function createBucketAverage(
   };
 
   /** The sum of one block of all leaves: a leaf's block is made when its turn comes, and added up as soon as it can be. */
-  const reduceBlocks = ({ additions, root }: ReductionPlan, parts: readonly Leaf[], first: number, end: number): Block => {
+  const reduceBlocks = (
+    { additions, root }: ReductionPlan,
+    parts: readonly Leaf[],
+    first: number,
+    end: number,
+  ): Block => {
     const blocks: Block[] = [];
     let next = parts.length;
     for (const [i, { block }] of parts.entries()) {

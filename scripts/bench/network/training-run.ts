@@ -27,7 +27,11 @@ export async function trainAcross(place: Place, run: TrainingRun, signal: AbortS
   const { numWorkers, wire, extra, dataDir, deadlineSeconds } = run;
   const coordinatorFlags = [...flagsOf(run), '--wire', wire, ...extra];
   const workerFlags = ['--data-dir', dataDir];
-  const { epochs, log } = await trainWith(place, { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds }, signal);
+  const { epochs, log } = await trainWith(
+    place,
+    { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds },
+    signal,
+  );
   if (extra.includes('ring')) checkRing(log);
   return epochs;
 }

@@ -51,7 +51,11 @@ async function run(order: CoordinatorOrder): Promise<void> {
 
 function usage() {
   const { user, system } = process.cpuUsage();
-  return { wallMs: performance.now(), cpuMs: (user + system) / 1000, busyMs: performance.eventLoopUtilization().active };
+  return {
+    wallMs: performance.now(),
+    cpuMs: (user + system) / 1000,
+    busyMs: performance.eventLoopUtilization().active,
+  };
 }
 
 /** The same in every run: noise that no model learns, which no measurement here is about. */

@@ -172,7 +172,10 @@ class Crowd {
   }
 
   #fork(name: string, order: object, execArgv: readonly string[] = []): ChildProcess {
-    const child = fork(builtFile(`bench/workers/${name}.js`), { execArgv: [...execArgv], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(builtFile(`bench/workers/${name}.js`), {
+      execArgv: [...execArgv],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.#children.add(child);
     child.on('close', () => this.#children.delete(child));
     child.send(order);

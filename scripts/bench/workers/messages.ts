@@ -18,7 +18,12 @@ export type CoordinatorReport =
   /** Since the step before: processor time, and how long the event loop was busy. */
   | ({ readonly kind: 'step'; readonly step: number } & StepCost)
   | { readonly kind: 'line'; readonly text: string }
-  | { readonly kind: 'ended'; readonly status: string; readonly parametersSha256: string; readonly peakMegabytes: number };
+  | {
+      readonly kind: 'ended';
+      readonly status: string;
+      readonly parametersSha256: string;
+      readonly peakMegabytes: number;
+    };
 
 export interface StepCost {
   readonly wallMs: number;

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addVectors, createReducer, divideVector, planReduction, wholeSubtrees } from '../../../protocol/vectors/reduction.ts';
+import {
+  addVectors,
+  createReducer,
+  divideVector,
+  planReduction,
+  wholeSubtrees,
+} from '../../../protocol/vectors/reduction.ts';
 import type { TreeNode } from '../../../protocol/vectors/reduction.ts';
 import { part } from '../../../protocol/data/sharding.ts';
 
@@ -77,7 +83,8 @@ describe('the reduction tree', () => {
           for (const [part, afterIt] of additions.entries()) {
             for (const [left, right] of afterIt) {
               // Only parts that have come by now, and sums of these.
-              for (const side of [left, right]) expect(side <= part || (side >= nodes.length && side < next)).toBe(true);
+              for (const side of [left, right])
+                expect(side <= part || (side >= nodes.length && side < next)).toBe(true);
               values[next++] = symbolic(values[left]!, values[right]!);
             }
           }

@@ -12,14 +12,25 @@ afterEach(() => Reflect.deleteProperty(process.env, 'GRADSOCK_TOKEN'));
 
 const URL_ALONE = 'ws://127.0.0.1:7878';
 
-function source(joinUrl: string | undefined, flags: Partial<JoinFlags> = {}, context: Partial<JoinContext> = {}) {
+function source(
+  joinUrl: string | readonly string[] | undefined,
+  flags: Partial<JoinFlags> = {},
+  context: Partial<JoinContext> = {},
+) {
   const warned: string[] = [];
   const asked: string[] = [];
   const ask = context.ask && ((url: string) => (asked.push(url), context.ask!(url)));
   const found = joinSourceOf(
-    joinUrl,
+    [joinUrl ?? []].flat(),
     { joinStdin: false, wait: 20, ...flags },
-    { stdin: new PassThrough(), isOnCommandLine: () => false, warn: (line) => warned.push(line), ...context, ask },
+    {
+      command: 'worker',
+      stdin: new PassThrough(),
+      isOnCommandLine: () => false,
+      warn: (line) => warned.push(line),
+      ...context,
+      ask,
+    },
   ).then(sourceOf);
   return { found, warned, asked };
 }
@@ -80,6 +91,39 @@ describe('what a worker joins', () => {
     expect(target.read()).toEqual({ url: `${URL_ALONE}/`, token });
     writeFileSync(joinFile, 'ws://127.0.0.1:2\n');
     expect(target.read()).toEqual({ url: 'ws://127.0.0.1:2', token: undefined });
+  });
+
+  test.each<[string, string]>([
+    ['a line', ' '],
+    ['a join file', '\n'],
+  ])('may be several addresses of one coordinator in %s', async (_what, separator) => {
+    const token = createToken();
+    const text = [`${URL_ALONE}/#${token}`, 'ws://[::1]:7878', 'ws://[::1]:7878'].join(separator);
+    const target = { url: `${URL_ALONE}/`, otherUrls: ['ws://[::1]:7878'], token };
+    const stdin = new PassThrough();
+    stdin.end(`${text}\n`);
+    if (separator === ' ') {
+      expect((await source(undefined, { joinStdin: true }, { stdin }).found).read()).toEqual(target);
+    } else {
+      const joinFile = join(temporaryFolder(), 'join');
+      writeFileSync(joinFile, `${text}\n`);
+      expect((await source(undefined, { joinFile }).found).read()).toEqual(target);
+    }
+  });
+
+  test('may be several URLs in a command line, for which one token is asked', async () => {
+    const token = createToken();
+    const { found, asked } = source([URL_ALONE, 'ws://[::1]:7878'], {}, { ask: () => Promise.resolve(token) });
+    expect((await found).read()).toEqual({ url: URL_ALONE, otherUrls: ['ws://[::1]:7878'], token });
+    expect(asked).toEqual([URL_ALONE]);
+    expect((await found).what).toBe(`${URL_ALONE} or ws://[::1]:7878`);
+  });
+
+  test('has one token: two different ones are refused, unseen', async () => {
+    const tokens = [createToken(), createToken()];
+    const { found } = source(tokens.map((token) => `${URL_ALONE}/#${token}`));
+    await expect(found).rejects.toThrow('expected one token, got several: the URLs must be those of one coordinator');
+    await expect(found).rejects.not.toThrow(tokens[0]);
   });
 
   test('that is a token in place of a URL is refused without being shown', async () => {
