@@ -54,6 +54,8 @@ export async function launch(options: LaunchOptions): Promise<TrainedRun> {
   };
   const run = settleRun<CoordinatorFlags>(addCoordinatorFlags(new Command('launch')), {
     ...{ ...others, dashboard, listen, workers, onEvent },
+    // Workers that join through ssh look as if they were on this machine, whose memory they do not share.
+    ...(tunnel && { sharedMemory: false }),
   });
   const { flags } = run;
   const { host } = parseListenAddress(listen);
@@ -66,7 +68,7 @@ export async function launch(options: LaunchOptions): Promise<TrainedRun> {
       ringObstacle: tunnel ? 'workers that join through ssh cannot reach each other' : undefined,
       start({ url, port, token: runToken, fingerprint }, onFailure) {
         const joining = { url, token: runToken, tunnel: tunnel ? { host, port } : undefined };
-        if (logger?.info) log(startLine(groups, tunnel ? 'through ssh' : url));
+        if (logger?.info) startLines(groups, tunnel ? 'through ssh' : `at ${url}`).forEach(log);
         remote = startRemoteWorkers({
           ...{ groups, log, onFailure },
           setting: {
@@ -115,10 +117,10 @@ function workerFlags(
 /** More hosts than this are counted, not named. */
 const MOST_NAMED = 8;
 
-/** "starting 3 workers on node1 (2), node2, which join ws://192.0.2.10:40123". */
-function startLine(groups: readonly HostGroup[], where: string): string {
+/** "starting 3 workers on node1 (2), node2", and in a line of its own, where they join. */
+function startLines(groups: readonly HostGroup[], where: string): string[] {
   const numWorkers = groups.reduce((sum, group) => sum + group.numWorkers, 0);
   const named = groups.map((group) => (group.numWorkers === 1 ? group.name : `${group.name} (${group.numWorkers})`));
   const on = groups.length > MOST_NAMED ? countOf(groups.length, 'host') : named.join(', ');
-  return `starting ${countOf(numWorkers, 'worker')} on ${on}, which ${numWorkers === 1 ? 'joins' : 'join'} ${where}`;
+  return [`starting ${countOf(numWorkers, 'worker')} on ${on}`, `joining ${where}`];
 }

@@ -74,7 +74,7 @@ describe.skipIf(obstacle !== undefined)('gradsock launch', () => {
     const run = await runCli(toLoopback('--hosts', 'alpha:2,beta', ...RUN, '--epochs', '3', '--run-dir', runDir));
     expect(run.code, run.output).toBe(0);
     expect(readResult(runDir).parametersSha256).toBe(await localSha(3));
-    expect(run.output).toMatch(/^starting 3 workers on alpha \(2\), beta, which join ws:\/\/127\.0\.0\.1:\d+$/m);
+    expect(run.output).toMatch(/^starting 3 workers on alpha \(2\), beta\njoining at ws:\/\/127\.0\.0\.1:\d+$/m);
     expect(run.output).toMatch(/^alpha-[12]: engine native on cpu/m);
     expect(run.output).not.toMatch(/joined run|: alpha-/);
     await emptied('alpha', 'beta');
@@ -86,7 +86,7 @@ describe.skipIf(obstacle !== undefined)('gradsock launch', () => {
     const run = await runCli(overSsh(...args));
     expect(run.code, run.output).toBe(0);
     expect(readResult(runDir).parametersSha256).toBe(await localSha(3));
-    expect(run.output).toContain('which join through ssh');
+    expect(run.output).toContain('\njoining through ssh\n');
     expect(run.output).toContain('all-reduce: star, because workers that join through ssh cannot reach each other');
   });
 
