@@ -33,12 +33,15 @@ export function neededPackages(): readonly InstalledPackage[] {
 export async function startRegistry(): Promise<Registry> {
   const packages = neededPackages();
   let numFetched = 0;
+  const archives = new Map<string, Buffer>();
   const server = createServer(({ url = '' }, response) => {
     const path = decodeURIComponent(url).slice(1);
     const [, folder] = /^archives\/(\d+)\.tgz$/.exec(path) ?? [];
     if (folder !== undefined) {
       numFetched++;
-      response.end(archiveOf(packages[Number(folder)]!.folder));
+      const archive = archives.get(folder) ?? archiveOf(packages[Number(folder)]!.folder);
+      archives.set(folder, archive);
+      response.end(archive);
       return;
     }
     const versions = packages.filter(({ manifest }) => manifest.name === path);
