@@ -19,7 +19,7 @@ const WIDTH = 100;
 const TEXT_WIDTH = 120;
 
 /** The commands that carry out a run: the flags that all of them take are listed once. */
-const RUN_COMMANDS: readonly string[] = ['train', 'baseline', 'coordinator', 'launch'];
+const RUN_COMMANDS: readonly string[] = ['train', 'baseline', 'coordinator', 'launch', 'rank'];
 
 const INTRODUCTION = `# Command line
 
@@ -46,6 +46,10 @@ const VARIABLES = [
   ['`XDG_CACHE_HOME`', 'the folder of caches, where downloaded data is kept'],
   ['`https_proxy`, `all_proxy`, `no_proxy`', 'the proxy of downloads; also in capitals'],
   ['`CUDA_VISIBLE_DEVICES`', 'the NVIDIA GPUs that may be used'],
+  [
+    '`RANK`, `PET_NODE_RANK`, `SLURM_PROCID` and others',
+    'the part of a `rank`: see [schedulers](../guide/schedulers.md)',
+  ],
   ['`LOCAL_RANK`, `SLURM_LOCALID`, `OMPI_COMM_WORLD_LOCAL_RANK`', 'which of several GPUs a worker uses'],
   ['`CXX`', 'the C++ compiler that builds the native engine'],
 ] as const;

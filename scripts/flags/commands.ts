@@ -170,7 +170,7 @@ const listenFlag = (): Option =>
   flag('--listen <host:port>', 'address at which workers join. 0.0.0.0: all addresses; [::]: IPv6 as well');
 
 /** Of a run whose workers may come and go. */
-function workerCountFlags(all = '--workers'): readonly Option[] {
+export function workerCountFlags(all = '--workers'): readonly Option[] {
   return [
     flag('--min-workers <m>', `number of workers to begin with. Default: ${all}`).argParser(upTo(MOST_WORKERS)),
     flag(

@@ -4,7 +4,7 @@ import { serverTlsFlags } from '../run/tls-files.ts';
 import type { ServerTlsFlags } from '../run/tls-files.ts';
 import { tokenFileFlag } from '../run/token.ts';
 import type { TokenFlags } from '../run/token.ts';
-import { dashboardFlag, publicUrlFlag } from './commands.ts';
+import { dashboardFlag, publicUrlFlag, workerCountFlags } from './commands.ts';
 import { allReduceFlags } from './distribution.ts';
 import { addEngineFlags, addRunFlags, flag } from './run-flags.ts';
 import type { EngineFlags, RunFlags } from './run-flags.ts';
@@ -13,7 +13,10 @@ import { port, seconds, secondsOrNone, upTo } from './values.ts';
 const MOST_WORKERS = 10_000;
 
 export interface RankFlags extends RunFlags, EngineFlags, TokenFlags, ServerTlsFlags {
+  /** Default: one for each rank. */
   workers?: number;
+  minWorkers?: number;
+  maxWorkers?: number;
   coordinatorHost?: string;
   service?: string;
   port?: number;
@@ -33,6 +36,7 @@ export function addRankFlags(command: Command): Command {
         '--workers <n>',
         'workers to wait for. Default: one per rank; an Indexed Job of Kubernetes needs it',
       ).argParser(upTo(MOST_WORKERS)),
+      ...workerCountFlags(),
       ...allReduceFlags(),
     ],
     joining: [

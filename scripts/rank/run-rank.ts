@@ -34,12 +34,17 @@ export async function coordinateRank(job: RankJob, options: TrainOptions): Promi
   const isBegun = options.resume === undefined && runDir !== undefined && holdsRun(runDir);
   if (isBegun) say(`rank 0: ${runDir} holds a run: it goes on`);
   const { size = 1, workersPerRank = 1 } = part;
+  const numWorkers = flags.workers ?? size * workersPerRank;
+  const microbatches = flags.microbatches ?? flags.maxWorkers ?? numWorkers;
   const { result } = await train({
     ...options,
-    ...(isBegun && { runDir: undefined, resume: runDir, config: undefined }),
+    // A run that goes on has as many microbatches as it had.
+    ...(isBegun
+      ? { runDir: undefined, resume: runDir, config: undefined }
+      : options.resume === undefined && options.config === undefined && { microbatches }),
     ...{ listen: meeting.listen, joinFile: meeting.joinFile, token, farewell: true },
     workers: workersPerRank,
-    minWorkers: flags.workers ?? size * workersPerRank,
+    minWorkers: flags.minWorkers ?? numWorkers,
     nameWorker: (index) => nameOf(part, index),
   });
   return exitCodeOf(result);

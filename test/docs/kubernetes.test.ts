@@ -2,7 +2,8 @@
  * The manifests of deploy/kubernetes: each is what the API server would accept, by the schemas and the types of
  * kubernetes-models, in which a field that is written wrong is an error too. No cluster is at hand: nothing is applied.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Job } from 'kubernetes-models/batch/v1';
@@ -12,6 +13,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { createProgram } from '../../scripts/program.ts';
+import { temporaryFolder } from '../helpers/folder.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, 'deploy/kubernetes');
@@ -250,6 +252,24 @@ describe('manifests', () => {
     const { args } = jobSpec.parse(job.spec).template.spec.containers[0]!;
     expect(args).toEqual(expect.arrayContaining([`--service=${service.metadata.name}`, `--workers=${completions}`]));
     expect(service.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true, ports: [{ port: 7878 }] });
+  });
+
+  test.each(FOLDERS)('in %s are merged by kustomize itself, where kubectl is there', (folder) => {
+    const copy = join(temporaryFolder(), 'kubernetes');
+    cpSync(FOLDER, copy, { recursive: true });
+    for (const place of ['base', 'jobset', 'trainjob']) writeFileSync(join(copy, place, 'token'), 'a-token');
+    const { status, stdout, stderr, error } = spawnSync('kubectl', ['kustomize', join(copy, folder)], {
+      encoding: 'utf8',
+    });
+    if (error) {
+      process.stderr.write('skipped: kustomize: kubectl is missing\n');
+      return;
+    }
+    expect(status, stderr).toBe(0);
+    const made = stdout.split(/^---$/m).map((text) => parse(text) as Manifest);
+    const kinds = (of: readonly Manifest[]) => of.map(({ kind }) => kind).filter((kind) => kind !== 'Secret');
+    expect(kinds(made).sort()).toEqual(kinds(built.get(folder)!).sort());
+    for (const manifest of made.flatMap(jobsOf)) new Job(manifest as never).validate();
   });
 
   test('hold no token: it is made by the user, and ignored by git', () => {
