@@ -1,4 +1,5 @@
 /** Runs that are interrupted while a step, or an evaluation, does not end: what is left of them, and how they go on. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createAbandonment, unlessAbandoned } from '../../coordinator/abandonment.ts';
@@ -8,7 +9,7 @@ import type { Engine } from '../../worker/engines/engine.ts';
 import { createReferenceEngine } from '../../worker/engines/reference/reference-engine.ts';
 import { runWorkerSession } from '../../worker/session.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
-import { beginOrResume, epochRecordsOf } from '../helpers/small-run.ts';
+import { beginOrResume, epochRecordsOf, madeUpSource } from '../helpers/small-run.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -113,6 +114,26 @@ describe('a run that is interrupted', () => {
     expect(records.at(-1)).toMatchObject({ epoch: call, steps: 3, testAccuracy: null });
     expect(resumedRecords[call - 1]).toMatchObject({ steps: 3, stepsBeforeResume: 3, seconds: 0, samplesPerSecond: 0 });
   });
+});
+
+test('a run that is interrupted while it reads its data rejects with the reason, and leaves nothing', async () => {
+  const runDir = join(temporaryFolder(), 'run');
+  const interruption = new AbortController();
+  const reason = new Error('interrupted');
+  let isOpened!: (data: Awaited<ReturnType<ReturnType<typeof madeUpSource>['open']>>) => void;
+  const dataset = {
+    ...madeUpSource(8),
+    open() {
+      interruption.abort(reason);
+      return new Promise<Parameters<typeof isOpened>[0]>((resolve) => (isOpened = resolve));
+    },
+  };
+  await expect(beginOrResume(runDir, { dataset, signal: interruption.signal })).rejects.toBe(reason);
+  expect(existsSync(runDir)).toBe(false);
+  const data = await madeUpSource(8).open();
+  const close = vi.spyOn(data.bytes, 'close');
+  isOpened(data);
+  await vi.waitFor(() => expect(close).toHaveBeenCalled());
 });
 
 describe('abandonment', () => {

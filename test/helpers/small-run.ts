@@ -25,6 +25,7 @@ export interface SmallRunOptions extends Partial<
     RunOptions,
     | 'checkpointSettings'
     | 'control'
+    | 'dataset'
     | 'isUnrecorded'
     | 'recordSteps'
     | 'reporter'
@@ -74,7 +75,8 @@ export function beginOrResume(runDir: string, options: SmallRunOptions = {}): Pr
   });
 }
 
-const madeUpSource = (numTrainSamples: number): DatasetSource => ({
+/** As many made-up samples to train on, and 8 to evaluate. */
+export const madeUpSource = (numTrainSamples: number): DatasetSource => ({
   name: 'made up',
   source: 'made up',
   shape: FASHION_MNIST_SHAPE,
