@@ -35,13 +35,13 @@ export async function coordinateRank(job: RankJob, options: TrainOptions): Promi
   if (isBegun) say(`rank 0: ${runDir} holds a run: it goes on`);
   const { size = 1, workersPerRank = 1 } = part;
   const numWorkers = flags.workers ?? size * workersPerRank;
+  // A run that is recorded has as many microbatches as its record says.
+  const isRecorded = options.resume !== undefined || options.config !== undefined;
   const microbatches = flags.microbatches ?? flags.maxWorkers ?? numWorkers;
+  const fresh = isRecorded ? {} : { microbatches };
   const { result } = await train({
     ...options,
-    // A run that goes on has as many microbatches as it had.
-    ...(isBegun
-      ? { runDir: undefined, resume: runDir, config: undefined }
-      : options.resume === undefined && options.config === undefined && { microbatches }),
+    ...(isBegun ? { runDir: undefined, resume: runDir, config: undefined } : fresh),
     ...{ listen: meeting.listen, joinFile: meeting.joinFile, token, farewell: true },
     workers: workersPerRank,
     minWorkers: flags.minWorkers ?? numWorkers,

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
@@ -196,8 +197,10 @@ async function end(daemon: ChildProcess): Promise<void> {
 }
 
 async function eventually(what: string, isSo: () => boolean, deadlineMs = START_DEADLINE_MS): Promise<void> {
-  for (const endMs = performance.now() + deadlineMs; !isSo(); await delay(POLL_MS)) {
+  const endMs = performance.now() + deadlineMs;
+  while (!isSo()) {
     if (performance.now() > endMs) throw new Error(`waited ${deadlineMs / 1000} s for ${what}`);
+    await delay(POLL_MS);
   }
 }
 
@@ -211,7 +214,10 @@ async function freePorts(count: number): Promise<number[]> {
     }),
   );
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))));
+  for (const server of servers) {
+    server.close();
+    await once(server, 'close');
+  }
   return ports;
 }
 
