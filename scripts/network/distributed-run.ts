@@ -47,7 +47,7 @@ export interface DistributedRun {
  */
 export function trainAcross(place: Place, run: DistributedRun, signal: AbortSignal): Promise<RunRecords> {
   const { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds, environment } = run;
-  return recordRun({ deadlineSeconds, signal, environment }, async (group, runDir) => {
+  return recordRun({ deadlineSeconds, signal, environment }, async (group, runDir, over) => {
     const joinFile = `${runDir}.join`;
     const flags = [
       ...['--run-dir', runDir, '--listen', `${place.address}:0`, '--join-file', joinFile],
@@ -57,7 +57,7 @@ export function trainAcross(place: Place, run: DistributedRun, signal: AbortSign
     const command = place.atCoordinator([process.execPath, PROGRAM, 'coordinator', ...flags]);
     const coordinator = group.start('coordinator', command);
     // The token, too, is in the environment of all of them.
-    const { url } = splitJoinUrl(await Promise.race([readWhenThere(joinFile), coordinator.ended.then(() => '')]));
+    const { url } = splitJoinUrl(await Promise.race([readWhenThere(joinFile, over), coordinator.ended.then(() => '')]));
     const workers = Array.from({ length: numWorkers }, async (_, worker) => {
       const joinUrl = await place.joinUrl(worker, url, group);
       const flags = ['--name', `host-${worker + 1}`, '--quiet', ...workerFlags];
@@ -75,20 +75,21 @@ export interface RecordingOptions {
 }
 
 /**
- * Carries out `start` with processes and a run directory that only this run has, and reads the records. Cleans up.
+ * Carries out `start` with processes and a run directory that only this run has, and reads the records. Cleans up. The
+ * signal `over` is aborted when the run is over, however it ended.
  *
  * Rejects as {@link trainAcross} does.
  */
 export async function recordRun(
   { deadlineSeconds, signal, environment = process.env }: RecordingOptions,
-  start: (group: ProcessGroup, runDir: string) => Promise<void>,
+  start: (group: ProcessGroup, runDir: string, over: AbortSignal) => Promise<void>,
 ): Promise<RunRecords> {
   const folder = mkdtempSync(join(tmpdir(), 'gradsock-run-'));
   const group = createProcessGroup({ ...MEMORY_ENVIRONMENT, ...environment, [TOKEN_VARIABLE]: createToken() });
-  const over = new AbortController();
+  const [late, over] = [new AbortController(), new AbortController()];
   const seconds = START_SECONDS + deadlineSeconds;
-  const timer = setTimeout(() => over.abort(new Error(`a run was not over after ${seconds} s`)), seconds * 1000);
-  const either = AbortSignal.any([signal, over.signal]);
+  const timer = setTimeout(() => late.abort(new Error(`a run was not over after ${seconds} s`)), seconds * 1000);
+  const either = AbortSignal.any([signal, late.signal]);
   const aborted = new Promise<never>((_, reject) => {
     const abort = () => reject(either.reason as Error);
     if (either.aborted) abort();
@@ -97,12 +98,13 @@ export async function recordRun(
   aborted.catch(() => {});
   try {
     const runDir = join(folder, 'run');
-    await Promise.race([start(group, runDir), aborted]);
+    await Promise.race([start(group, runDir, over.signal), aborted]);
     const read = (name: string) => readFileSync(join(runDir, name), 'utf8');
     const { parametersSha256 } = JSON.parse(read('result.json')) as { parametersSha256: string };
     return { epochs: parseEpochs(read('epochs.jsonl')), log: read('log.jsonl'), parametersSha256 };
   } finally {
     clearTimeout(timer);
+    over.abort(new Error('the run is over'));
     await group.stop();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -113,12 +115,12 @@ export function allReduceIn(log: string): string {
   return /"msg":"all-reduce: ([^"]*)"/.exec(log)?.[1] ?? 'not said';
 }
 
-/** The file appears whole, by renaming. The wait has a deadline, so it also ends after it has lost the race. */
-async function readWhenThere(path: string): Promise<string> {
+/** The file appears whole, by renaming. Rejects at a deadline, and when the run is over. */
+async function readWhenThere(path: string, over: AbortSignal): Promise<string> {
   const lastMs = performance.now() + START_SECONDS * 1000;
   while (!existsSync(path)) {
     if (performance.now() > lastMs) throw new Error(`${path} was not written within ${START_SECONDS} s`);
-    await delay(POLL_MS);
+    await delay(POLL_MS, undefined, { signal: over });
   }
   return readFileSync(path, 'utf8').trim();
 }

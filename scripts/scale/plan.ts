@@ -54,13 +54,14 @@ export function checkPlan(plan: ScalePlan, numTrainSamples: number): void {
     const found = `cannot feed ${countOf(microbatches, 'microbatch', 'microbatches')}`;
     throw new ConfigError(`--global-batch ${globalBatch} ${found}: use ${microbatches} or more`);
   }
+  if (plan.steps < FEWEST_STEPS) throw new ConfigError(`--steps ${plan.steps}: expected ${FEWEST_STEPS} or more`);
   if (epochs < 2) throw new ConfigError(`--epochs ${epochs}: the first epoch warms up: use 2 or more`);
   for (const { scaling, numWorkers, globalBatch: batch, stepsPerEpoch } of pointsOf(plan, numTrainSamples)) {
     if (stepsPerEpoch >= FEWEST_STEPS) continue;
-    const found = `${countOf(numWorkers, 'worker')} in ${scaling} scaling take ${countOf(batch, 'sample')} a step`;
+    const found = `${scaling} scaling with ${countOf(numWorkers, 'worker')} has ${countOf(batch, 'sample')} a step`;
     throw new ConfigError(
-      `--global-batch ${globalBatch}: ${found}, and ${numTrainSamples} training samples make ${stepsPerEpoch} of them: ` +
-        `use ${Math.floor((globalBatch * numTrainSamples) / (batch * FEWEST_STEPS))} or less`,
+      `--global-batch ${globalBatch}: ${found}, which ${numTrainSamples} training samples allow ${stepsPerEpoch} times, ` +
+        `expected ${FEWEST_STEPS}: use ${Math.floor((globalBatch * numTrainSamples) / (batch * FEWEST_STEPS))} or less`,
     );
   }
 }

@@ -1,5 +1,6 @@
 /** A scaling measurement from its flags to its folder. */
 import { cpus } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Command } from 'commander';
 import { FASHION_MNIST } from '../../coordinator/dataset/dataset-source.ts';
 import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
@@ -69,6 +70,8 @@ export async function scale(options: ScaleOptions): Promise<ScaleRecord> {
       },
     });
   } catch (error) {
+    // A Ctrl-C comes to `ip` too, which fails of it before this process has had its turn to see the signal.
+    await nextTurn();
     if (!signal.aborted) throw error;
   } finally {
     copy?.remove();
