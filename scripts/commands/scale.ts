@@ -7,18 +7,25 @@ import { DATASET_NAMES } from '../../coordinator/dataset/known-datasets.ts';
 import { MODEL_NAMES } from '../../protocol/state/models.ts';
 import type { WireFormat } from '../../protocol/vectors/encoding.ts';
 import { ConfigError } from '../../protocol/errors.ts';
+import { hostFlags } from '../flags/commands.ts';
+import type { LaunchFlags } from '../flags/commands.ts';
 import { allReduceFlags } from '../flags/distribution.ts';
 import { parseCounts } from '../flags/lists.ts';
 import { addEngineFlags, addFlags, dataDirFlag, flag, parseCount } from '../flags/run-flags.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
 import { inGroup } from '../flags/groups.ts';
+import { readHostfile } from '../launch/hostfile.ts';
+import { parseHosts } from '../launch/hosts.ts';
+import type { Host } from '../launch/hosts.ts';
 import { parseLink } from '../network/link.ts';
 import type { Link } from '../network/link.ts';
 import { EXIT, interruptSignal, ownCommandLine } from '../process.ts';
 import { freshFolder, RECORD_FILE, writeReport } from '../scale/folder.ts';
+import { hostPlace, numSlots } from '../scale/hosts.ts';
 import { doublings, SCALINGS } from '../scale/plan.ts';
 import type { Scaling } from '../scale/plan.ts';
 import { emulatedPlace, localPlace } from '../scale/places.ts';
+import type { ScalePlace } from '../scale/places.ts';
 import { readRecord } from '../scale/record.ts';
 import type { ScaleRecord } from '../scale/record.ts';
 import { formatMarkdown, formatScale } from '../scale/report.ts';
@@ -35,9 +42,13 @@ The folder has scale.json (every figure), scale.csv, scale.md, scale.svg and sca
 Examples:
   gradsock scale --model conv
   gradsock scale --model conv --workers-list 1,2,4,8 --emulate 1gbit,2ms
+  gradsock scale --model conv --hosts node1,node2,node3:2 --workers-list 1,2,4
   gradsock scale --redraw scale-2026-11-30-conv`;
 
-interface Flags extends EngineFlags {
+type HostFlags = Pick<LaunchFlags, 'hosts' | 'hostfile' | 'ssh' | 'remoteCommand' | 'install' | 'tunnel' | 'advertise'>;
+
+interface Flags extends EngineFlags, HostFlags {
+  listen?: string;
   model: string;
   data: string;
   dataDir?: string;
@@ -66,6 +77,11 @@ export function scaleCommand(): Command {
     ...inGroup('data', [
       flag('--data <name|path>', `dataset: ${DATASET_NAMES.join(', ')}, or the path of one`).default('fashion-mnist'),
       dataDirFlag(),
+    ]),
+    ...inGroup('hosts', [
+      ...hostFlags(),
+      flag('--listen <host:port>', 'address at which workers on hosts join. Default: as of `gradsock launch`'),
+      flag('--advertise <host[:port]>', 'name or address by which they reach it'),
     ]),
     ...inGroup('distribution', distributionFlags()),
     ...inGroup('measurement', measurementFlags()),
@@ -99,7 +115,7 @@ function distributionFlags() {
   return [
     flag(
       '--workers-list <n,...>',
-      'numbers of workers. Default: 1, 2, 4, ... up to one per core, at least 1,2',
+      'numbers of workers. Default: 1, 2, 4, ... up to all slots of the hosts, or here up to one per core, at least 1,2',
     ).argParser(parseCounts),
     flag(
       '--emulate <rate,round trip>',
@@ -130,18 +146,48 @@ function measurementFlags() {
 
 /** The measurement that the flags ask for. */
 function settle(flags: Flags, say: (line: string) => void) {
-  const { model, data, dataDir, scaling, globalBatch, steps, epochs, repeat, allReduce, wire, emulate } = flags;
+  const { model, data, dataDir, scaling, globalBatch, steps, epochs, repeat, allReduce, wire } = flags;
   const { engine, device, threads } = flags;
-  const given = flags.workersList ?? doublings(Math.max(2, availableParallelism()));
-  const workers = [...new Set(given)].sort((a, b) => a - b);
+  const hosts = hostsOf(flags);
+  const most = hosts ? numSlots(hosts) : Math.max(2, availableParallelism());
+  const workers = [...new Set(flags.workersList ?? doublings(most))].sort((a, b) => a - b);
+  if (hosts && workers.at(-1)! > most) {
+    throw new ConfigError(
+      `--workers-list ${workers.join(',')}: expected at most ${most}, the slots of the hosts: use fewer`,
+    );
+  }
   const microbatches = flags.microbatches ?? workers.at(-1)!;
   const scalings = scaling === 'both' ? SCALINGS : [scaling];
   const sizes = { workers, globalBatch, microbatches, steps, epochs, repeat };
   return {
     plan: { model, data, scalings, ...sizes, allReduce, wire },
     ...{ dataDir, engine, threads, ...(device !== undefined && { device }) },
-    openPlace: () => (emulate ? emulatedPlace(emulate, say) : localPlace()),
+    openPlace: () => placeOf(flags, hosts, say),
   };
+}
+
+/** Undefined where workers are on this machine. Throws `ConfigError` for flags that exclude each other. */
+function hostsOf({ hosts, hostfile, emulate }: Flags): Host[] | undefined {
+  if (hosts !== undefined && hostfile !== undefined) {
+    throw new ConfigError('--hosts with --hostfile: expected one of them, got both: leave out one');
+  }
+  if (hosts === undefined && hostfile === undefined) return undefined;
+  if (emulate) throw new ConfigError('--emulate with hosts: emulated hosts are on this machine: leave out one of them');
+  return hosts === undefined ? readHostfile(hostfile!) : parseHosts(hosts, '--hosts');
+}
+
+function placeOf(flags: Flags, hosts: Host[] | undefined, say: (line: string) => void): ScalePlace {
+  if (flags.emulate) return emulatedPlace(flags.emulate, say);
+  if (!hosts) return localPlace();
+  const { ssh, remoteCommand, install, tunnel, listen, advertise } = flags;
+  return hostPlace(hosts, [
+    ...['--ssh', ssh, ...(remoteCommand === undefined ? [] : ['--remote-command', remoteCommand])],
+    ...[
+      ...(listen === undefined ? [] : ['--listen', listen]),
+      ...(advertise === undefined ? [] : ['--advertise', advertise]),
+    ],
+    ...[...(install ? ['--install'] : []), ...(tunnel ? ['--tunnel'] : [])],
+  ]);
 }
 
 /** Prints the result, and writes its files. */

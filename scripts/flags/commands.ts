@@ -152,7 +152,8 @@ export function addLaunchFlags(command: Command): Command {
   );
 }
 
-function hostFlags(): readonly Option[] {
+/** Which hosts there are, and how they are reached. */
+export function hostFlags(): readonly Option[] {
   return [
     flag('--hosts <list>', 'hosts, each with its number of workers: node1,node2:4,user@[2001:db8::1]:2'),
     flag('--hostfile <file>', 'file with a host on each line: node1 slots=4 device=cuda:0'),

@@ -1,6 +1,6 @@
 /** Carries out the runs of a plan, in rounds: a slow spell of the machine is then spread over all points. */
 import { countOf } from '../../protocol/counts.ts';
-import { allReduceIn, trainAcross } from '../network/distributed-run.ts';
+import { allReduceIn } from '../network/distributed-run.ts';
 import { isSameRun, pointsOf } from './plan.ts';
 import type { ScalePoint } from './plan.ts';
 import type { ScalePlace } from './places.ts';
@@ -12,9 +12,10 @@ const DEADLINE_SECONDS_A_STEP = 10;
 
 export interface MeasureOptions {
   readonly place: ScalePlace;
-  /** What the plan does not say: flags of the data, for coordinator and workers; and of the engine, for workers. */
+  /** What the plan does not say: flags of the data for the coordinator and for workers here, and of the engine. */
   readonly dataFlags: readonly string[];
-  readonly workerFlags: readonly string[];
+  readonly workerDataFlags: readonly string[];
+  readonly engineFlags: readonly string[];
   readonly numTestSamples: number;
   readonly environment: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
@@ -23,7 +24,7 @@ export interface MeasureOptions {
   readonly onRun: (run: ScaleRun) => Promise<void>;
 }
 
-/** Rejects as `trainAcross` does, and when a run is not what was asked for. */
+/** Rejects as `trainAcross` does. */
 export async function measureScaling(record: Omit<ScaleRecord, 'runs'>, options: MeasureOptions): Promise<void> {
   const { plan, numTrainSamples } = record;
   const points = pointsOf(plan, numTrainSamples).filter(
@@ -50,7 +51,7 @@ async function carryOut(
   { numWorkers, globalBatch, stepsPerEpoch }: ScalePoint,
   options: MeasureOptions,
 ): Promise<Omit<ScaleRun, 'repetition'>> {
-  const { dataFlags, workerFlags, numTestSamples, environment, signal } = options;
+  const { dataFlags, workerDataFlags, engineFlags, numTestSamples, environment, signal } = options;
   const flags = {
     ...{ model: plan.model, epochs: plan.epochs, 'global-batch': globalBatch, microbatches: plan.microbatches },
     ...{ 'train-samples': globalBatch * stepsPerEpoch, 'test-samples': numTestSamples },
@@ -61,13 +62,8 @@ async function carryOut(
     ...['--no-report', '--no-tensorboard', '--no-dashboard', '--quiet', ...dataFlags],
   ];
   const deadlineSeconds = DEADLINE_SECONDS_A_STEP * plan.epochs * stepsPerEpoch;
-  const place = options.place.make(numWorkers);
-  try {
-    const run = { numWorkers, coordinatorFlags, workerFlags, deadlineSeconds, environment };
-    const { epochs, log, parametersSha256 } = await trainAcross(place, run, signal);
-    const allReduce = allReduceIn(log).startsWith('ring') ? 'ring' : 'star';
-    return { numWorkers, globalBatch, allReduce, parametersSha256, epochs: measuredEpochs(epochs) };
-  } finally {
-    place.remove();
-  }
+  const run = { numWorkers, coordinatorFlags, workerDataFlags, engineFlags, deadlineSeconds, environment };
+  const { epochs, log, parametersSha256 } = await options.place.train(run, signal);
+  const allReduce = allReduceIn(log).startsWith('ring') ? 'ring' : 'star';
+  return { numWorkers, globalBatch, allReduce, parametersSha256, epochs: measuredEpochs(epochs) };
 }

@@ -1,6 +1,8 @@
 /** Where the workers of a scaling measurement are: on this machine, or on emulated hosts behind links of a given rate. */
 import { availableParallelism } from 'node:os';
 import { ConfigError } from '../../protocol/errors.ts';
+import { trainAcross } from '../network/distributed-run.ts';
+import type { DistributedRun, RunRecords } from '../network/distributed-run.ts';
 import { describeLink } from '../network/link.ts';
 import type { Link } from '../network/link.ts';
 import { leftoverNamespaces, removeNamespaces } from '../network/namespaces.ts';
@@ -12,8 +14,16 @@ export interface ScalePlace {
   readonly facts: ScaleRecord['place'];
   /** Whether a vector is cut into buckets: only where it is sent. */
   readonly isLocal: boolean;
-  /** For one run. It is removed when the run is over. */
-  make(numWorkers: number): Place;
+  /** Carries out one run. Rejects as `trainAcross` does. */
+  train(run: ScaleTraining, signal: AbortSignal): Promise<RunRecords>;
+}
+
+/** One run, without the flags that only its place knows. */
+export interface ScaleTraining extends Omit<DistributedRun, 'workerFlags'> {
+  /** Of each worker: where it computes. */
+  readonly engineFlags: readonly string[];
+  /** Where a worker on this machine finds the data. */
+  readonly workerDataFlags: readonly string[];
 }
 
 /** Worker processes on this machine, which share memory with the coordinator. */
@@ -21,7 +31,7 @@ export function localPlace(): ScalePlace {
   return {
     facts: { description: 'this machine', sharedCores: availableParallelism(), link: null, delaysPeers: true },
     isLocal: true,
-    make: loopbackPlace,
+    train: (run, signal) => trainAt(loopbackPlace(), run, signal),
   };
 }
 
@@ -51,6 +61,19 @@ export function emulatedPlace(link: Link, say: (line: string) => void): ScalePla
       ...{ sharedCores: availableParallelism(), link, delaysPeers: !isRelayed },
     },
     isLocal: false,
-    make: (numWorkers) => makePlace(numWorkers, link, emulation),
+    train: (run, signal) => trainAt(makePlace(run.numWorkers, link, emulation), run, signal),
   };
+}
+
+/** The place is removed when the run is over. */
+async function trainAt(
+  place: Place,
+  { engineFlags, workerDataFlags, ...run }: ScaleTraining,
+  signal: AbortSignal,
+): Promise<RunRecords> {
+  try {
+    return await trainAcross(place, { ...run, workerFlags: [...workerDataFlags, ...engineFlags] }, signal);
+  } finally {
+    place.remove();
+  }
 }

@@ -98,7 +98,7 @@ function remarksOf(record: ScaleRecord, summary: ScaleSummary): string[] {
     ...bitsRemark(record, summary),
     ...coresRemark(record),
     ...sharedMemoryRemark(summary),
-    modelRemark(summary),
+    modelRemark(record, summary),
     ...summary.scalings.map((scaling) => outlookRemark(record, scaling)),
     `on ${record.place.description}; medians of ${countOf(record.plan.repeat, 'run')} of ` +
       `${countOf(record.plan.epochs - 1, 'measured epoch')} each; ${record.plan.microbatches} microbatches a step`,
@@ -140,9 +140,11 @@ function sharedMemoryRemark({ scalings }: ScaleSummary): string[] {
   return most === 0 ? [] : [`up to ${formatBytes(most)} a step stay in shared memory, which no link carries`];
 }
 
-function modelRemark({ model: { largestError, handlingMs } }: ScaleSummary): string {
+function modelRemark({ place }: ScaleRecord, { model: { largestError, handlingMs } }: ScaleSummary): string {
   const error = `within ${percent(largestError)} of every measured step`;
-  return `the cost model's line is ${error}, with ${formatMs(handlingMs)} of handling a worker and step, which is fitted`;
+  // Of hosts the links are not known: what they take is part of what is fitted.
+  const what = place.link === null && place.sharedCores === null ? 'handling and network' : 'handling';
+  return `the cost model's line is ${error}, with ${formatMs(handlingMs)} of ${what} a worker and step, which is fitted`;
 }
 
 function outlookRemark({ place }: ScaleRecord, { scaling, outlook }: ScalingSummary): string {

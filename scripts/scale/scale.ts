@@ -7,7 +7,7 @@ import { findDataset } from '../../coordinator/dataset/find-dataset.ts';
 import { planModel } from '../../protocol/state/model-spec.ts';
 import { bucketsOf } from '../../protocol/vectors/buckets.ts';
 import { createVectorCodec } from '../../protocol/vectors/vector-codec.ts';
-import { addCoordinatorFlags, addWorkerFlags } from '../flags/commands.ts';
+import { addLaunchFlags, addWorkerFlags } from '../flags/commands.ts';
 import { loadModel } from '../flags/load-model.ts';
 import type { EngineFlags } from '../flags/run-flags.ts';
 import { copyDataset } from '../network/dataset-copy.ts';
@@ -63,7 +63,8 @@ export async function scale(options: ScaleOptions): Promise<ScaleRecord> {
     await measureScaling(record, {
       ...{ place, numTestSamples, signal, say, environment: withoutFlags(process.env) },
       dataFlags: ['--data', plan.data, ...dataFlags],
-      workerFlags: [...(copy ? ['--data-dir', copy.folder] : []), ...engineFlags(options)],
+      workerDataFlags: copy ? ['--data-dir', copy.folder] : [],
+      engineFlags: engineFlags(options),
       async onRun(run) {
         runs.push(run);
         await writeRecord(folder, { ...record, runs });
@@ -91,7 +92,7 @@ function describeProcessors(): string {
 
 /** Variables that stand for flags are for the command itself: its runs have the flags that the plan gives them. */
 function withoutFlags(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const commands = [addCoordinatorFlags(new Command()), addWorkerFlags(new Command())];
+  const commands = [addLaunchFlags(new Command()), addWorkerFlags(new Command())];
   const names = new Set(commands.flatMap(({ options }) => options.map(({ envVar }) => envVar)));
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)));
 }

@@ -3,16 +3,30 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { leftoverNamespaces, listNamespaces } from '../../scripts/network/namespaces.ts';
 import { readRecord } from '../../scripts/scale/record.ts';
-import { allGone, childrenOf, startCli } from '../helpers/cli.ts';
+import { allGone, childrenOf, runCli, startCli } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
+import { quoteWord } from '../../scripts/launch/shell-words.ts';
+import { noSshd, startSshd } from '../helpers/sshd.ts';
 import { expectNoNamespacesOf, hasNoNamespaces } from '../helpers/network-namespaces.ts';
 
 const SMALL = ['--model', 'conv-pool', '--scaling', 'strong', '--steps', '4', '--epochs', '2', '--repeat', '1'];
 const start = (output: string, ...more: string[]) =>
-  startCli(['scale', ...SMALL, '--workers-list', '1,2', '--emulate', '1gbit,2ms', '--output', output, '--all-reduce', 'star', ...more]);
+  startCli([
+    'scale',
+    ...SMALL,
+    '--workers-list',
+    '1,2',
+    '--emulate',
+    '1gbit,2ms',
+    '--output',
+    output,
+    '--all-reduce',
+    'star',
+    ...more,
+  ]);
 const namespacesOf = (pid: number) => listNamespaces().filter((name) => name.startsWith(`gradsock-${pid}-`));
 
 /** Coordinator, relay where there is one, and worker of a run that has begun: at least two. */
@@ -69,4 +83,20 @@ describe.skipIf(hasNoNamespaces)('scaling on emulated hosts', () => {
     await cli.exit;
     expectNoNamespacesOf(cli.pid);
   });
+});
+
+const noHosts = noSshd();
+if (noHosts !== undefined) process.stderr.write(`skipped: gradsock scale over ssh: ${noHosts}\n`);
+
+it.skipIf(noHosts !== undefined)('scaling over hosts has the parameters of any number of them', async () => {
+  const sshd = await startSshd(['alpha', 'beta']);
+  onTestFinished(() => sshd.stop());
+  const output = join(temporaryFolder(), 'scale');
+  const hosts = ['--hosts', 'alpha,beta', '--ssh', `ssh -F ${quoteWord(sshd.config)}`, '--listen', '127.0.0.1:0'];
+  const { code, output: said } = await runCli(['scale', ...SMALL, ...hosts, '--output', output]);
+  expect([code, said]).toEqual([0, expect.stringContaining('equal parameters after all 2 numbers of workers')]);
+  expect(said).toMatch(/^strong +2 +[\d,]+ /m);
+  expect(said).toMatch(/^on 2 hosts: alpha, beta; medians of/m);
+  expect(said).not.toContain('per core');
+  expect(readRecord(join(output, 'scale.json')).runs.map(({ numWorkers }) => numWorkers)).toEqual([1, 2]);
 });

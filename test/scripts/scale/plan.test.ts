@@ -23,7 +23,10 @@ describe('a plan', () => {
     [{ globalBatch: 3 }, '--global-batch 3 cannot feed 4 microbatches: use 4 or more'],
     [{ epochs: 1 }, '--epochs 1: the first epoch warms up: use 2 or more'],
     [{ steps: 2 }, '--steps 2: expected 3 or more'],
-    [{ globalBatch: 30_000, scalings: ['strong'] as const }, /has 30000 samples a step.* allow 2 times.*use 20000 or less$/],
+    [
+      { globalBatch: 30_000, scalings: ['strong'] as const },
+      /has 30000 samples a step.* allow 2 times.*use 20000 or less$/,
+    ],
     [{ globalBatch: 10_000 }, /weak scaling with 4 workers has 40000 samples.* allow 1 times.*use 5000 or less$/],
   ])('with %o is refused, with the cure', (change, message) => {
     expect(() => checkPlan({ ...plan, ...change }, 60_000)).toThrow(message);

@@ -25,7 +25,9 @@ describe('the result of a measurement', () => {
     const text = formatted(recordOf()).replaceAll(/\n +/g, ' ');
     expect(text).toContain('equal parameters after all 3 numbers of workers, sha256 abababababababab');
     expect(text).toContain('share 2 cores: more than 2 workers take turns, so 4 workers do at most the work of 2');
-    expect(text).toMatch(/strong scaling, predicted: 8 workers on these cores train [\d,]+ samples\/s, efficiency \d+ %/);
+    expect(text).toMatch(
+      /strong scaling, predicted: 8 workers on these cores train [\d,]+ samples\/s, efficiency \d+ %/,
+    );
   });
 
   test('says why parameters differ', () => {
@@ -45,14 +47,18 @@ describe('the result of a measurement', () => {
   test('is a CSV with a row for each point, and one for twice as many workers', () => {
     const lines = formatScaleCsv(summarise(recordOf())!).trimEnd().split('\n');
     expect(lines).toHaveLength(1 + 2 * 4);
-    expect(lines[0]).toMatch(/^scaling,numWorkers,.*,sharedBytes,predictedStepMs,predictedSamplesPerSecond,predictedEfficiency$/);
+    expect(lines[0]).toMatch(
+      /^scaling,numWorkers,.*,sharedBytes,predictedStepMs,predictedSamplesPerSecond,predictedEfficiency$/,
+    );
     expect(new Set(lines.map((line) => line.split(',').length)).size).toBe(1);
     expect(lines[4]).toMatch(/^strong,8,256,4,0,,,/);
   });
 
   test('is Markdown with the command and the machine', () => {
     const text = formatMarkdown(recordOf(), summarise(recordOf())!);
-    expect(text).toMatch(/^`gradsock scale --model dense`: 2 x test; gradsock 0\.1\.0, Node v20\.20\.2, 2026-11-30\.\n\n\| scaling \|/);
+    expect(text).toMatch(
+      /^`gradsock scale --model dense`: 2 x test; gradsock 0\.1\.0, Node v20\.20\.2, 2026-11-30\.\n\n\| scaling \|/,
+    );
     expect(text.split('\n').filter((line) => line.startsWith('| ')).length).toBe(2 + 6);
   });
 

@@ -50,7 +50,15 @@ describe('the line of the cost model', () => {
   /** What the model itself says of a star with 3 ms of handling, and 21 ms of computing alone. */
   const stepMsOf = (numWorkers: number) =>
     predictStep({
-      ...{ algorithm: 'star', numWorkers, payloadBytes: MEGABYTE, link: place.link, cores: 'own', handling, buckets: 1 },
+      ...{
+        algorithm: 'star',
+        numWorkers,
+        payloadBytes: MEGABYTE,
+        link: place.link,
+        cores: 'own',
+        handling,
+        buckets: 1,
+      },
       ...{ stepsPerEpoch: 4, doesOneTravel: true, computeMs: 20 / numWorkers + 1 },
     }).stepMs;
   const runs = [1, 2, 4].map((numWorkers) => {
