@@ -15,7 +15,7 @@ import { parseEpochs } from './records.ts';
 import type { EpochFigures } from './records.ts';
 
 /** Starting, finding the data and probing engines takes a second or two for each worker of a core. */
-export const START_SECONDS = 120;
+const START_SECONDS = 120;
 
 /** Between looks for the coordinator's join file. */
 const POLL_MS = 20;

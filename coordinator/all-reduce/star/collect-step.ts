@@ -167,7 +167,7 @@ interface News {
   /** Something has happened. */
   tell(): void;
   /** What `next` rejects with from here on. */
-  fail(this: void, error: unknown): void;
+  readonly fail: (error: unknown) => void;
   /** Resolves when something has happened since the last call was settled. One call at a time. */
   next(): Promise<void>;
 }

@@ -44,7 +44,7 @@ async function run(order: CoordinatorOrder): Promise<void> {
   });
   const { result } = await coordinator.finished;
   const peakMegabytes = process.resourceUsage().maxRSS / 1024;
-  const { status, parametersSha256 = '' } = result;
+  const { status, parametersSha256 } = result;
   report({ kind: 'ended', status, parametersSha256, peakMegabytes });
   process.disconnect();
 }
