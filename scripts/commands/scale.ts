@@ -40,10 +40,8 @@ number of microbatches is the same for all, so with the star and f32 strong scal
 The folder has scale.json (every figure), scale.csv, scale.md, scale.svg and scale.png.
 
 Examples:
-  gradsock scale --model conv
   gradsock scale --model conv --workers-list 1,2,4,8 --emulate 1gbit,2ms
-  gradsock scale --model conv --hosts node1,node2,node3:2 --workers-list 1,2,4
-  gradsock scale --redraw scale-2026-11-30-conv`;
+  gradsock scale --model conv --hosts node1,node2,node3:2 --workers-list 1,2,4`;
 
 type HostFlags = Pick<LaunchFlags, 'hosts' | 'hostfile' | 'ssh' | 'remoteCommand' | 'install' | 'tunnel' | 'advertise'>;
 

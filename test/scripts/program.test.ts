@@ -19,6 +19,7 @@ const COMMANDS = [
   'show',
   'report',
   'engines',
+  'scale',
   'sweep',
 ];
 
