@@ -1,4 +1,5 @@
 /** File limit: whether this process may open as many connections as its run has workers. */
+import { countOf } from '../../protocol/counts.ts';
 import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../protocol/wire/limits.ts';
 
@@ -15,7 +16,7 @@ export function fileLimitWarning(numWorkers: number, limit = mostOpenFiles()): s
   const needed = numWorkers + LIMITS.maxViewers + OTHER_FILES;
   if (limit === undefined || limit >= needed) return undefined;
   return (
-    `this process may open ${limit} files, expected ${needed} for ${numWorkers} workers: connections beyond the limit fail. ` +
+    `this process may open ${limit} files, expected ${needed} for ${countOf(numWorkers, 'worker')}: connections beyond the limit fail. ` +
     `Run \`ulimit -Hn ${needed} && ulimit -n ${needed}\` before it as root, or set LimitNOFILE of its service`
   );
 }

@@ -4,6 +4,7 @@
  *
  * Run by node itself, not by the command `tsx`, which kills a program that does not answer Ctrl-C within 30 ms.
  */
+import { countOf } from '../../protocol/counts.ts';
 import { Command, Option } from 'commander';
 import { parseCounts } from '../flags/lists.ts';
 import { parseCount } from '../flags/run-flags.ts';
@@ -58,7 +59,7 @@ async function main(flags: Flags, signal: AbortSignal, log: (line: string) => vo
   for (const model of models) {
     for (const numWorkers of workers) {
       for (const hasDeaths of deaths ? [false, true] : [false]) {
-        log(`${model}, ${numWorkers} workers${hasDeaths ? ', a tenth of them killed and back' : ''}`);
+        log(`${model}, ${countOf(numWorkers, 'worker')}${hasDeaths ? ', a tenth of them killed and back' : ''}`);
         const figures = await runCrowd({
           ...{
             model,

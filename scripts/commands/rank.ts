@@ -20,8 +20,7 @@ Every process of the job is started with the same command. Rank 0 coordinates th
 
 Examples:
   srun gradsock rank --model conv --run-dir /shared/runs/one
-  mpirun -n 4 --bind-to none --map-by slot -x GRADSOCK_TOKEN gradsock rank --model conv --run-dir runs/one
-  torchrun --nnodes 2 --nproc-per-node 1 ... --no-python gradsock rank --model conv --run-dir runs/one`;
+  mpirun -n 4 --bind-to none --map-by slot -x GRADSOCK_TOKEN gradsock rank --model conv --run-dir runs/one`;
 
 /** What the library's training does not take, or takes in another way. */
 const OWN = [

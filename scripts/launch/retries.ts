@@ -1,4 +1,5 @@
 /** When the worker of a host is started again, after what pause, and when it is given up. */
+import { countOf } from '../../protocol/counts.ts';
 import { createRestarts } from '../run/restarts.ts';
 import type { EndKind } from './worker-end.ts';
 
@@ -44,7 +45,7 @@ export function createRetries({ stepTimeoutMs, patienceMs }: Record<'stepTimeout
           const waitedMs = nowMs - failingSinceMs;
           if (hasWorked && waitedMs > patienceMs)
             return { givenUp: `was not there for ${Math.round(waitedMs / 1000)} s` };
-          return pauseMs === undefined ? { givenUp: `failed ${numFailed} times` } : { pauseMs };
+          return pauseMs === undefined ? { givenUp: `failed ${countOf(numFailed, 'time')}` } : { pauseMs };
         }
       }
     },

@@ -9,7 +9,7 @@ export interface EndOfInput {
   /** Aborted when the input has ended. */
   readonly signal: AbortSignal;
   /** Stops reading: the input does not keep the process alive any more. */
-  close(this: void): void;
+  readonly close: () => void;
 }
 
 /** Reads the input and drops what comes. `endNow` is called where nobody has called `close` 5 s after the end. */

@@ -139,7 +139,7 @@ function spawnWorker(options: WorkerProcessOptions): ChildProcess {
   const { name, localRank, token, args, program = process.argv[1]!, nodeFlags = process.execArgv } = options;
   const secret = { [TOKEN_VARIABLE]: token, [TOKEN_FILE_VARIABLE]: undefined, [NO_TOKEN_VARIABLE]: undefined };
   const env = { ...MEMORY_ENVIRONMENT, ...process.env, ...secret, LOCAL_RANK: String(localRank) };
-  return spawn(process.execPath, [...nodeFlags, program, 'worker', '--name', name, ...args], {
+  return spawn(process.execPath, [...nodeFlags, program, 'worker', ...args, '--name', name], {
     env,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

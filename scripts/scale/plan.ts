@@ -60,7 +60,7 @@ export function checkPlan(plan: ScalePlan, numTrainSamples: number): void {
     if (stepsPerEpoch >= FEWEST_STEPS) continue;
     const found = `${scaling} scaling with ${countOf(numWorkers, 'worker')} has ${countOf(batch, 'sample')} a step`;
     throw new ConfigError(
-      `--global-batch ${globalBatch}: ${found}, which ${numTrainSamples} training samples allow ${stepsPerEpoch} times, ` +
+      `--global-batch ${globalBatch}: ${found}, which ${numTrainSamples} training samples allow ${countOf(stepsPerEpoch, 'time')}, ` +
         `expected ${FEWEST_STEPS}: use ${Math.floor((globalBatch * numTrainSamples) / (batch * FEWEST_STEPS))} or less`,
     );
   }

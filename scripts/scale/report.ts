@@ -101,7 +101,7 @@ function remarksOf(record: ScaleRecord, summary: ScaleSummary): string[] {
     modelRemark(record, summary),
     ...summary.scalings.map((scaling) => outlookRemark(record, scaling)),
     `on ${record.place.description}; medians of ${countOf(record.plan.repeat, 'run')} of ` +
-      `${countOf(record.plan.epochs - 1, 'measured epoch')} each; ${record.plan.microbatches} microbatches a step`,
+      `${countOf(record.plan.epochs - 1, 'measured epoch')} each; ${countOf(record.plan.microbatches, 'microbatch', 'microbatches')} a step`,
   ];
 }
 
@@ -116,7 +116,7 @@ function bitsRemark({ plan, runs }: ScaleRecord, { parametersSha256: sums }: Sca
   }
   const why =
     plan.wire !== 'f32'
-      ? `${plan.wire} rounds the sum of each worker`
+      ? `--wire ${plan.wire} rounds the sum of each worker`
       : runs.some(({ allReduce }) => allReduce === 'ring')
         ? 'the bits of a ring depend on the number of workers'
         : 'machines of another instruction set, or other engines, compute other bits';

@@ -111,9 +111,9 @@ describe('auto', () => {
   });
 
   test('without the native kernels, says so once, also when quiet', async () => {
-    const program = installationWithoutCompiler();
+    const program = freshInstallation();
     const command = ['train', '--workers', '2', ...SHORT, '--max-steps', '2', '--quiet'];
-    const env = { CUDA_VISIBLE_DEVICES: '' };
+    const env = { CUDA_VISIBLE_DEVICES: '', ...WITHOUT_COMPILER, XDG_CACHE_HOME: temporaryFolder() };
     const runDir = join(temporaryFolder(), 'run');
     const { code, output } = await runCli([...command, '--run-dir', runDir], env, program);
     expect(code, output).toBe(0);
@@ -126,24 +126,31 @@ describe('auto', () => {
 });
 
 test('native, asked for by name without its addon, is refused before anything is made', async () => {
-  const program = installationWithoutCompiler();
+  const program = freshInstallation();
   const runDir = join(temporaryFolder(), 'run');
-  const { code, output } = await runCli(['baseline', ...SHORT, '--engine', 'native', '--run-dir', runDir], {}, program);
-  expect(output).toMatch(/^error: --engine native: no C\+\+ compiler was found when it was built; install g\+\+ .*$/);
+  const env = { ...WITHOUT_COMPILER, XDG_CACHE_HOME: temporaryFolder() };
+  const { code, output } = await runCli(
+    ['baseline', ...SHORT, '--engine', 'native', '--run-dir', runDir],
+    env,
+    program,
+  );
+  expect(output).toMatch(/^error: --engine native: no C\+\+ compiler was found; install g\+\+ .*$/);
   expect(code).toBe(2);
   expect(existsSync(runDir)).toBe(false);
 });
 
-/** The built program, as an install without a C++ compiler leaves it. */
-function installationWithoutCompiler(): string {
+/** For a user of a machine without a C++ compiler. */
+const WITHOUT_COMPILER = { PATH: '/nowhere', CXX: '' };
+
+/** The program as it is installed, before its native engine is built. */
+function freshInstallation(): string {
   const folder = temporaryFolder();
   const kernels = join(ROOT, 'dist/worker/engines/native');
   cpSync(join(ROOT, 'dist'), join(folder, 'dist'), {
     recursive: true,
-    filter: (path) => !path.startsWith(kernels) || !/\.node$|build-\d+/.test(path),
+    filter: (path) => !path.startsWith(kernels) || !/\.node$|build-report|build\.log|build-in-/.test(path),
   });
-  const report = join(folder, 'dist/worker/engines/native/build-report.json');
-  writeFileSync(report, JSON.stringify({ key: '', status: 'no-compiler', instructionSets: [] }));
+  cpSync(join(ROOT, 'worker/engines/native'), join(folder, 'worker/engines/native'), { recursive: true });
   writeFileSync(join(folder, 'package.json'), readFileSync(join(ROOT, 'package.json')));
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   return join(folder, 'dist/scripts/cli.js');

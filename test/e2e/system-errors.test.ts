@@ -52,15 +52,20 @@ describe('a user with a number and no name', () => {
     writeFileSync(theirs, '{}', { mode: 0o600 });
     const closed = join(folder, 'closed');
     mkdirSync(closed, { mode: 0o755 });
-    for (const [args, problem] of [
-      [['baseline', '--model', theirs], `--model ${theirs}: cannot be read`],
-      [['coordinator', '--token-file', theirs], `--token-file ${theirs}: cannot be read`],
-      [['baseline', ...RUN, '--run-dir', join(closed, 'run')], `--run-dir ${join(closed, 'run')}: cannot be made`],
-      [['baseline', ...RUN, '--run-dir', closed], `--run-dir ${closed}: cannot be written`],
+    const read = 'let that user ';
+    const write = `${closed} belongs to user 0 and group 0: run chown -R ${ORDINARY_USER} ${closed}, `;
+    for (const [args, problem, cure] of [
+      [['baseline', '--model', theirs], `--model ${theirs}: cannot be read`, read],
+      [['coordinator', '--token-file', theirs], `--token-file ${theirs}: cannot be read`, read],
+      [
+        ['baseline', ...RUN, '--run-dir', join(closed, 'run')],
+        `--run-dir ${join(closed, 'run')}: cannot be made`,
+        write,
+      ],
+      [['baseline', ...RUN, '--run-dir', closed], `--run-dir ${closed}: cannot be written`, write],
     ] as const) {
       const { output } = await runCli(args, env);
-      const refusal = `permission denied for user ${ORDINARY_USER} (EACCES): let that user `;
-      expect(output).toContain(`error: ${problem}: ${refusal}`);
+      expect(output).toContain(`error: ${problem}: permission denied for user ${ORDINARY_USER} (EACCES): ${cure}`);
       expect(output).not.toMatch(/^ {4}at /m);
     }
   });

@@ -13,7 +13,12 @@ const COUNTED = 'epochs|steps|workers|threads|samples|microbatches|rings|trials|
 const NEVER_ONE = [
   '${bufferedAmount} bytes are waiting',
   'there are ${numTrainSamples} samples',
-  'each of the ${maxMembers} microbatches',
+  'each of the ${numMicrobatches} microbatches',
+  'its ${maxWorkers} workers`;',
+  'expected at most ${MOST_WORKERS} workers',
+  '${plan.wire} rounds the sum',
+  'which ${numTrainSamples} training samples allow',
+  'so ${most} workers do at most the work of',
 ];
 
 test('one of a kind is written as one', () => {

@@ -1,4 +1,5 @@
 /** The examiner's side of an examination: asks a coordinator what its run is, and measures the link, without joining. */
+import { countOf } from '../../protocol/counts.ts';
 import { randomBytes } from 'node:crypto';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { createNonce, proofOf } from '../../protocol/wire/authentication.ts';
@@ -107,7 +108,8 @@ async function timeSample(
   if (answer.kind === 'sample') {
     const { length } = answer.payload;
     transport.recycle(answer.payload);
-    if (length === 0 || length > size) throw new ProtocolError('ERR_SHAPE_MISMATCH', `a sample of ${length} bytes`);
+    if (length === 0 || length > size)
+      throw new ProtocolError('ERR_SHAPE_MISMATCH', `a sample of ${countOf(length, 'byte')}`);
     return { numBytes: length, ms: performance.now() - startMs, isBound: false };
   }
   const { numBytes } = answer;

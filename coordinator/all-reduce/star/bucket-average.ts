@@ -127,8 +127,9 @@ export function createBucketAverage(
     },
     has: (node) => present.has(keyOf(node)),
     add(node, payload, transport) {
-      present.add(keyOf(node));
+      // A payload that is refused is not there: another worker computes the part again.
       leaves.push(leafOf(node, payload, transport));
+      present.add(keyOf(node));
       numAdded += node.count;
       return numAdded === numMicrobatches;
     },

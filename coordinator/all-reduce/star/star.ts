@@ -245,6 +245,10 @@ class Star implements AllReduce {
       plan.step,
     );
     const totals = ledger.close();
+    // Else the average of the step before would be applied again.
+    if (areFinite.length < buckets.length) {
+      throw internalError(`step ${plan.step}: ${areFinite.length} of ${buckets.length} averages are complete`);
+    }
     const isFinite = areFinite.every(Boolean) && Number.isFinite(totals.lossSum);
     return { totals, isFinite, arrivals: incoming.arrivals() };
   }

@@ -1,4 +1,5 @@
 /** The tables of `npm run bench:workers`, as docs/results/workers.md has them. */
+import { countOf } from '../../../protocol/counts.ts';
 import { formatTable, NONE } from '../../tables/table.ts';
 import type { Conditions } from '../common/conditions.ts';
 import { describeMachine } from '../common/conditions.ts';
@@ -39,7 +40,7 @@ export function formatCrowds({ conditions, steps, rows }: CrowdResult): string {
   });
   const { loadAverage, loadAverageAfter, date } = conditions;
   const load = `load average ${loadAverage.toFixed(1)} before, ${loadAverageAfter.toFixed(1)} after`;
-  const where = [...describeMachine(conditions), `${date.slice(0, 10)}, ${load}; ${steps} steps a run`];
+  const where = [...describeMachine(conditions), `${date.slice(0, 10)}, ${load}; ${countOf(steps, 'step')} a run`];
   return `${where.join('\n')}\n\n${formatTable(HEADINGS, 1, cells)}`;
 }
 

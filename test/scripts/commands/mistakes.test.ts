@@ -179,7 +179,7 @@ describe("a coordinator's file", () => {
 
 describe('a worker', () => {
   test.each<[string[], string]>([
-    [[], 'worker: nothing to join: give the URL that the coordinator printed, --join-file or --join-stdin'],
+    [[], 'worker: nothing to join: give the URL that the coordinator printed, --join-file, --join-stdin or --discover'],
     [['http://localhost'], 'http://localhost: not a join URL: expected ws://HOST:PORT or wss://'],
     [['--join-file', '/'], '--join-file /: cannot be read: it is a folder, not a file (EISDIR)'],
     [[URL_OF_NOBODY, '--join-stdin'], 'worker: expected one run to join, got a URL and --join-stdin: give one'],

@@ -27,7 +27,7 @@ describe('a plan', () => {
       { globalBatch: 30_000, scalings: ['strong'] as const },
       /has 30000 samples a step.* allow 2 times.*use 20000 or less$/,
     ],
-    [{ globalBatch: 10_000 }, /weak scaling with 4 workers has 40000 samples.* allow 1 times.*use 5000 or less$/],
+    [{ globalBatch: 10_000 }, /weak scaling with 4 workers has 40000 samples.* allow 1 time.*use 5000 or less$/],
   ])('with %o is refused, with the cure', (change, message) => {
     expect(() => checkPlan({ ...plan, ...change }, 60_000)).toThrow(message);
   });
