@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROGRAM, readResult, startCommand } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/folder.ts';
-import { expectPlainResult, inTheMiddle, TRAINING } from '../helpers/launched-run.ts';
+import { expectPlainResult, inTheMiddle, LONG_TRAINING, TRAINING } from '../helpers/launched-run.ts';
 import { nodeProcesses } from '../helpers/processes.ts';
 
 const MPIRUN = '/usr/bin/mpirun';
@@ -15,12 +15,17 @@ const FLAGS = [
   // Open MPI refuses both by default: root, and more ranks than cores.
   ...['--allow-run-as-root', '--oversubscribe'],
   ...['--bind-to', 'none', '--map-by', 'slot'],
-  // It kills ranks 1 s after SIGTERM by default.
-  ...['--mca', 'odls_base_sigkill_timeout', '10'],
+  // It sends ranks SIGTERM after this many seconds, and kills them after as many again.
+  ...['--mca', 'odls_base_sigkill_timeout', '3'],
 ];
 
-function launch(numRanks: number, runDir: string, env: Record<string, string> = {}) {
-  const rank = [process.execPath, PROGRAM, 'rank', ...TRAINING, '--run-dir', runDir];
+interface JobOptions {
+  readonly env?: Record<string, string>;
+  readonly training?: readonly string[];
+}
+
+function launch(numRanks: number, runDir: string, { env = {}, training = TRAINING }: JobOptions = {}) {
+  const rank = [process.execPath, PROGRAM, 'rank', ...training, '--run-dir', runDir];
   const command = [
     MPIRUN,
     ...FLAGS,
@@ -38,10 +43,8 @@ function launch(numRanks: number, runDir: string, env: Record<string, string> = 
 describe.skipIf(isMissing)('ranks of mpirun', () => {
   test('end with the parameters of gradsock train, also where a worker is killed', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const { job, hasEnded } = launch(3, runDir, {
-      GRADSOCK_TOKEN: 'a-token-that-every-rank-is-given',
-      GRADSOCK_PORT: '20007',
-    });
+    const env = { GRADSOCK_TOKEN: 'a-token-that-every-rank-is-given', GRADSOCK_PORT: '20007' };
+    const { job, hasEnded } = launch(3, runDir, { env });
     await inTheMiddle(runDir, hasEnded);
     for (const name of ['rank-0', 'rank-2']) process.kill(nodeProcesses('worker', name)[0]!, 'SIGKILL');
     expect(await job.exit, job.output()).toBe(0);
@@ -52,17 +55,18 @@ describe.skipIf(isMissing)('ranks of mpirun', () => {
 
   test('that are ended by SIGTERM leave a checkpoint, and go on when they are started again', async () => {
     const runDir = join(temporaryFolder(), 'run');
-    const first = launch(2, runDir);
+    const training = LONG_TRAINING;
+    const first = launch(2, runDir, { training });
     await inTheMiddle(runDir, first.hasEnded);
     first.job.kill('SIGTERM');
     expect(await first.job.exit, first.job.output()).not.toBe(0);
     expect(readResult(runDir).status).toBe('interrupted');
-    const second = launch(2, runDir);
+    const second = launch(2, runDir, { training });
     expect(await second.job.exit, second.job.output()).toBe(0);
     expect(second.job.output()).toContain(`rank 0: ${runDir} holds a run: it goes on`);
-    await expectPlainResult(runDir);
+    await expectPlainResult(runDir, training);
 
-    const third = launch(2, runDir);
+    const third = launch(2, runDir, { training });
     expect(await third.job.exit, third.job.output()).toBe(0);
     expect(third.job.output()).toContain('the run is completed: nothing to resume');
   });

@@ -8,26 +8,34 @@ import { temporaryFolder } from './folder.ts';
 
 const EPOCHS = 25;
 
-/** The training: enough steps that something may happen in their middle, and as many microbatches for any number of workers. */
-export const TRAINING = [
-  ...['--model', 'dense', '--microbatches', '4', '--epochs', String(EPOCHS), '--checkpoint-every', '5'],
+/** Enough steps that something may happen in their middle, and as many microbatches for any number of workers. */
+const trainingOf = (model: string) => [
+  ...['--model', model, '--microbatches', '4', '--epochs', String(EPOCHS), '--checkpoint-every', '5'],
   ...['--all-reduce', 'star'],
   ...SMALL,
 ];
 
-let plain: Promise<string> | undefined;
+/** The training, of seconds. */
+export const TRAINING = trainingOf('dense');
 
-/** The parameters of the training by `gradsock train`: computed once. */
-async function plainSha256(): Promise<string> {
+/** One whose steps take some ten times as long. */
+export const LONG_TRAINING = trainingOf('conv');
+
+const plain = new Map<readonly string[], Promise<string>>();
+
+/** The parameters of a training by `gradsock train`. */
+async function plainSha256(training: readonly string[]): Promise<string> {
   const runDir = join(temporaryFolder(), 'run');
-  const { code, output } = await runCli(['train', '--workers', '2', ...TRAINING, '--run-dir', runDir]);
+  const { code, output } = await runCli(['train', '--workers', '2', ...training, '--run-dir', runDir]);
   expect(code, output).toBe(0);
   return readResult(runDir).parametersSha256;
 }
 
-/** That a run has ended with the parameters of the training by `gradsock train`. */
-export async function expectPlainResult(runDir: string): Promise<void> {
-  const parametersSha256 = await (plain ??= plainSha256());
+/** That a run has ended with the parameters of the training by `gradsock train`, which are computed once. */
+export async function expectPlainResult(runDir: string, training: readonly string[] = TRAINING): Promise<void> {
+  const known = plain.get(training) ?? plainSha256(training);
+  plain.set(training, known);
+  const parametersSha256 = await known;
   expect(readResult(runDir)).toMatchObject({ status: 'completed', epochs: EPOCHS, parametersSha256 });
 }
 
