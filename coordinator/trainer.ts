@@ -114,6 +114,39 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
       },
     );
 
+  /** The steps of an epoch from where the replica stands, or fewer where the run is interrupted or to stop. */
+  const takeSteps = async (epoch: number, recorder: EpochRecorder): Promise<void> => {
+    let plan = planStep(replica.step + 1, members, sizes);
+    allReduce.open(plan);
+    recorder.opened();
+    for (;;) {
+      const openedMs = performance.now();
+      const reduced = await unlessAbandoned(allReduce.collect(plan), abandonment);
+      recorder.reduced(reduced, plan);
+      shares.observe(plan, reduced.arrivals, openedMs);
+      if (!reduced.isFinite) throw notFinite(plan, reduced);
+
+      const step = plan.step + plan.numSteps - 1;
+      const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
+      const isPauseDue = isToPause();
+      const next = endsEpoch || isPauseDue ? undefined : planStep(step + 1, members, sizes);
+      allReduce.distribute(plan, next);
+      recorder.distributed(!next);
+      // The workers have the update on its way; this replica applies it in the meantime.
+      allReduce.apply(plan);
+      recorder.applied();
+      context.onProgress(recorder.progress());
+      if (!next) recorder.confirmed(await unlessAbandoned(allReduce.confirm(), abandonment));
+      if (!endsEpoch) await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
+      if (isPauseDue) await standStill(recorder);
+      if (endsEpoch || (isPauseDue && isInterrupted())) return;
+      plan = next ?? planStep(step + 1, members, sizes);
+      if (next) continue;
+      allReduce.open(plan);
+      recorder.opened();
+    }
+  };
+
   const wireRatio = wireRatioOf(config.wire, replica.plan);
   let { carried } = context;
   let pace: Pace = { seconds: 0, steps: 0, evaluationSeconds: 0 };
@@ -135,38 +168,7 @@ export async function train(context: TrainingContext): Promise<'completed' | 'in
     const place = { ...run, epoch, members, wireRatio, carried, pace, onStepRecord, tracer };
     const recorder = createEpochRecorder(place);
     carried = undefined;
-    const takeSteps = async () => {
-      let plan = planStep(replica.step + 1, members, sizes);
-      allReduce.open(plan);
-      recorder.opened();
-      for (;;) {
-        const openedMs = performance.now();
-        const reduced = await unlessAbandoned(allReduce.collect(plan), abandonment);
-        recorder.reduced(reduced, plan);
-        shares.observe(plan, reduced.arrivals, openedMs);
-        if (!reduced.isFinite) throw notFinite(plan, reduced);
-
-        const step = plan.step + plan.numSteps - 1;
-        const endsEpoch = step % perEpoch === 0 || step === lastStep || isInterrupted();
-        const isPauseDue = isToPause();
-        const next = endsEpoch || isPauseDue ? undefined : planStep(step + 1, members, sizes);
-        allReduce.distribute(plan, next);
-        recorder.distributed(!next);
-        // The workers have the update on its way; this replica applies it in the meantime.
-        allReduce.apply(plan);
-        recorder.applied();
-        context.onProgress(recorder.progress());
-        if (!next) recorder.confirmed(await unlessAbandoned(allReduce.confirm(), abandonment));
-        if (!endsEpoch) await context.onStep?.({ step, numSteps: plan.numSteps, epoch, sums: recorder.sums });
-        if (isPauseDue) await standStill(recorder);
-        if (endsEpoch || (isPauseDue && isInterrupted())) return;
-        plan = next ?? planStep(step + 1, members, sizes);
-        if (next) continue;
-        allReduce.open(plan);
-        recorder.opened();
-      }
-    };
-    if (!isEvaluationDue) isLeft = await isLeftEarly(takeSteps());
+    if (!isEvaluationDue) isLeft = await isLeftEarly(takeSteps(epoch, recorder));
     isEvaluationDue = false;
     let figures = NOT_EVALUATED;
     if (!isLeft && (replica.step % perEpoch === 0 || replica.step === lastStep)) {
