@@ -40,8 +40,8 @@ export function drawScale({ plan }: ScaleRecord, { scalings }: ScaleSummary): st
       ' ',
     ),
     panel(
-      'sent a step (kB, all workers, both ways)',
-      scalings.map((scaling) => measured(scaling, ({ bytesSent }) => bytesSent / 1000)),
+      'sent a step (MB, all workers, both ways)',
+      scalings.map((scaling) => measured(scaling, ({ bytesSent }) => bytesSent / 1e6)),
     ),
     panel(
       'communication (part of a step)',
