@@ -16,8 +16,8 @@ export interface WorkerSetting {
   readonly ssh: readonly string[];
   /** The run's port on this machine, where connections go through ssh. */
   readonly tunnel?: TunnelEnd | undefined;
-  /** "ws://192.0.2.10:7878", without the token. */
-  readonly url: string;
+  /** "ws://192.0.2.10:7878", without the token: each by which a host may reach the coordinator. */
+  readonly urls: readonly [string, ...string[]];
   readonly token: string | undefined;
   /** For the program's `worker`, besides where to join and its name. */
   readonly flags: readonly string[];
@@ -55,9 +55,9 @@ export function startWorkerLife(
   const joinIfReady = () => {
     if (startedMs === undefined || (tunnel && remotePort === undefined)) return;
     clearTimeout(deadline);
-    session.write(
-      `${joinUrlOf(remotePort === undefined ? setting.url : tunnelUrl(setting.url, remotePort), setting.token)}\n`,
-    );
+    const { urls, token } = setting;
+    const [first, ...others] = remotePort === undefined ? urls : ([tunnelUrl(urls[0], remotePort)] as const);
+    session.write(`${[joinUrlOf(first, token), ...others].join(' ')}\n`);
   };
   const script = startScript({
     program,

@@ -66,9 +66,9 @@ export async function launch(options: LaunchOptions): Promise<TrainedRun> {
     remote: {
       lastLinesOf: (name) => remote?.lastLinesOf(name) ?? [],
       ringObstacle: tunnel ? 'workers that join through ssh cannot reach each other' : undefined,
-      start({ url, port, token: runToken, fingerprint }, onFailure) {
-        const joining = { url, token: runToken, tunnel: tunnel ? { host, port } : undefined };
-        if (logger?.info) startLines(groups, tunnel ? 'through ssh' : `at ${url}`).forEach(log);
+      start({ urls, port, token: runToken, fingerprint }, onFailure) {
+        const joining = { urls, token: runToken, tunnel: tunnel ? { host, port } : undefined };
+        if (logger?.info) startLines(groups, tunnel ? 'through ssh' : `at ${urls[0]}`).forEach(log);
         remote = startRemoteWorkers({
           ...{ groups, log, onFailure },
           setting: {

@@ -5,8 +5,8 @@ import type { PortPlan } from './run-port.ts';
 
 /** Where workers of the run join. */
 export interface JoinPoint {
-  /** "ws://192.0.2.10:7878", the likeliest address. */
-  readonly url: string;
+  /** "ws://192.0.2.10:7878": by each address of this machine, the likeliest first. */
+  readonly urls: readonly [string, ...string[]];
   readonly port: number;
   readonly token: string | undefined;
   /** sha256 of the certificate that is served, where one is. */
@@ -24,6 +24,6 @@ export interface RemoteLabour {
 }
 
 /** After the entrance was taken. */
-export function joinPointOf({ token, tls }: PortPlan, { joinUrl, port }: Entrance): JoinPoint {
-  return { url: joinUrl, port, token, fingerprint: tls?.fingerprint };
+export function joinPointOf({ token, tls }: PortPlan, { joinUrls, port }: Entrance): JoinPoint {
+  return { urls: joinUrls, port, token, fingerprint: tls?.fingerprint };
 }
