@@ -16,7 +16,7 @@ const FLAGS = [
   ...['--allow-run-as-root', '--oversubscribe'],
   ...['--bind-to', 'none', '--map-by', 'slot'],
   // It sends ranks SIGTERM after this many seconds, and kills them after as many again.
-  ...['--mca', 'odls_base_sigkill_timeout', '3'],
+  ...['--mca', 'odls_base_sigkill_timeout', '4'],
 ];
 
 interface JobOptions {
