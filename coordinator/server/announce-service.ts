@@ -33,7 +33,7 @@ export async function announceService(options: AnnounceOptions): Promise<Announc
   };
   const bonjour = new Bonjour(multicast, fail);
   onSocketError(bonjour, fail);
-  // The library's probe would print: whoever finds two services of one name is told apart by the token.
+  // The library's probe prints to the terminal. Without it, two services may have one name: the token tells their runs apart.
   bonjour.publish({ name, type: SERVICE_TYPE, port, probe: false, txt: textOf(options) });
   return {
     name,

@@ -34,7 +34,7 @@ export const EXAMINATION_MESSAGES = {
       /** Workers that the run waits for, and those that are ready. */
       numWorkers: count,
       numReady: index,
-      /** What a worker of a star sends in a step when it has one part of it, and receives: one vector in the wire format. */
+      /** Bytes of one vector in the wire format: a worker of a star sends one and receives one in a step, if it has one microbatch. */
       stepBytes: count,
       /** The longest that the coordinator waits for a worker's gradient. */
       stepTimeoutMs: count,

@@ -41,7 +41,7 @@ interface WorkerCommandFlags extends WorkerFlags {
 
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .argument('[urls...]', "the coordinator's URL, as it prints it: ws://HOST:PORT; several URLs of it are all tried")
+    .argument('[urls...]', "the coordinator's URL, as it prints it: ws://HOST:PORT; several URLs are tried in turn")
     .addHelpText('after', EXAMPLES);
   addWorkerFlags(command);
   addFlags(command, inGroup('engine', [workersFlag(), progressFlag()]));

@@ -50,7 +50,7 @@ export interface ShownCertificate {
   readonly validTo: Date;
 }
 
-/** The certificate that a server shows, whoever has signed it. Rejects where it shows none in time. */
+/** The certificate that a server shows. Its signature is not checked. Rejects where the server shows none in time. */
 export function readCertificate(url: URL, address: string): Promise<ShownCertificate> {
   return new Promise((resolve, reject) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -241,7 +241,7 @@ function workerJoiningFlags(): readonly Option[] {
     ...placeFlags(),
     flag(
       '--end-with-stdin',
-      'leave the run when standard input ends: for launchers, with whose connection the worker is to end',
+      'leave the run when standard input ends. For launchers: the worker ends with their connection',
     ).default(false),
     flag('--name <name>', "this worker's name").default(defaultWorkerName(), 'host and process id'),
     flag('--wait <seconds>', 'longest wait for a join file or a coordinator that is not there yet; 0: no wait')
@@ -263,9 +263,10 @@ export function portRangeOf(peerPorts: string | undefined): PortRange | undefine
 }
 
 const peerPortsFlag = (): Option =>
-  flag('--peer-ports <a-b>', 'ports of which one is listened on for other workers, in a ring. Default: any').argParser(
-    ports,
-  );
+  flag(
+    '--peer-ports <a-b>',
+    'range from which the worker takes a port for other workers, in a ring. Default: any port',
+  ).argParser(ports);
 
 /** Whether a run's best model is taken, and not its last. */
 export function bestFlag(): Option {

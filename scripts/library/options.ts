@@ -101,7 +101,7 @@ export interface WorkerOptions extends EngineOptions, Pick<RunCallbacks, 'logger
   readonly wait?: number | undefined;
   /** Longest wait for a coordinator that was lost, in seconds. Default: 60. */
   readonly reconnect?: number | undefined;
-  /** Ports of which one is listened on for another worker of a ring: "7900-7909". Default: any free one. */
+  /** Range from which the worker takes a port for another worker of a ring: "7900-7909". Default: any free port. */
   readonly peerPorts?: string | undefined;
   /** Whom to trust at a wss:// URL: an authority in PEM, or the sha256 of the coordinator's certificate. */
   readonly tlsCa?: string | undefined;

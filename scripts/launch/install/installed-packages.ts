@@ -1,4 +1,4 @@
-/** The packages that a program here runs with, as they lie on the disk: found as Node.js finds them, whoever installed them. */
+/** The packages that a program here runs with. They are found on the disk as Node.js finds them. */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { ConfigError } from '../../../protocol/errors.ts';
@@ -27,7 +27,7 @@ export interface InstalledPackage {
 }
 
 /**
- * The package in `root`, with all that it needs. Optional packages are left out; those in `extra` are needed besides.
+ * The package in `root` and its dependencies. Optional packages are not included; those in `extra` are.
  *
  * Throws `ConfigError` for one that is not installed.
  */
